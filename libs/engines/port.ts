@@ -1,0 +1,203 @@
+/**
+ * What Holdfast needs of a database engine. The port knows nothing of encryption, storage, PostgreSQL or GraphQL:
+ * a backup hands frames of plain payload to a sink, a restore takes plain payload from a source.
+ *
+ * Every method takes the limits of the operation that it serves and stops within seconds of `signal`; none leaves a
+ * driver call behind. Errors are AppErrors of the catalogue: TARGET_*, COLLECTION_CHANGED, SNAPSHOT_TOO_OLD, STAGE_*, LIVE_CHANGED,
+ * SWAP_BLOCKED, ARCHIVE_*; no message holds a connection string.
+ */
+export type EngineName = 'MONGODB' | 'POSTGRESQL' | 'MYSQL';
+export type NamespaceKind = 'collection' | 'view' | 'timeseries';
+export type ConsistencyLevel = 'snapshot' | 'fuzzy';
+
+export interface Target {
+  /** Connection string with credentials; never logged. */
+  readonly uri: string;
+  readonly database: string;
+}
+
+export interface TargetInspection {
+  /** Server version, x.y.z. */
+  readonly version: string;
+  readonly featureCompatibility: string;
+  readonly topology: 'replicaSet' | 'standalone';
+  /** Identifies the deployment wherever it is reached from (the replica set's id); unique with the database name. */
+  readonly deployment: string;
+  readonly sizeBytes: number;
+  readonly collections: number;
+  readonly documents: number;
+}
+
+/** One namespace as it is live. `options` and `indexes` are canonical Extended JSON, key order kept. */
+export interface NamespaceState {
+  readonly name: string;
+  readonly kind: NamespaceKind;
+  /** 32 lower-case hex digits; null for views. For a time series the UUID of its bucket collection. */
+  readonly uuid: string | null;
+  readonly documents: number;
+  readonly sizeBytes: number;
+  readonly options: string;
+  readonly indexes: readonly string[];
+}
+
+/** Limits and ears of one operation, handed to every long call. */
+export interface Work {
+  readonly signal: AbortSignal;
+  /** Called as often as the engine likes; the runtime throttles. Totals are null until they are known. */
+  report(progress: WorkProgress): void;
+  /** A line for the operation's log: no secrets. */
+  log(message: string): void;
+}
+
+export interface WorkProgress {
+  readonly bytesDone: number;
+  readonly bytesTotal: number | null;
+  readonly itemsDone: number;
+  readonly itemsTotal: number | null;
+  readonly current: string | null;
+}
+
+/** Work that changes the tenant's database: commands carry `maxTimeMS` below what is left of the lease. */
+export interface LeasedWork extends Work {
+  readonly operationId: string;
+  readonly fencingToken: number;
+  /** Milliseconds left of the lease by the control plane's clock; 0 or less means stop. */
+  leaseRemainingMs(): number;
+}
+
+// ---- Backup -------------------------------------------------------------------------------------------------------
+
+/** Receives the payload. Frames are stored in the order of the calls. */
+export interface FrameSink {
+  /**
+   * `payload` is whole blocks of one namespace (about 1 MiB), or the prelude (namespaceIndex -1, first call only).
+   * The promise settles when `payload` is no longer needed and may be reused; the engine keeps several calls in flight.
+   */
+  writeFrame(namespaceIndex: number, payload: Buffer): Promise<void>;
+}
+
+export interface DumpOptions {
+  /** Dump only these set-aside collections, under their own names: how they come into the safety archive. Default: the whole database. */
+  readonly only?: readonly SetAsideNamespace[];
+  /** Read without a snapshot (a standalone, or after SNAPSHOT_TOO_OLD). */
+  readonly fuzzy?: boolean;
+  /** Collections read side by side; default 2. */
+  readonly concurrency?: number;
+}
+
+export interface NamespaceSummary {
+  readonly name: string;
+  readonly kind: NamespaceKind;
+  readonly documents: number;
+  readonly bytes: number;
+  /** CRC-64/XZ of the documents in archive order, 16 hex digits. */
+  readonly crc64: string;
+  /** Sum modulo 2^64 of each document's CRC-64, 16 hex digits: free of order. */
+  readonly sum: string;
+  readonly indexes: number;
+  /** Present only where it is weaker than the whole backup's promise. */
+  readonly consistency?: ConsistencyLevel;
+}
+
+export interface DumpResult {
+  readonly consistency: ConsistencyLevel;
+  /** "<seconds>.<ordinal>", null when fuzzy without a cluster time. */
+  readonly clusterTime: string | null;
+  readonly engineVersion: string;
+  readonly featureCompatibility: string;
+  readonly namespaces: readonly NamespaceSummary[];
+}
+
+// ---- Restore ------------------------------------------------------------------------------------------------------
+
+/** A verified archive's payload: whoever makes it has read the whole of it once and compared sums and counts. */
+export interface PayloadSource {
+  readonly namespaces: readonly NamespaceSummary[];
+  /** The whole uncompressed payload from its first byte; may be called more than once. */
+  payload(): AsyncIterable<Buffer>;
+}
+
+/** What STAGE made; plain JSON, kept in the operation's journal. */
+export interface StagedDatabase {
+  readonly namespaces: readonly StagedNamespace[];
+  readonly warnings: readonly string[];
+}
+
+export interface StagedNamespace {
+  readonly name: string;
+  readonly kind: NamespaceKind;
+  /** Physical name of the staged collection, null for views (their definition is in `options`). */
+  readonly staged: string | null;
+  readonly uuid: string | null;
+  readonly options: string;
+  readonly indexes: readonly string[];
+}
+
+/** The whole of SWAP, decided before its first step; plain JSON, written to the journal by the commit point. */
+export interface SwapPlan {
+  readonly database: string;
+  readonly steps: readonly SwapStep[];
+  /** The whole database as it was before SWAP, for CLEANUP. */
+  readonly old: readonly SetAsideNamespace[];
+}
+
+/** A live namespace as it was before SWAP, and where its documents lie after it. */
+export interface SetAsideNamespace {
+  readonly name: string;
+  readonly kind: NamespaceKind;
+  /** Physical name of the set-aside collection (of a time series: the plain copy of its buckets); null for views. */
+  readonly old: string | null;
+  /** UUID of `old`; null until it is known (the copy of a time series' buckets) and for views. */
+  readonly uuid: string | null;
+  readonly options: string;
+  readonly indexes: readonly string[];
+}
+
+export type SwapStep =
+  | { readonly kind: 'setAside'; readonly name: string; readonly old: string; readonly uuid: string }
+  | { readonly kind: 'promote'; readonly name: string; readonly staged: string; readonly uuid: string }
+  | { readonly kind: 'view'; readonly name: string; readonly options: string }
+  | { readonly kind: 'dropView'; readonly name: string }
+  | { readonly kind: 'timeseries'; readonly name: string; readonly options: string; readonly indexes: readonly string[]; readonly stagedBuckets: string; readonly stagedUuid: string; readonly liveUuid: string | null; readonly oldBuckets: string | null }
+  | { readonly kind: 'dropTimeseries'; readonly name: string; readonly liveUuid: string; readonly oldBuckets: string }
+  | { readonly kind: 'ttl'; readonly name: string; readonly uuid: string | null; readonly index: string | null; readonly expireAfterSeconds: number };
+
+export interface SwapReport {
+  readonly replaced: readonly string[];
+  readonly added: readonly string[];
+  readonly dropped: readonly string[];
+  /** Live names that the product re-created during SWAP: kept under another name, never dropped. */
+  readonly interlopers: readonly { readonly name: string; readonly kept: string; readonly documents: number }[];
+  readonly warnings: readonly string[];
+}
+
+export interface EngineSession {
+  inspect(): Promise<TargetInspection>;
+  /** Throws TARGET_PRIVILEGE_MISSING naming every missing privilege; reads and writes nothing of the tenant's. */
+  requirePrivileges(purpose: 'BACKUP' | 'RESTORE'): Promise<void>;
+  /** Live namespaces as a user knows them (no `hf_*` collections), sorted by name. */
+  catalogue(): Promise<readonly NamespaceState[]>;
+  dump(sink: FrameSink, options: DumpOptions, work: Work): Promise<DumpResult>;
+
+  /** Builds everything beside the live data; idempotent for one (operation, token). */
+  stage(source: PayloadSource, work: LeasedWork): Promise<StagedDatabase>;
+  /** Re-reads the stage: documents, bytes, sums, options, indexes. Throws STAGE_MISMATCH naming the collection. */
+  checkStage(staged: StagedDatabase, source: PayloadSource, work: Work): Promise<void>;
+  /** Drops every `hf_<operation>_*` collection of STAGE, whatever token made it; live and `old` ones are not touched. Idempotent. */
+  dropStage(operationId: string, work: Work): Promise<void>;
+  /** Compares live UUIDs with `expected` (LIVE_CHANGED), refuses open transactions and index builds (SWAP_BLOCKED), and decides every step. */
+  planSwap(staged: StagedDatabase, expected: readonly { readonly name: string; readonly uuid: string | null }[], work: LeasedWork): Promise<SwapPlan>;
+  /** Forward only and idempotent: real UUIDs decide what is done. `beforeStep` is awaited before each step (fault points, logs). */
+  swap(plan: SwapPlan, work: LeasedWork, beforeStep?: (index: number, step: SwapStep) => Promise<void>): Promise<SwapReport>;
+  /** False only if it is certain that nothing was written to the set-aside collections after `clusterTime`. */
+  wasWrittenSince(clusterTime: string | null, plan: SwapPlan, work: Work): Promise<boolean>;
+  /** Drops the set-aside collections by UUID; idempotent. */
+  dropOld(plan: SwapPlan, work: LeasedWork): Promise<void>;
+  close(): Promise<void>;
+}
+
+export interface TenantEngine {
+  readonly name: EngineName;
+  /** Connects and refuses what is not supported: TARGET_INVALID, TARGET_UNREACHABLE (within 10 s), TARGET_AUTH_FAILED, TARGET_UNSUPPORTED. */
+  open(target: Target): Promise<EngineSession>;
+}

@@ -1,0 +1,100 @@
+/**
+ * Every code that can leave the process, with what the reader should do about it.
+ *
+ * `audience` says how the API reports a code that a mutation threw: `user` becomes an entry of the payload's
+ * `userErrors` (a person can cause and mend it), `client` a top-level GraphQL error. `retryable` is true where the
+ * same request may succeed later without anybody changing it.
+ */
+export type ErrorAudience = 'user' | 'client';
+
+export interface ErrorEntry {
+  readonly audience: ErrorAudience;
+  readonly retryable: boolean;
+  readonly hint: string;
+}
+
+const user = (hint: string, retryable = false): ErrorEntry => ({ audience: 'user', retryable, hint });
+const client = (hint: string, retryable = false): ErrorEntry => ({ audience: 'client', retryable, hint });
+
+export const errorCatalogue = {
+  // Requests
+  UNAUTHENTICATED: client('Log in again and send the new token as "Authorization: Bearer <token>"'),
+  FORBIDDEN: client('Ask an owner of the workspace for the permission that is named in the message'),
+  NOT_FOUND: client('Check the id; it may have been deleted or may belong to a workspace you cannot see'),
+  BAD_USER_INPUT: client('Correct the fields that the message names'),
+  RATE_LIMITED: client('Wait for the time given in retryAfterMs and try again', true),
+  COST_EXCEEDED: client('Ask for fewer fields, fewer levels or smaller pages'),
+  MAINTENANCE: client('The workspace is being restored; try again when maintenance has ended', true),
+  UNAVAILABLE: client('A service that Holdfast needs is away; try again in a minute', true),
+  INTERNAL: client('Try again; if it happens again, give the traceId to support', true),
+
+  // Accounts and members
+  LOGIN_FAILED: user('Check the e-mail address and the password'),
+  PASSWORD_TOO_WEAK: user('Choose a password of at least 12 characters that differs from the e-mail address'),
+  MEMBER_EXISTS: user('This person is already a member; change the role instead'),
+  LAST_OWNER: user('Give the Owner role to another member first'),
+
+  // Tenants and their targets
+  SLUG_TAKEN: user('Choose another slug'),
+  ENGINE_UNSUPPORTED: user('Choose an engine that this version supports: MONGODB'),
+  TARGET_INVALID: user('Give a connection string of the form mongodb://host:port/?replicaSet=name and a database name'),
+  TARGET_UNREACHABLE: user('Check host, port, network and that the database server is running', true),
+  TARGET_AUTH_FAILED: user('Check the user name, the password and authSource in the connection string'),
+  TARGET_UNSUPPORTED: user('Use a replica set of MongoDB 6.0 or later that is not sharded'),
+  TARGET_REFUSED: user('Name a database of its own for this workspace on a host that Holdfast may reach'),
+  TARGET_IN_USE: user('Another workspace already uses this database; each needs its own'),
+  TARGET_PRIVILEGE_MISSING: user('Grant the database user the privilege that the message names, then try again'),
+
+  // Operations
+  OPERATION_ALREADY_RUNNING: user('Wait until the running operation has finished or cancel it', true),
+  IDEMPOTENCY_MISMATCH: user('Use a new idempotencyKey for a new request'),
+  NOT_CANCELABLE: user('The operation has passed the point where it can be cancelled; it finishes by itself'),
+  CANCELED: user('Start the operation again when you are ready'),
+  DEADLINE_EXCEEDED: user('The database or the storage was too slow; try again at a quieter time', true),
+  WORKER_LOST: user('The process that did the work stopped; start the operation again', true),
+  WORKER_STOPPED: user('Holdfast was shut down during the work; start the operation again', true),
+  LEASE_LOST: user('Another worker took the operation over; look at its current state', true),
+  TENANT_SUSPENDED: user('The workspace is suspended; ask your provider to resume it'),
+
+  // Encryption
+  ENCRYPTION_KEY_MISSING: user('Set BACKUP_ENCRYPTION_KEY on the server; nothing is backed up or restored without it'),
+  KEY_UNKNOWN: user('Add the key with the named id to BACKUP_ENCRYPTION_KEYS_OLD on the server'),
+  KEY_MISMATCH: user('The key with this id is not the one that encrypted the archive; restore the right key'),
+
+  // Backups and archives
+  SCOPE_UNDEFINED: user('Take a backup with scope ALL; the classes of data of this workspace are not defined yet'),
+  BACKUP_NOT_USABLE: user('Choose a backup whose state is COMPLETED'),
+  BACKUP_IN_USE: user('Wait until the restore that reads this backup has finished', true),
+  ARCHIVE_MISSING: user('The file is no longer in the archive store; choose another backup'),
+  ARCHIVE_REPLACED: user('The file in the archive store is not the one that was written; choose another backup'),
+  ARCHIVE_TRUNCATED: user('The file is incomplete; download or upload it again, or choose another backup'),
+  ARCHIVE_CORRUPT: user('The file is damaged; choose another backup'),
+  ARCHIVE_FOREIGN: user('The archive belongs to another workspace; choose one of this workspace'),
+  ARCHIVE_UNSUPPORTED: user('The file is not an archive that this version can read'),
+  ARCHIVE_TOO_LARGE: user('The archive holds more than it declares or than the limits allow'),
+  READ_BACK_FAILED: user('The stored file differs from what was written; check the archive store and try again', true),
+  STORAGE_FULL: user('Free space in the archive store and try again', true),
+  STORAGE_UNAVAILABLE: user('Check that the archive store is reachable and writable', true),
+  STORAGE_QUOTA_EXCEEDED: user('Delete old backups or ask your provider for a larger quota'),
+  DOWNLOAD_EXPIRED: client('Create a new download link'),
+
+  // Reading the tenant database
+  COLLECTION_CHANGED: user('A collection was dropped or replaced again and again during the backup; try again', true),
+  SNAPSHOT_TOO_OLD: user('Raise minSnapshotHistoryWindowInSeconds on the database server, or back up at a quieter time', true),
+  TARGET_LOST: user('The connection to the database was lost; check the server and try again', true),
+  TARGET_FULL: user('The database server has no disk space left; free some and try again', true),
+
+  // Restore
+  PLAN_EXPIRED: user('Make a new restore plan; a plan is valid for 15 minutes'),
+  PLAN_USED: user('Make a new restore plan; each plan works once'),
+  PLAN_STALE: user('Something changed since the plan was made; make a new one and look at it again'),
+  PLAN_BLOCKED: user('Mend what the failed checks of the plan name, then make a new plan'),
+  CONFIRM_NAME_MISMATCH: user("Type the workspace's name exactly as it is shown"),
+  SAFETY_BACKUP_FAILED: user('The restore did not start because the safety backup failed; see its message', true),
+  STAGE_REJECTED: user('The archive cannot be built on this server; see which collection the message names'),
+  STAGE_MISMATCH: user('What was staged differs from the archive; live data are untouched, try again', true),
+  LIVE_CHANGED: user('A collection was created, dropped or replaced since the plan was made; make a new plan'),
+  SWAP_BLOCKED: user('An open transaction or an index build blocks the restore; live data are untouched, try again', true),
+} as const satisfies Record<string, ErrorEntry>;
+
+export type ErrorCode = keyof typeof errorCatalogue;

@@ -1,0 +1,1 @@
+export type { ArchiveStore, ObjectInfo, ObjectUpload, StoredObject } from './port.js';

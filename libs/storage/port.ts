@@ -1,0 +1,49 @@
+import type { Writable } from 'node:stream';
+
+/** One stored object, open for reading. Structurally an `ArchiveSource` of libs/archive. */
+export interface StoredObject {
+  readonly sizeBytes: number;
+  /** Exactly `length` bytes from `offset`; throws ARCHIVE_TRUNCATED when the object is shorter. */
+  read(offset: number, length: number): Promise<Buffer>;
+  /** Bytes from `start` up to, not including, `end` (default: the end of the object), in chunks of at most 1 MiB. */
+  stream(start?: number, end?: number): AsyncIterable<Buffer>;
+  close(): Promise<void>;
+}
+
+export interface ObjectInfo {
+  readonly key: string;
+  readonly sizeBytes: number;
+  readonly modifiedAt: Date;
+}
+
+/** A write under way. Nothing is visible under the key until `commit` has resolved. */
+export interface ObjectUpload {
+  /** Backpressure comes from the stream; a failure destroys it with a coded AppError (STORAGE_FULL, STORAGE_UNAVAILABLE). */
+  readonly body: Writable;
+  /** Ends the body, makes the bytes durable (file and folder fsynced, or multipart completed) and visible, atomically. */
+  commit(): Promise<void>;
+  /** Removes what was written; idempotent; never throws because there was nothing to remove. */
+  abort(): Promise<void>;
+}
+
+/**
+ * Where archives lie. Keys are relative paths of `[A-Za-z0-9._-]` segments joined by `/`; anything else is refused.
+ * Adapters: a local folder, S3.
+ */
+export interface ArchiveStore {
+  /** For people and logs: no credentials. */
+  readonly location: string;
+  create(key: string): Promise<ObjectUpload>;
+  /** Throws ARCHIVE_MISSING when there is no such object. */
+  open(key: string): Promise<StoredObject>;
+  stat(key: string): Promise<ObjectInfo | null>;
+  /** Idempotent; true when something was deleted. */
+  delete(key: string): Promise<boolean>;
+  list(prefix: string): AsyncIterable<ObjectInfo>;
+  /** Removes what an interrupted `create(key)` left, whichever process began it; idempotent. */
+  discardIncomplete(key: string): Promise<void>;
+  /** Bytes still free, or null where the store cannot know (S3). */
+  freeBytes(): Promise<number | null>;
+  /** Writes, reads and deletes a probe object; throws STORAGE_UNAVAILABLE with the reason. */
+  check(): Promise<void>;
+}

@@ -1,0 +1,100 @@
+import type { AppError, ErrorCode } from '#errors';
+import type { WorkProgress } from '#engines';
+import type { z } from 'zod';
+
+export const operationKinds = [
+  'BACKUP', 'RESTORE', 'UNDO', 'RESET', 'VERIFY', 'DRILL', 'COMPARE', 'REENCRYPT', 'COPY', 'DELETE', 'RECONCILE',
+] as const;
+export type OperationKind = (typeof operationKinds)[number];
+
+export const operationStates = ['QUEUED', 'RUNNING', 'COMPLETED', 'FAILED', 'CANCELED'] as const;
+export type OperationState = (typeof operationStates)[number];
+
+export type Json = null | boolean | number | string | readonly Json[] | { readonly [key: string]: Json | undefined };
+export type JsonObject = { readonly [key: string]: Json | undefined };
+
+export interface OperationFailure {
+  readonly code: ErrorCode;
+  readonly message: string;
+  readonly retryable: boolean;
+}
+
+/**
+ * One kind of long work. The runtime calls `run` once, under a lease with a fencing token; if the worker dies, any
+ * worker takes the dead lease over (with the next token) and calls `recover`.
+ */
+export interface OperationHandler<Input extends JsonObject = JsonObject> {
+  readonly kind: OperationKind;
+  /** One exclusive operation a tenant at a time. */
+  readonly exclusive: boolean;
+  /** Hard limit from creation to the end, in milliseconds; not applied once the operation is committed. */
+  readonly deadlineMs: number;
+  /** The phases in their order, without QUEUED; the runtime makes `steps` of them. */
+  phases(input: Input): readonly string[];
+  readonly input: z.ZodType<Input>;
+  /** Returns the operation's result. Throwing ends it FAILED, or CANCELED when the cancel caused it. Cleans up after itself before it throws. */
+  run(context: OperationContext<Input>): Promise<JsonObject>;
+  /**
+   * The previous worker is gone (or a zombie). If the operation is committed: finish it forward and return the result.
+   * If not: remove every trace of it and throw what the operation failed of (usually WORKER_LOST). Idempotent.
+   */
+  recover(context: OperationContext<Input>): Promise<JsonObject>;
+  /**
+   * Called after the row became final, and again on every later recovery of it, so that rows of the feature agree
+   * (a backup of a FAILED operation is FAILED). Also for operations that ended before they ever ran.
+   */
+  settled?(operation: SettledOperation<Input>): Promise<void>;
+}
+
+export interface SettledOperation<Input extends JsonObject> {
+  readonly id: string;
+  readonly tenantId: string;
+  readonly input: Input;
+  readonly state: 'COMPLETED' | 'FAILED' | 'CANCELED';
+  readonly failure: OperationFailure | null;
+}
+
+export interface OperationContext<Input extends JsonObject> {
+  readonly id: string;
+  readonly tenantId: string;
+  readonly input: Input;
+  readonly fencingToken: number;
+  readonly committed: boolean;
+  readonly journal: JsonObject;
+  /**
+   * Aborted with an AppError as its reason: CANCELED, DEADLINE_EXCEEDED, WORKER_STOPPED (before the commit point only) or LEASE_LOST
+   * (always: stop at once, touch nothing more).
+   */
+  readonly signal: AbortSignal;
+  leaseRemainingMs(): number;
+  /** Ends the running step and begins the next; conditional on the fencing token (LEASE_LOST). */
+  enter(phase: string): Promise<void>;
+  /** Progress of the running phase; percent over the whole operation is the runtime's to compute. At most 4 events a second leave the process. */
+  report(progress: WorkProgress): void;
+  log(message: string, level?: 'INFO' | 'WARN' | 'ERROR'): void;
+  /** Merges `patch` into the journal; conditional on the fencing token. */
+  saveJournal(patch: JsonObject): Promise<void>;
+  /**
+   * The commit point: journal and `committed` in one statement that is conditional on the fencing token and on no cancel
+   * having been asked for. Throws CANCELED or LEASE_LOST without effect. After it only LEASE_LOST aborts `signal`.
+   */
+  commit(patch: JsonObject): Promise<void>;
+  /** Sets the row's `backup_id`, for operations that make one. */
+  attachBackup(backupId: string): Promise<void>;
+}
+
+/** What a feature passes to start work, inside its own transaction. */
+export interface StartOperation<Input extends JsonObject> {
+  readonly handler: OperationHandler<Input>;
+  readonly tenantId: string;
+  readonly input: Input;
+  readonly startedBy: JsonObject;
+  readonly actorId: string;
+  readonly idempotencyKey: string | null;
+  /** What is compared for IDEMPOTENCY_MISMATCH: the user's input, not ids made by us. */
+  readonly idempotencyInput: JsonObject;
+  readonly backupId?: string;
+  readonly planId?: string;
+}
+
+export type { AppError };
