@@ -27,7 +27,7 @@ export class Foundation1763700000000 implements MigrationInterface {
         session_epoch integer not null default 0,
         fuzzy_only boolean not null default false,
         revision integer not null default 1,
-        created_at timestamptz not null default now(),
+        created_at timestamptz(3) not null default now(),
         updated_at timestamptz not null default now(),
         unique (target_deployment, target_database)
       );
@@ -40,9 +40,11 @@ export class Foundation1763700000000 implements MigrationInterface {
         phone text,
         time_zone text not null default 'UTC',
         password_hash text,
+        -- The tenant whose member made the account; null: the provider. Other tenants' members cannot take it in.
+        home_tenant_id uuid references tenant (id),
         is_provider boolean not null default false,
         token_epoch integer not null default 0,
-        created_at timestamptz not null default now()
+        created_at timestamptz(3) not null default now()
       );
       create unique index account_email on account (lower(email));
 
@@ -65,11 +67,14 @@ export class Foundation1763700000000 implements MigrationInterface {
         email text not null,
         name text,
         phone text,
+        -- The embedded account that the membership is for; a host product's token matches by e-mail instead.
+        account_id uuid references account (id),
         role text not null check (role in ('OWNER', 'ADMIN', 'OPERATOR', 'RESTORER', 'VIEWER')),
-        created_at timestamptz not null default now(),
+        created_at timestamptz(3) not null default now(),
         created_by jsonb
       );
       create unique index member_email on member (tenant_id, lower(email));
+      create index member_by_account on member (account_id);
       create index member_by_email on member (lower(email));
       create index member_created on member (tenant_id, created_at desc, id desc);
 
@@ -97,7 +102,7 @@ export class Foundation1763700000000 implements MigrationInterface {
         started_by jsonb,
         backup_id uuid,
         plan_id uuid,
-        created_at timestamptz not null default now(),
+        created_at timestamptz(3) not null default now(),
         started_at timestamptz,
         finished_at timestamptz
       );
@@ -119,7 +124,7 @@ export class Foundation1763700000000 implements MigrationInterface {
         key text not null,
         input_hash text not null,
         operation_id uuid not null references operation (id) on delete cascade,
-        created_at timestamptz not null default now(),
+        created_at timestamptz(3) not null default now(),
         primary key (actor_id, key)
       );
       create index idempotency_key_created on idempotency_key (created_at);
@@ -155,7 +160,7 @@ export class Foundation1763700000000 implements MigrationInterface {
         verification jsonb,
         failure jsonb,
         created_by jsonb,
-        created_at timestamptz not null default now(),
+        created_at timestamptz(3) not null default now(),
         finished_at timestamptz,
         deleted_at timestamptz
       );
@@ -176,7 +181,7 @@ export class Foundation1763700000000 implements MigrationInterface {
         estimate jsonb,
         operation_id uuid references operation (id),
         created_by jsonb,
-        created_at timestamptz not null default now(),
+        created_at timestamptz(3) not null default now(),
         expires_at timestamptz not null,
         used_at timestamptz
       );
@@ -191,13 +196,13 @@ export class Foundation1763700000000 implements MigrationInterface {
         expires_at timestamptz not null,
         spent_at timestamptz,
         created_by jsonb,
-        created_at timestamptz not null default now()
+        created_at timestamptz(3) not null default now()
       );
 
       create table audit_event (
         id uuid primary key,
         tenant_id uuid references tenant (id),
-        at timestamptz not null default clock_timestamp(),
+        at timestamptz(3) not null default clock_timestamp(),
         action text not null,
         outcome text not null check (outcome in ('OK', 'REFUSED', 'FAILED')),
         actor jsonb,

@@ -1,0 +1,28 @@
+import { type DynamicModule, Module } from '@nestjs/common';
+import { AccessModule } from './access/access.module.js';
+import type { AppConfig } from './config/app-config.js';
+import { ConfigModule } from './config/config.module.js';
+import { DatabaseModule } from './platform/database/database.module.js';
+import { EventsModule } from './platform/events/events.module.js';
+import { GraphqlServerModule } from './platform/graphql/graphql-server.module.js';
+import { GraphqlSupportModule } from './platform/graphql/graphql-support.module.js';
+import { LoggingModule } from './platform/logging/logging.module.js';
+
+@Module({})
+export class AppModule {
+  /** The role picks the modules: the API answers requests, workers do the long work, `all` is both. */
+  static forRoot(config: AppConfig): DynamicModule {
+    return {
+      module: AppModule,
+      imports: [
+        ConfigModule.forRoot(config),
+        LoggingModule,
+        DatabaseModule,
+        EventsModule,
+        GraphqlSupportModule,
+        AccessModule,
+        ...(config.runsApi ? [GraphqlServerModule] : []),
+      ],
+    };
+  }
+}

@@ -1,0 +1,19 @@
+import 'reflect-metadata';
+import { NestFactory } from '@nestjs/core';
+import type { NestExpressApplication } from '@nestjs/platform-express';
+import { Logger } from 'nestjs-pino';
+import { AppModule } from './app.module.js';
+import type { AppConfig } from './config/app-config.js';
+
+/** More than any document of ours, and bounded: archives never pass through GraphQL. */
+const maxBodyBytes = 1024 * 1024;
+
+/** The whole program, not yet listening; tests start the same one. */
+export async function createApp(config: AppConfig): Promise<NestExpressApplication> {
+  const app = await NestFactory.create<NestExpressApplication>(AppModule.forRoot(config), { bufferLogs: true, abortOnError: false, bodyParser: false, forceCloseConnections: true });
+  app.useLogger(app.get(Logger));
+  app.useBodyParser('json', { limit: maxBodyBytes });
+  app.set('trust proxy', [...config.trustedProxies]);
+  app.disable('x-powered-by');
+  return app;
+}

@@ -1,0 +1,19 @@
+import { createParamDecorator, type ExecutionContext } from '@nestjs/common';
+import { GqlExecutionContext } from '@nestjs/graphql';
+import { AppError } from '#errors';
+import type { Actor } from '../auth/actor.js';
+import type { RequestContext } from './request-context.js';
+
+export function contextOf(context: ExecutionContext): RequestContext {
+  return GqlExecutionContext.create(context).getContext<RequestContext>();
+}
+
+/** The actor of a resolver's call; UNAUTHENTICATED where nobody is logged in. */
+export const CurrentActor = createParamDecorator((_: unknown, context: ExecutionContext): Actor => {
+  const { user } = contextOf(context);
+  if (user === null) throw new AppError('UNAUTHENTICATED', 'You are not logged in');
+  return user;
+});
+
+/** The client's IP address, for calls that nobody need be logged in for. */
+export const ClientAddress = createParamDecorator((_: unknown, context: ExecutionContext): string => contextOf(context).address);

@@ -1,0 +1,71 @@
+import { randomUUID } from 'node:crypto';
+import { Injectable, Logger } from '@nestjs/common';
+import { GraphQLError, type GraphQLFormattedError } from 'graphql';
+import { AppError, redact } from '#errors';
+
+/** Apollo's own codes for a request that is not fit to be run. */
+const requestCodes = new Set([
+  'GRAPHQL_PARSE_FAILED',
+  'GRAPHQL_VALIDATION_FAILED',
+  'BAD_USER_INPUT',
+  'BAD_REQUEST',
+  'OPERATION_RESOLUTION_FAILURE',
+  'PERSISTED_QUERY_NOT_FOUND',
+  'PERSISTED_QUERY_NOT_SUPPORTED',
+]);
+
+/** The one place where an error becomes an answer, over HTTP and over sockets. What nobody foresaw is logged here, once. */
+@Injectable()
+export class ErrorFormatter {
+  private readonly logger = new Logger('GraphQL');
+
+  format(error: unknown): GraphQLFormattedError {
+    const cause = rootCause(error);
+    const located = error instanceof GraphQLError ? error : null;
+    const place = {
+      ...(located?.locations === undefined ? {} : { locations: located.locations }),
+      ...(located?.path === undefined ? {} : { path: located.path }),
+    };
+    if (cause instanceof AppError && cause.code !== 'INTERNAL') {
+      return {
+        message: cause.message,
+        ...place,
+        extensions: {
+          code: cause.code,
+          hint: cause.hint,
+          ...(cause.retryAfterMs === undefined ? {} : { retryAfterMs: cause.retryAfterMs }),
+        },
+      };
+    }
+    if (cause instanceof GraphQLError && isRequestError(cause, located)) {
+      return { message: redact(cause.message), ...place, extensions: { code: 'BAD_USER_INPUT', hint: new AppError('BAD_USER_INPUT', '').hint } };
+    }
+    const internal = new AppError('INTERNAL', 'Something went wrong inside Holdfast');
+    const traceId = randomUUID();
+    this.logger.error({ msg: 'A request failed', traceId, path: located?.path?.join('.'), err: cause });
+    return { message: internal.message, ...place, extensions: { code: internal.code, hint: internal.hint, traceId } };
+  }
+
+  /** For graphql-ws, which prints errors with `toJSON`. */
+  toGraphQLError(error: unknown): GraphQLError {
+    const { message, extensions, locations, path } = this.format(error);
+    const plain = new GraphQLError(message, { ...(path === undefined ? {} : { path }), extensions: extensions ?? {} });
+    return locations === undefined ? plain : Object.defineProperty(plain, 'locations', { value: locations, enumerable: true });
+  }
+}
+
+function rootCause(error: unknown): unknown {
+  let cause = error;
+  while (cause instanceof GraphQLError && cause.originalError !== undefined) cause = cause.originalError;
+  return cause;
+}
+
+/**
+ * True for what the client wrote wrongly. Errors of the request point at its text or carry a code of Apollo's; an error without either, at
+ * a path of the answer, comes from printing a value of ours.
+ */
+function isRequestError(cause: GraphQLError, located: GraphQLError | null): boolean {
+  const code = located?.extensions['code'] ?? cause.extensions['code'];
+  if (typeof code === 'string' && code !== 'INTERNAL_SERVER_ERROR') return requestCodes.has(code);
+  return located?.path === undefined || cause.nodes !== undefined;
+}
