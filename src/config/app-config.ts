@@ -1,0 +1,112 @@
+import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { inspect } from 'node:util';
+import type { Environment, JwtClaimMap } from './env.schema.js';
+import { parseEnvironment, type RawEnvironment } from './parse-environment.js';
+
+export interface HostProductTokens {
+  readonly jwksUrl: string;
+  readonly issuer: string;
+  readonly audience: string;
+  readonly claims: JwtClaimMap;
+}
+
+export interface RequestLimits {
+  readonly requestsPerMinute: number;
+  readonly maxDepth: number;
+  readonly maxCost: number;
+  readonly maxAliases: number;
+  /** Failed logins per account and address in 15 minutes. */
+  readonly loginTries: number;
+}
+
+/** The checked configuration of one process. Injectable by its class; tests make one with `AppConfig.from({...})`. */
+export class AppConfig {
+  readonly nodeEnv: 'development' | 'production' | 'test';
+  readonly isProduction: boolean;
+  readonly role: 'all' | 'api' | 'worker';
+  readonly runsApi: boolean;
+  readonly runsWorker: boolean;
+  readonly databaseUrl: string;
+  readonly host: string;
+  readonly port: number;
+  /** Without a slash at its end. */
+  readonly publicUrl: string;
+  readonly dataDir: string;
+  readonly storeUrl: string;
+  /** 32 bytes. */
+  readonly secretKey: Buffer;
+  /** As it was given: undefined if unset, '' if emptied on purpose, possibly malformed. */
+  readonly backupEncryptionKey: string | undefined;
+  readonly backupEncryptionKeysOld: readonly string[];
+  readonly admin: { readonly email: string; readonly password: string } | null;
+  readonly hostProduct: HostProductTokens | null;
+  readonly trustedProxies: readonly string[];
+  readonly targetAllow: readonly string[];
+  readonly logLevel: Environment['HOLDFAST_LOG_LEVEL'];
+  readonly introspection: boolean;
+  readonly limits: RequestLimits;
+  /** Operations that one worker runs side by side. */
+  readonly workerConcurrency: number;
+  /** Collections that one backup or restore handles side by side. */
+  readonly backupConcurrency: number;
+  readonly faultPoints: readonly string[];
+
+  constructor(env: Environment) {
+    this.nodeEnv = env.NODE_ENV;
+    this.isProduction = env.NODE_ENV === 'production';
+    this.role = env.HOLDFAST_ROLE;
+    this.runsApi = env.HOLDFAST_ROLE !== 'worker';
+    this.runsWorker = env.HOLDFAST_ROLE !== 'api';
+    this.databaseUrl = env.DATABASE_URL;
+    this.host = env.HOLDFAST_HOST;
+    this.port = env.HOLDFAST_PORT;
+    this.publicUrl = (env.HOLDFAST_PUBLIC_URL ?? ownUrl(env.HOLDFAST_HOST, env.HOLDFAST_PORT)).replace(/\/+$/, '');
+    this.dataDir = env.HOLDFAST_DATA_DIR;
+    this.storeUrl = env.HOLDFAST_STORE_URL ?? pathToFileURL(join(env.HOLDFAST_DATA_DIR, 'store')).href;
+    this.secretKey = Buffer.from(env.HOLDFAST_SECRET_KEY, 'base64');
+    this.backupEncryptionKey = env.BACKUP_ENCRYPTION_KEY;
+    this.backupEncryptionKeysOld = env.BACKUP_ENCRYPTION_KEYS_OLD;
+    this.admin =
+      env.HOLDFAST_ADMIN_EMAIL !== undefined && env.HOLDFAST_ADMIN_PASSWORD !== undefined
+        ? { email: env.HOLDFAST_ADMIN_EMAIL, password: env.HOLDFAST_ADMIN_PASSWORD }
+        : null;
+    this.hostProduct =
+      env.HOLDFAST_JWKS_URL !== undefined && env.HOLDFAST_JWT_ISSUER !== undefined && env.HOLDFAST_JWT_AUDIENCE !== undefined
+        ? { jwksUrl: env.HOLDFAST_JWKS_URL, issuer: env.HOLDFAST_JWT_ISSUER, audience: env.HOLDFAST_JWT_AUDIENCE, claims: env.HOLDFAST_JWT_CLAIMS }
+        : null;
+    this.trustedProxies = env.HOLDFAST_TRUSTED_PROXIES;
+    this.targetAllow = env.HOLDFAST_TARGET_ALLOW;
+    this.logLevel = env.HOLDFAST_LOG_LEVEL;
+    this.introspection = env.HOLDFAST_INTROSPECTION ?? !this.isProduction;
+    this.limits = {
+      requestsPerMinute: env.HOLDFAST_RATE_PER_MINUTE,
+      maxDepth: env.HOLDFAST_MAX_DEPTH,
+      maxCost: env.HOLDFAST_MAX_COST,
+      maxAliases: env.HOLDFAST_MAX_ALIASES,
+      loginTries: env.HOLDFAST_LOGIN_TRIES,
+    };
+    this.workerConcurrency = env.HOLDFAST_WORKER_CONCURRENCY;
+    this.backupConcurrency = env.HOLDFAST_BACKUP_CONCURRENCY;
+    this.faultPoints = env.HOLDFAST_FAULT_POINTS;
+  }
+
+  /** @throws ConfigurationError */
+  static from(raw: RawEnvironment): AppConfig {
+    return new AppConfig(parseEnvironment(raw).values);
+  }
+
+  /** It holds every secret of the process, so it never prints itself. */
+  toJSON(): { role: string; host: string; port: number } {
+    return { role: this.role, host: this.host, port: this.port };
+  }
+
+  [inspect.custom](): string {
+    return `AppConfig(${this.role} on ${this.host}:${this.port})`;
+  }
+}
+
+function ownUrl(host: string, port: number): string {
+  const reachable = host === '0.0.0.0' || host === '::' ? 'localhost' : host;
+  return `http://${reachable.includes(':') ? `[${reachable}]` : reachable}:${port}`;
+}
