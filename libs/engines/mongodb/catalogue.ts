@@ -1,0 +1,135 @@
+import { AppError } from '#errors';
+import type { NamespaceKind, NamespaceState } from '../port.js';
+import { toCanonicalJson } from './canonical-ejson.js';
+import type { MongodbContext } from './connection.js';
+import { serverCode, serverCodeOf, toTargetError, throwTargetError } from './errors.js';
+import { inParallel } from './in-parallel.js';
+import { bucketsPrefix, reservedPrefix } from './names.js';
+import { bsonType, findElement, textOf, type RawElement } from './raw-bson.js';
+import { readAll } from './raw-cursor.js';
+
+/** One entry of listCollections, as the server has it: `system.*` and `hf_*` included, time series not folded. */
+export interface PhysicalNamespace {
+  readonly name: string;
+  /** `collection`, `view` or `timeseries`. */
+  readonly type: string;
+  /** 32 lower-case hex digits; null for views and time series (their bucket collection has it). */
+  readonly uuid: string | null;
+  /** BSON of `options`, verbatim. */
+  readonly options: Buffer;
+}
+
+/** A namespace as a user knows it, with everything that a backup says of it except its documents. */
+export interface LiveNamespace {
+  readonly name: string;
+  readonly kind: NamespaceKind;
+  /** Of a time series: its bucket collection's. Null for views. */
+  readonly uuid: string | null;
+  /** Where the documents lie: `name`, or `system.buckets.<name>`; null for views. */
+  readonly physical: string | null;
+  readonly capped: boolean;
+  readonly options: Buffer;
+  /** BSON of each listIndexes document, verbatim, `_id_` included. */
+  readonly indexes: readonly Buffer[];
+}
+
+const listConcurrency = 8;
+/** mongodump leaves out every other `system.*` collection of a user's database too. */
+const copiedSystemNames = new Set(['system.js']);
+
+/** True for what Holdfast itself put beside the tenant's data, the buckets of its trial time series included. */
+export function isOwnName(name: string): boolean {
+  return (name.startsWith(bucketsPrefix) ? name.slice(bucketsPrefix.length) : name).startsWith(reservedPrefix);
+}
+
+/** Every namespace that listCollections knows. Driver errors pass unchanged. */
+export async function listPhysical(context: MongodbContext, signal?: AbortSignal): Promise<PhysicalNamespace[]> {
+  const entries = await readAll(context, { listCollections: 1, filter: {}, cursor: {} }, signal);
+  return entries.map((entry) => {
+    const info = findElement(entry, 'info');
+    const uuid = info ? findElement(info.value, 'uuid') : undefined;
+    return {
+      name: textOf(findElement(entry, 'name')) ?? '',
+      type: textOf(findElement(entry, 'type')) ?? 'collection',
+      uuid: uuid?.type === bsonType.binary ? uuid.value.toString('hex', 5) : null,
+      options: findElement(entry, 'options')?.value ?? Buffer.from([5, 0, 0, 0, 0]),
+    };
+  });
+}
+
+/** The indexes of one collection or time series as BSON; empty if it has gone meanwhile. Driver errors pass unchanged. */
+export async function listIndexes(context: MongodbContext, name: string, signal?: AbortSignal): Promise<Buffer[]> {
+  try {
+    return await readAll(context, { listIndexes: name, cursor: {} }, signal);
+  } catch (error) {
+    if (serverCodeOf(error) === serverCode.namespaceNotFound) return [];
+    throw error;
+  }
+}
+
+/**
+ * The tenant's namespaces with options and indexes, sorted by name: no `hf_*`, no `system.*` but `system.js`, and the
+ * bucket collections folded into their time series. Throws TARGET_UNSUPPORTED for what cannot be copied truly.
+ */
+export async function listLive(context: MongodbContext, signal?: AbortSignal): Promise<LiveNamespace[]> {
+  try {
+    const physical = await listPhysical(context, signal);
+    const uuids = new Map(physical.map(({ name, uuid }) => [name, uuid]));
+    const tenants = physical.filter(isTenants).sort((a, b) => (a.name < b.name ? -1 : 1));
+    refuseUnsupported(context, tenants);
+    return await inParallel(tenants, listConcurrency, async ({ name, type, uuid, options }): Promise<LiveNamespace> => {
+      if (type === 'view') return { name, kind: 'view', uuid: null, physical: null, capped: false, options, indexes: [] };
+      const indexes = await listIndexes(context, name, signal);
+      if (type === 'timeseries') {
+        const buckets = bucketsPrefix + name;
+        return { name, kind: 'timeseries', uuid: uuids.get(buckets) ?? null, physical: buckets, capped: false, options, indexes };
+      }
+      return { name, kind: 'collection', uuid, physical: name, capped: isTrue(findElement(options, 'capped')), options, indexes };
+    });
+  } catch (error) {
+    throwTargetError(error, 'listing the collections', signal);
+  }
+}
+
+/** The port's view of the live namespaces: definitions as Extended JSON, counts and sizes as the server estimates them. */
+export async function readCatalogue(context: MongodbContext): Promise<NamespaceState[]> {
+  const live = await listLive(context);
+  return inParallel(live, listConcurrency, async (namespace) => ({
+    name: namespace.name,
+    kind: namespace.kind,
+    uuid: namespace.uuid,
+    ...(await readStatistics(context, namespace)),
+    options: toCanonicalJson(namespace.options),
+    indexes: namespace.indexes.map(toCanonicalJson),
+  }));
+}
+
+async function readStatistics(context: MongodbContext, { name, kind }: LiveNamespace): Promise<{ documents: number; sizeBytes: number }> {
+  if (kind === 'view') return { documents: 0, sizeBytes: 0 };
+  try {
+    const stats = await context.db.command({ collStats: name });
+    const documents: unknown = kind === 'timeseries' ? stats['timeseries']?.bucketCount : stats['count'];
+    return { documents: Number(documents ?? 0), sizeBytes: Number(stats['size'] ?? 0) };
+  } catch (error) {
+    if (serverCodeOf(error) === serverCode.namespaceNotFound) return { documents: 0, sizeBytes: 0 };
+    throw toTargetError(error, `reading the size of "${name}"`);
+  }
+}
+
+function isTenants({ name }: PhysicalNamespace): boolean {
+  if (isOwnName(name)) return false;
+  return !name.startsWith('system.') || copiedSystemNames.has(name);
+}
+
+function refuseUnsupported({ server }: MongodbContext, namespaces: readonly PhysicalNamespace[]): void {
+  const [major, minor] = server.versionNumbers;
+  const rawBuckets = major < 8 || (major === 8 && minor < 3);
+  for (const { name, type, options } of namespaces) {
+    if (findElement(options, 'encryptedFields')) throw new AppError('TARGET_UNSUPPORTED', `Queryable Encryption is not supported; it is used by "${name}"`);
+    if (type === 'timeseries' && !rawBuckets) throw new AppError('TARGET_UNSUPPORTED', `The time series "${name}" cannot be read from MongoDB ${server.version}; 8.2 is the newest version whose time series are supported`);
+  }
+}
+
+function isTrue(element: RawElement | undefined): boolean {
+  return element?.type === bsonType.bool && element.value[0] === 1;
+}

@@ -1,0 +1,41 @@
+/**
+ * Physical names that Holdfast makes inside a tenant's database. All start with `hf_<operation>_`, so that each
+ * operation finds its own again, and staged ones go on with the fencing token that made them.
+ */
+export const reservedPrefix = 'hf_';
+export const bucketsPrefix = 'system.buckets.';
+
+export function operationPrefix(operationId: string): string {
+  const hex = operationId.replaceAll('-', '').toLowerCase();
+  if (!/^[0-9a-f]{32}$/.test(hex)) throw new TypeError('An operation id is a UUID');
+  return `${reservedPrefix}${hex}_`;
+}
+
+export function stagedName(operationId: string, token: number, index: number): string {
+  return `${operationPrefix(operationId)}${token}_${index}`;
+}
+
+/** A time series, collection or view that only exists to find out whether the server takes the definition. */
+export function trialName(operationId: string, token: number, index: number): string {
+  return `${operationPrefix(operationId)}${token}_t${index}`;
+}
+
+/** Staged buckets that one worker has taken to fill a live time series. */
+export function claimedName(operationId: string, token: number, claim: string): string {
+  return `${operationPrefix(operationId)}${token}_c${claim}`;
+}
+
+export function oldName(operationId: string, index: number): string {
+  return `${operationPrefix(operationId)}old_${index}`;
+}
+
+export function lateName(operationId: string, index: number): string {
+  return `${operationPrefix(operationId)}late_${index}`;
+}
+
+/** The fencing token in the name of a staged collection of this operation; null for every other name. */
+export function stageToken(operationId: string, name: string): number | null {
+  const prefix = operationPrefix(operationId);
+  const found = name.startsWith(prefix) ? /^(\d+)_/.exec(name.slice(prefix.length)) : null;
+  return found === null ? null : Number(found[1]);
+}

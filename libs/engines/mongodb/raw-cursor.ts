@@ -1,0 +1,114 @@
+import type { ClientSession, Db, Document } from 'mongodb';
+import { Long } from 'bson';
+import type { MongodbContext } from './connection.js';
+import { bsonType, documentsOf, findElement, textOf } from './raw-bson.js';
+
+/**
+ * A cursor that hands out whole reply batches as the server's bytes: no document is decoded or turned into an object.
+ * It runs find and getMore itself because the driver's cursors only hand out single documents. A lost reply is an
+ * error: a getMore that is sent again would skip a batch.
+ */
+export class RawCursor {
+  #id: Long;
+  #batch: Buffer | null;
+
+  private constructor(
+    private readonly db: Db,
+    private readonly session: ClientSession,
+    private readonly signal: AbortSignal | undefined,
+    first: CursorReply,
+  ) {
+    this.#id = first.id;
+    this.collection = first.collection;
+    this.atClusterTime = first.atClusterTime;
+    this.#batch = first.batch;
+  }
+
+  /** The name that getMore asks for; `$cmd.listCollections` and the like for commands. */
+  readonly collection: string;
+  /** The reply's `atClusterTime` as an unsigned 64-bit number (seconds, then ordinal); undefined without a snapshot. */
+  readonly atClusterTime: bigint | undefined;
+
+  /** Runs a command that makes a cursor. Driver errors pass unchanged; `signal` ends a running command. */
+  static async open(context: MongodbContext, command: Document, signal?: AbortSignal): Promise<RawCursor> {
+    // find and getMore must share a session; without causal consistency the driver leaves readConcern alone.
+    const session = context.client.startSession({ causalConsistency: false });
+    try {
+      const first = await run(context.db, command, session, signal);
+      return new RawCursor(context.db, session, signal, first);
+    } catch (error) {
+      await session.endSession();
+      throw error;
+    }
+  }
+
+  /** The next batch, a BSON array of documents (maybe empty), or null after the last. `size` is the most documents of a getMore. */
+  async nextBatch(size?: number): Promise<Buffer | null> {
+    const first = this.#batch;
+    if (first) {
+      this.#batch = null;
+      return first;
+    }
+    if (this.#id.isZero()) return null;
+    const command: Document = { getMore: this.#id, collection: this.collection };
+    if (size !== undefined) command['batchSize'] = size;
+    const reply = await run(this.db, command, this.session, this.signal);
+    this.#id = reply.id;
+    return reply.batch;
+  }
+
+  /** Frees the server's cursor; never throws and may be called again. */
+  async close(): Promise<void> {
+    const id = this.#id;
+    this.#id = Long.ZERO;
+    this.#batch = null;
+    try {
+      if (!id.isZero()) await this.db.command({ killCursors: this.collection, cursors: [id] }, { session: this.session });
+    } catch {
+      // The server that held the cursor is gone, and the cursor with it; else it times out there.
+    } finally {
+      await this.session.endSession();
+    }
+  }
+}
+
+/** All documents that a cursor command answers; for listings, not for data. */
+export async function readAll(context: MongodbContext, command: Document, signal?: AbortSignal): Promise<Buffer[]> {
+  const cursor = await RawCursor.open(context, command, signal);
+  try {
+    const found: Buffer[] = [];
+    for (let batch = await cursor.nextBatch(); batch; batch = await cursor.nextBatch()) {
+      // Copied, so that a few bytes do not keep the whole reply in memory.
+      found.push(...documentsOf(batch).map((document) => Buffer.from(document)));
+    }
+    return found;
+  } finally {
+    await cursor.close();
+  }
+}
+
+interface CursorReply {
+  readonly id: Long;
+  readonly collection: string;
+  readonly batch: Buffer;
+  readonly atClusterTime: bigint | undefined;
+}
+
+async function run(db: Db, command: Document, session: ClientSession, signal: AbortSignal | undefined): Promise<CursorReply> {
+  signal?.throwIfAborted();
+  // With `raw` the driver leaves embedded documents undecoded: `cursor` is a view on the reply's bytes.
+  const reply = await db.command(command, { session, raw: true, readPreference: 'primary', ...(signal ? { signal } : {}) });
+  const cursor: unknown = reply['cursor'];
+  if (!(cursor instanceof Uint8Array)) throw new TypeError('The reply has no cursor');
+  const bytes = Buffer.from(cursor.buffer, cursor.byteOffset, cursor.byteLength);
+  const batch = findElement(bytes, 'firstBatch') ?? findElement(bytes, 'nextBatch');
+  const id = findElement(bytes, 'id');
+  const ns = textOf(findElement(bytes, 'ns'));
+  if (batch?.type !== bsonType.array || id?.type !== bsonType.int64 || ns === undefined) throw new TypeError('The reply has no batch');
+  return {
+    id: Long.fromBytesLE([...id.value]),
+    collection: ns.slice(ns.indexOf('.') + 1),
+    batch: batch.value,
+    atClusterTime: findElement(bytes, 'atClusterTime')?.value.readBigUInt64LE(0),
+  };
+}
