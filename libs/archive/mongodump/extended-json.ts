@@ -1,0 +1,494 @@
+import { AppError } from '#errors';
+import { Decimal128 } from 'bson';
+import { bsonCstring, bsonElements, bsonText, bsonType, type BsonElement } from './bson-elements.js';
+
+/**
+ * MongoDB Extended JSON v2 to BSON and back, keeping the order of keys. Objects of JavaScript move integer-like keys
+ * to the front, and the order of an index key or a pipeline has meaning: so nothing here passes through one.
+ */
+const maxDepth = 200;
+
+// ---- BSON to canonical Extended JSON --------------------------------------------------------------------------------
+
+/** Canonical Extended JSON v2 of one BSON document, without white space, as mongodump writes it into metadata. */
+export function bsonToExtendedJson(document: Buffer): string {
+  return objectToJson(document, 0, 0);
+}
+
+function objectToJson(buffer: Buffer, offset: number, depth: number): string {
+  if (depth > maxDepth) throw new AppError('ARCHIVE_CORRUPT', `A document is nested more than ${maxDepth} levels deep`);
+  const parts: string[] = [];
+  for (const element of bsonElements(buffer, offset)) {
+    parts.push(`${JSON.stringify(element.name)}:${valueToJson(buffer, element, depth)}`);
+  }
+  return `{${parts.join(',')}}`;
+}
+
+function arrayToJson(buffer: Buffer, offset: number, depth: number): string {
+  if (depth > maxDepth) throw new AppError('ARCHIVE_CORRUPT', `A document is nested more than ${maxDepth} levels deep`);
+  const parts: string[] = [];
+  for (const element of bsonElements(buffer, offset)) parts.push(valueToJson(buffer, element, depth));
+  return `[${parts.join(',')}]`;
+}
+
+function doubleToText(value: number): string {
+  if (Number.isNaN(value)) return 'NaN';
+  if (!Number.isFinite(value)) return value > 0 ? 'Infinity' : '-Infinity';
+  if (Object.is(value, -0)) return '-0.0';
+  const text = String(value);
+  return /^-?\d+$/.test(text) ? `${text}.0` : text;
+}
+
+function valueToJson(buffer: Buffer, element: BsonElement, depth: number): string {
+  const { type, start, end } = element;
+  switch (type) {
+    case bsonType.double:
+      return `{"$numberDouble":"${doubleToText(buffer.readDoubleLE(start))}"}`;
+    case bsonType.string:
+      return JSON.stringify(bsonText(buffer, start));
+    case bsonType.document:
+      return objectToJson(buffer, start, depth + 1);
+    case bsonType.array:
+      return arrayToJson(buffer, start, depth + 1);
+    case bsonType.binary: {
+      const subType = buffer[start + 4]!;
+      // The old generic binary (2) repeats its length inside; Extended JSON carries the bytes alone.
+      const bytes = buffer.subarray(subType === 2 ? start + 9 : start + 5, end);
+      return `{"$binary":{"base64":"${bytes.toString('base64')}","subType":"${subType.toString(16).padStart(2, '0')}"}}`;
+    }
+    case bsonType.undefined:
+      return '{"$undefined":true}';
+    case bsonType.objectId:
+      return `{"$oid":"${buffer.toString('hex', start, end)}"}`;
+    case bsonType.boolean:
+      return buffer[start] === 0 ? 'false' : 'true';
+    case bsonType.date:
+      return `{"$date":{"$numberLong":"${buffer.readBigInt64LE(start)}"}}`;
+    case bsonType.null:
+      return 'null';
+    case bsonType.regex: {
+      const pattern = bsonCstring(buffer, start, end);
+      const options = bsonCstring(buffer, pattern.next, end);
+      return `{"$regularExpression":{"pattern":${JSON.stringify(pattern.text)},"options":${JSON.stringify(options.text)}}}`;
+    }
+    case bsonType.dbPointer:
+      return `{"$dbPointer":{"$ref":${JSON.stringify(bsonText(buffer, start))},"$id":{"$oid":"${buffer.toString('hex', end - 12, end)}"}}}`;
+    case bsonType.code:
+      return `{"$code":${JSON.stringify(bsonText(buffer, start))}}`;
+    case bsonType.symbol:
+      return `{"$symbol":${JSON.stringify(bsonText(buffer, start))}}`;
+    case bsonType.codeWithScope: {
+      const scope = start + 8 + buffer.readInt32LE(start + 4);
+      if (scope < start + 9 || scope > end - 5) throw new AppError('ARCHIVE_CORRUPT', 'A code value is malformed');
+      return `{"$code":${JSON.stringify(bsonText(buffer, start + 4))},"$scope":${objectToJson(buffer.subarray(0, end), scope, depth + 1)}}`;
+    }
+    case bsonType.int32:
+      return `{"$numberInt":"${buffer.readInt32LE(start)}"}`;
+    case bsonType.timestamp:
+      return `{"$timestamp":{"t":${buffer.readUInt32LE(start + 4)},"i":${buffer.readUInt32LE(start)}}}`;
+    case bsonType.int64:
+      return `{"$numberLong":"${buffer.readBigInt64LE(start)}"}`;
+    case bsonType.decimal128:
+      return `{"$numberDecimal":"${new Decimal128(buffer.subarray(start, end)).toString()}"}`;
+    case bsonType.minKey:
+      return '{"$minKey":1}';
+    default:
+      return '{"$maxKey":1}';
+  }
+}
+
+// ---- JSON text, parsed with the order of keys and the place of each value ---------------------------------------------
+
+type JsonValue =
+  | { readonly kind: 'object'; readonly entries: readonly (readonly [string, JsonValue])[]; readonly text: string }
+  | { readonly kind: 'array'; readonly items: readonly JsonValue[]; readonly text: string }
+  | { readonly kind: 'string'; readonly value: string }
+  | { readonly kind: 'number'; readonly text: string }
+  | { readonly kind: 'literal'; readonly value: boolean | null };
+
+export type JsonObject = Extract<JsonValue, { kind: 'object' }>;
+
+const malformed = (reason: string): AppError => new AppError('ARCHIVE_CORRUPT', `Extended JSON is malformed: ${reason}`);
+
+class JsonReader {
+  private position = 0;
+  constructor(private readonly text: string) {}
+
+  document(): JsonValue {
+    const value = this.value(0);
+    this.space();
+    if (this.position !== this.text.length) throw malformed('text follows the value');
+    return value;
+  }
+
+  private space(): void {
+    for (;;) {
+      const code = this.text.charCodeAt(this.position);
+      if (code !== 0x20 && code !== 0x0a && code !== 0x0d && code !== 0x09) return;
+      this.position += 1;
+    }
+  }
+
+  private take(character: string): boolean {
+    this.space();
+    if (this.text[this.position] !== character) return false;
+    this.position += 1;
+    return true;
+  }
+
+  private value(depth: number): JsonValue {
+    if (depth > maxDepth) throw malformed(`more than ${maxDepth} levels`);
+    this.space();
+    const start = this.position;
+    const first = this.text[start];
+    switch (first) {
+      case '{': {
+        this.position += 1;
+        const entries: (readonly [string, JsonValue])[] = [];
+        if (!this.take('}')) {
+          do {
+            this.space();
+            const name = this.string();
+            if (!this.take(':')) throw malformed('a colon is missing');
+            entries.push([name, this.value(depth + 1)]);
+          } while (this.take(','));
+          if (!this.take('}')) throw malformed('an object is not closed');
+        }
+        return { kind: 'object', entries, text: this.text.slice(start, this.position) };
+      }
+      case '[': {
+        this.position += 1;
+        const items: JsonValue[] = [];
+        if (!this.take(']')) {
+          do items.push(this.value(depth + 1));
+          while (this.take(','));
+          if (!this.take(']')) throw malformed('an array is not closed');
+        }
+        return { kind: 'array', items, text: this.text.slice(start, this.position) };
+      }
+      case '"':
+        return { kind: 'string', value: this.string() };
+      default:
+        return this.scalar();
+    }
+  }
+
+  private string(): string {
+    const start = this.position;
+    if (this.text[start] !== '"') throw malformed('a string is missing');
+    let end = start + 1;
+    for (;;) {
+      const code = this.text.charCodeAt(end);
+      if (Number.isNaN(code) || code < 0x20) throw malformed('a string is not closed');
+      if (code === 0x22) break;
+      end += code === 0x5c ? 2 : 1;
+    }
+    this.position = end + 1;
+    try {
+      return JSON.parse(this.text.slice(start, end + 1)) as string;
+    } catch {
+      throw malformed('a string holds an unknown escape');
+    }
+  }
+
+  private scalar(): JsonValue {
+    const pattern = /-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?|true|false|null/y;
+    pattern.lastIndex = this.position;
+    const text = pattern.exec(this.text)?.[0];
+    if (text === undefined) throw malformed('a value is missing');
+    this.position += text.length;
+    if (text === 'true' || text === 'false') return { kind: 'literal', value: text === 'true' };
+    return text === 'null' ? { kind: 'literal', value: null } : { kind: 'number', text };
+  }
+}
+
+/** Parses one JSON object; keys keep their order, every inner object and array keeps its text. Throws ARCHIVE_CORRUPT. */
+export function parseJsonObject(text: string): JsonObject {
+  const value = new JsonReader(text).document();
+  if (value.kind !== 'object') throw malformed('it is not an object');
+  return value;
+}
+
+/** The last value under `name`, as JSON itself has it. */
+export function jsonField(object: JsonObject, name: string): JsonValue | undefined {
+  return object.entries.findLast(([key]) => key === name)?.[1];
+}
+
+// ---- Extended JSON to BSON --------------------------------------------------------------------------------------------
+
+/** BSON of one Extended JSON document, canonical or relaxed, keys in the order of the text. Throws ARCHIVE_CORRUPT. */
+export function extendedJsonToBson(text: string): Buffer {
+  const writer = new BsonWriter();
+  writer.document(parseJsonObject(text).entries);
+  return writer.finish();
+}
+
+class BsonWriter {
+  private bytes = Buffer.allocUnsafe(256);
+  private length = 0;
+
+  finish(): Buffer {
+    return this.bytes.subarray(0, this.length);
+  }
+
+  private reserve(count: number): number {
+    const start = this.length;
+    this.length += count;
+    if (this.length > this.bytes.length) {
+      const larger = Buffer.allocUnsafe(Math.max(this.length, this.bytes.length * 2));
+      this.bytes.copy(larger, 0, 0, start);
+      this.bytes = larger;
+    }
+    return start;
+  }
+
+  private byte(value: number): void {
+    const at = this.reserve(1);
+    this.bytes[at] = value;
+  }
+
+  private int32(value: number): void {
+    const at = this.reserve(4);
+    this.bytes.writeInt32LE(value, at);
+  }
+
+  private uint32(value: number): void {
+    const at = this.reserve(4);
+    this.bytes.writeUInt32LE(value, at);
+  }
+
+  private int64(value: bigint): void {
+    const at = this.reserve(8);
+    this.bytes.writeBigInt64LE(value, at);
+  }
+
+  private double(value: number): void {
+    const at = this.reserve(8);
+    this.bytes.writeDoubleLE(value, at);
+  }
+
+  private raw(value: Uint8Array): void {
+    const at = this.reserve(value.length);
+    this.bytes.set(value, at);
+  }
+
+  private cstring(value: string): void {
+    if (value.includes('\0')) throw malformed('a name holds a zero byte');
+    this.raw(Buffer.from(value));
+    this.byte(0);
+  }
+
+  private string(value: string): void {
+    const bytes = Buffer.from(value);
+    this.int32(bytes.length + 1);
+    this.raw(bytes);
+    this.byte(0);
+  }
+
+  document(entries: readonly (readonly [string, JsonValue])[]): void {
+    const start = this.reserve(4);
+    for (const [name, value] of entries) this.element(name, value);
+    this.byte(0);
+    this.bytes.writeInt32LE(this.length - start, start);
+  }
+
+  private element(name: string, value: JsonValue): void {
+    const typeAt = this.reserve(1);
+    this.cstring(name);
+    // `value` may write (and so move) the bytes before its type is known.
+    const type = this.value(value);
+    this.bytes[typeAt] = type;
+  }
+
+  private value(value: JsonValue): number {
+    switch (value.kind) {
+      case 'string':
+        this.string(value.value);
+        return bsonType.string;
+      case 'literal':
+        if (value.value === null) return bsonType.null;
+        this.byte(value.value ? 1 : 0);
+        return bsonType.boolean;
+      case 'number':
+        return this.relaxedNumber(value.text);
+      case 'array':
+        this.document(value.items.map((item, index) => [String(index), item]));
+        return bsonType.array;
+      case 'object':
+        return this.wrapped(value) ?? this.plain(value);
+    }
+  }
+
+  private plain(value: JsonObject): number {
+    this.document(value.entries);
+    return bsonType.document;
+  }
+
+  private relaxedNumber(text: string): number {
+    if (/^-?\d+$/.test(text) && text !== '-0') {
+      const integer = BigInt(text);
+      if (BigInt.asIntN(32, integer) === integer) {
+        this.int32(Number(integer));
+        return bsonType.int32;
+      }
+      if (BigInt.asIntN(64, integer) === integer) {
+        this.int64(integer);
+        return bsonType.int64;
+      }
+    }
+    this.double(Number(text));
+    return bsonType.double;
+  }
+
+  /** Writes the value that a `{"$type": ...}` wrapper stands for; null when the object is no wrapper, such as `{"$gt": 1}`. */
+  private wrapped(object: JsonObject): number | null {
+    const first = object.entries[0];
+    if (first === undefined || !first[0].startsWith('$')) return null;
+    const names = object.entries.map(([name]) => name).sort().join();
+    const field = (name: string): JsonValue | undefined => jsonField(object, name);
+    switch (names) {
+      case '$numberInt': {
+        const integer = integerText(field('$numberInt'), 32);
+        if (integer === null) return null;
+        this.int32(Number(integer));
+        return bsonType.int32;
+      }
+      case '$numberLong': {
+        const integer = integerText(field('$numberLong'), 64);
+        if (integer === null) return null;
+        this.int64(integer);
+        return bsonType.int64;
+      }
+      case '$numberDouble': {
+        const text = stringOf(field('$numberDouble'));
+        if (text === null) return null;
+        if (!/^(?:NaN|-?Infinity|-?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)$/.test(text)) throw malformed('$numberDouble is no number');
+        this.double(Number(text));
+        return bsonType.double;
+      }
+      case '$numberDecimal': {
+        const text = stringOf(field('$numberDecimal'));
+        if (text === null) return null;
+        try {
+          this.raw(Decimal128.fromString(text).bytes);
+        } catch {
+          throw malformed('$numberDecimal is no number');
+        }
+        return bsonType.decimal128;
+      }
+      case '$oid': {
+        const text = stringOf(field('$oid'));
+        if (text === null) return null;
+        this.raw(objectIdBytes(text));
+        return bsonType.objectId;
+      }
+      case '$date': {
+        const date = field('$date');
+        const text = stringOf(date);
+        if (text !== null) {
+          const milliseconds = Date.parse(text);
+          if (Number.isNaN(milliseconds)) throw malformed('$date is no date');
+          this.int64(BigInt(milliseconds));
+          return bsonType.date;
+        }
+        const inner = date?.kind === 'object' && date.entries.length === 1 ? integerText(jsonField(date, '$numberLong'), 64) : null;
+        const integer = inner ?? (date?.kind === 'number' ? integerText(date, 64) : null);
+        if (integer === null) return null;
+        this.int64(integer);
+        return bsonType.date;
+      }
+      case '$timestamp': {
+        const value = field('$timestamp');
+        if (value?.kind !== 'object') return null;
+        const [t, i] = [jsonField(value, 't'), jsonField(value, 'i')].map((part) => (part?.kind === 'number' && /^\d+$/.test(part.text) ? Number(part.text) : -1));
+        if (t === undefined || i === undefined || t < 0 || i < 0 || t > 0xffffffff || i > 0xffffffff) throw malformed('$timestamp is malformed');
+        this.uint32(i);
+        this.uint32(t);
+        return bsonType.timestamp;
+      }
+      case '$binary':
+      case '$binary,$type': {
+        const value = field('$binary');
+        const legacy = stringOf(value);
+        const base64 = legacy ?? (value?.kind === 'object' ? stringOf(jsonField(value, 'base64')) : null);
+        const subTypeText = stringOf(legacy === null ? value?.kind === 'object' ? jsonField(value, 'subType') : undefined : field('$type'));
+        if (base64 === null || subTypeText === null || !/^[0-9a-fA-F]{1,2}$/.test(subTypeText)) return null;
+        if (!/^[A-Za-z0-9+/]*={0,2}$/.test(base64)) throw malformed('$binary is not base64');
+        const bytes = Buffer.from(base64, 'base64');
+        const subType = parseInt(subTypeText, 16);
+        this.int32(subType === 2 ? bytes.length + 4 : bytes.length);
+        this.byte(subType);
+        if (subType === 2) this.int32(bytes.length);
+        this.raw(bytes);
+        return bsonType.binary;
+      }
+      // `{"$regex": ..., "$options": ...}` is a query operator and stays a document.
+      case '$regularExpression': {
+        const value = field('$regularExpression');
+        const pattern = value?.kind === 'object' ? stringOf(jsonField(value, 'pattern')) : null;
+        const options = value?.kind === 'object' ? stringOf(jsonField(value, 'options')) : null;
+        if (pattern === null || options === null) return null;
+        this.cstring(pattern);
+        this.cstring(options);
+        return bsonType.regex;
+      }
+      case '$dbPointer': {
+        const value = field('$dbPointer');
+        const reference = value?.kind === 'object' ? stringOf(jsonField(value, '$ref')) : null;
+        const id = value?.kind === 'object' ? jsonField(value, '$id') : undefined;
+        const oid = id?.kind === 'object' ? stringOf(jsonField(id, '$oid')) : null;
+        if (reference === null || oid === null) return null;
+        this.string(reference);
+        this.raw(objectIdBytes(oid));
+        return bsonType.dbPointer;
+      }
+      case '$code': {
+        const text = stringOf(field('$code'));
+        if (text === null) return null;
+        this.string(text);
+        return bsonType.code;
+      }
+      case '$code,$scope': {
+        const text = stringOf(field('$code'));
+        const scope = field('$scope');
+        if (text === null || scope?.kind !== 'object') return null;
+        const start = this.reserve(4);
+        this.string(text);
+        this.document(scope.entries);
+        this.bytes.writeInt32LE(this.length - start, start);
+        return bsonType.codeWithScope;
+      }
+      case '$symbol': {
+        const text = stringOf(field('$symbol'));
+        if (text === null) return null;
+        this.string(text);
+        return bsonType.symbol;
+      }
+      case '$undefined':
+        return bsonType.undefined;
+      case '$minKey':
+        return bsonType.minKey;
+      case '$maxKey':
+        return bsonType.maxKey;
+      default:
+        return null;
+    }
+  }
+}
+
+function stringOf(value: JsonValue | undefined): string | null {
+  return value?.kind === 'string' ? value.value : null;
+}
+
+function integerText(value: JsonValue | undefined, bits: number): bigint | null {
+  const text = value?.kind === 'number' ? value.text : stringOf(value);
+  if (text === null || !/^-?\d+$/.test(text)) return null;
+  const integer = BigInt(text);
+  if (BigInt.asIntN(bits, integer) !== integer) throw malformed(`${text} does not fit ${bits} bits`);
+  return integer;
+}
+
+function objectIdBytes(text: string): Buffer {
+  if (!/^[0-9a-fA-F]{24}$/.test(text)) throw malformed('$oid is not 24 hex digits');
+  return Buffer.from(text, 'hex');
+}

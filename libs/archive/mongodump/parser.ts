@@ -1,0 +1,378 @@
+import { AppError } from '#errors';
+import { DocumentSums } from '../crc64.js';
+import { bsonElements, BsonMalformed, bsonText, bsonType, maxDocumentBytes, type BsonElement } from './bson-elements.js';
+import { kindFromMetadata, mongodumpMagic, parseServerVersion, type CollectionMeta, type MongodumpHeader, type NamespaceKind } from './format.js';
+
+/** A namespace of the body. One object stands for it in all events. */
+export interface ArchiveNamespace {
+  readonly db: string;
+  /** As the body names it: the documents of a time series X stand under `system.buckets.X` before server version 8.3.0. */
+  readonly collection: string;
+  /** Its definition in the prelude, under the logical name. */
+  readonly meta: CollectionMeta;
+  /** Place of `meta` in the prelude. */
+  readonly index: number;
+}
+
+export interface PreludeEvent {
+  readonly type: 'prelude';
+  readonly header: MongodumpHeader;
+  readonly collections: readonly CollectionMeta[];
+}
+
+export interface DocumentsEvent {
+  readonly type: 'documents';
+  readonly namespace: ArchiveNamespace;
+  /** Whole BSON documents one after the other, not decoded, at most about 4 MiB (more when one document is larger). A view of the input's memory. */
+  readonly documents: Buffer;
+  readonly count: number;
+}
+
+export interface NamespaceEndEvent {
+  readonly type: 'end';
+  readonly namespace: ArchiveNamespace;
+  /** CRC-64 of the documents in order, 16 hex digits: what was read, and what the archive says. */
+  readonly crc: string;
+  /** Order-free sum of the documents' CRC-64, 16 hex digits. */
+  readonly sum: string;
+  readonly documents: number;
+  readonly bytes: number;
+}
+
+export type MongodumpEvent = PreludeEvent | DocumentsEvent | NamespaceEndEvent;
+
+const batchBytes = 4 * 1024 * 1024;
+const maxPreludeBytes = 256 * 1024 * 1024;
+const bucketsPrefix = 'system.buckets.';
+
+type State = 'magic' | 'header' | 'definitions' | 'boundary' | 'documents' | 'closing';
+
+interface OpenNamespace extends ArchiveNamespace {
+  readonly sums: DocumentSums;
+  isClosed: boolean;
+}
+
+const corrupt = (rule: string, cause?: unknown): AppError =>
+  new AppError('ARCHIVE_CORRUPT', `The archive breaks the mongodump format: ${rule}`, cause === undefined ? {} : { cause });
+const truncated = (place: string): AppError => new AppError('ARCHIVE_TRUNCATED', `The archive ends ${place}`);
+const label = (namespace: { readonly db: string; readonly collection: string }): string => JSON.stringify(namespace.db === '' ? namespace.collection : `${namespace.db}.${namespace.collection}`);
+const keyOf = (db: string, collection: string): string => `${db}\0${collection}`;
+
+/**
+ * Strict, incremental parser of the mongodump archive format 0.1. Documents are measured and summed, never decoded. Every length is checked
+ * before it is believed, and memory grows only with bytes that have arrived. Throws ARCHIVE_CORRUPT naming the broken
+ * rule, ARCHIVE_TRUNCATED where the input ends too early; the parser is of no use afterwards.
+ */
+export class MongodumpParser {
+  private state: State = 'magic';
+  private header: MongodumpHeader | null = null;
+  private preludeBytes = 0;
+  private readonly collections: CollectionMeta[] = [];
+  private readonly definitions = new Map<string, number>();
+  private readonly namespaces = new Map<string, OpenNamespace>();
+  private readonly seen = new Set<number>();
+  private current: OpenNamespace | null = null;
+
+  /** Start of a piece whose rest has not arrived: capacity grows by doubling, so a claimed length costs nothing. */
+  private carry: Buffer = Buffer.alloc(0);
+  private carried = 0;
+  private needed = 0;
+
+  /** True where a frame may end: between two blocks. */
+  get isAtBoundary(): boolean {
+    return this.state === 'boundary' && this.carried === 0;
+  }
+
+  /** Takes the next bytes. `chunk` must not change while its `documents` are in use. */
+  *push(chunk: Buffer): Generator<MongodumpEvent, void, undefined> {
+    let position = 0;
+    while (position < chunk.length) {
+      if (this.carried > 0) {
+        position = this.fillCarry(chunk, position);
+        if (this.carried < this.needed) return;
+        const lengthKnown = this.needed > 4 || this.state === 'magic';
+        if (!lengthKnown) {
+          const length = this.pieceLength(this.carry, 0);
+          if (length > 4) {
+            this.needed = length;
+            continue;
+          }
+        }
+        const piece = this.carry.subarray(0, this.needed);
+        this.carry = Buffer.alloc(0);
+        this.carried = 0;
+        if (this.state === 'documents' && piece.length > 4) yield this.documentsOf(piece, 0, this.addDocument(piece, 0, piece.length), 1);
+        else yield* this.piece(piece);
+        continue;
+      }
+
+      if (this.state === 'documents') {
+        const start = position;
+        let count = 0;
+        let length = 0;
+        while (chunk.length - position >= 4 && position - start < batchBytes) {
+          length = this.pieceLength(chunk, position);
+          if (length === 4 || length > chunk.length - position) break;
+          position = this.addDocument(chunk, position, length);
+          count += 1;
+        }
+        if (count > 0) {
+          yield this.documentsOf(chunk, start, position, count);
+          continue;
+        }
+      }
+
+      const available = chunk.length - position;
+      const needed = this.state === 'magic' || available < 4 ? 4 : this.pieceLength(chunk, position);
+      if (available < needed) {
+        this.needed = needed;
+        position = this.fillCarry(chunk, position);
+        return;
+      }
+      const piece = chunk.subarray(position, position + needed);
+      position += needed;
+      yield* this.piece(piece);
+    }
+  }
+
+  /** Call once after the last byte. */
+  end(): void {
+    if (this.carried > 0 || this.state === 'documents' || this.state === 'closing') {
+      throw truncated(this.current === null ? 'inside its prelude' : `inside collection ${label(this.current)}`);
+    }
+    if (this.state !== 'boundary') throw truncated(this.state === 'magic' ? 'before it began' : 'inside its prelude');
+    for (const namespace of this.namespaces.values()) {
+      if (!namespace.isClosed) throw truncated(`before collection ${label(namespace)} is complete`);
+    }
+    this.collections.forEach((collection, index) => {
+      if (!this.seen.has(index)) throw corrupt(`collection ${label(collection)} is defined, but has no data section`);
+    });
+  }
+
+  private fillCarry(chunk: Buffer, position: number): number {
+    const take = Math.min(this.needed - this.carried, chunk.length - position);
+    const length = this.carried + take;
+    if (length > this.carry.length) {
+      const larger = Buffer.allocUnsafeSlow(Math.min(Math.max(length, this.carry.length * 2, 64), Math.max(this.needed, 4)));
+      this.carry.copy(larger, 0, 0, this.carried);
+      this.carry = larger;
+    }
+    chunk.copy(this.carry, this.carried, position, position + take);
+    this.carried = length;
+    return position + take;
+  }
+
+  /** 4 for a terminator, else the length of the document that begins here. */
+  private pieceLength(bytes: Buffer, position: number): number {
+    const length = bytes.readInt32LE(position);
+    if (length === -1) return 4;
+    if (length < 5) throw corrupt(`a document claims ${length} bytes`);
+    if (length > maxDocumentBytes) throw corrupt(`a document claims ${length} bytes, more than 16 MiB`);
+    return length;
+  }
+
+  private addDocument(bytes: Buffer, start: number, length: number): number {
+    const end = start + length;
+    if (bytes[end - 1] !== 0) throw corrupt('a document does not end with a zero byte');
+    const namespace = this.current!;
+    if (namespace.meta.kind === 'view') throw corrupt(`view ${label(namespace)} holds documents`);
+    namespace.sums.add(bytes, start, end);
+    return end;
+  }
+
+  private documentsOf(bytes: Buffer, start: number, end: number, count: number): DocumentsEvent {
+    return { type: 'documents', namespace: this.current!, documents: bytes.subarray(start, end), count };
+  }
+
+  /** A terminator (4 bytes) or a whole document that is not a namespace's data. */
+  private *piece(piece: Buffer): Generator<MongodumpEvent, void, undefined> {
+    if (this.state === 'magic') {
+      if (!piece.equals(mongodumpMagic)) throw corrupt('it does not begin with the magic number');
+      this.state = 'header';
+      return;
+    }
+    if (piece.length > 4) {
+      try {
+        this.document(piece);
+      } catch (error) {
+        throw error instanceof BsonMalformed ? corrupt(error.message, error) : error;
+      }
+      return;
+    }
+    switch (this.state) {
+      case 'header':
+        throw corrupt('the prelude has no header');
+      case 'definitions':
+        this.state = 'boundary';
+        yield { type: 'prelude', header: this.header!, collections: this.collections };
+        return;
+      case 'boundary':
+        throw corrupt('a terminator stands where a block must begin');
+      case 'documents':
+        this.current = null;
+        this.state = 'boundary';
+        return;
+      case 'closing': {
+        const namespace = this.current!;
+        const { sums } = namespace;
+        this.current = null;
+        this.state = 'boundary';
+        yield { type: 'end', namespace, crc: sums.crc64, sum: sums.sum, documents: sums.documents, bytes: sums.bytes };
+        return;
+      }
+    }
+  }
+
+  private document(piece: Buffer): void {
+    switch (this.state) {
+      case 'header':
+        this.countPrelude(piece);
+        this.header = readHeader(piece);
+        this.state = 'definitions';
+        return;
+      case 'definitions':
+        this.countPrelude(piece);
+        this.define(readDefinition(piece));
+        return;
+      case 'boundary':
+        this.open(piece);
+        return;
+      case 'closing':
+        throw corrupt(`collection ${label(this.current!)} has a document after its end`);
+      case 'magic':
+      case 'documents':
+        throw new Error(`A document was not expected in state ${this.state}`);
+    }
+  }
+
+  private countPrelude(piece: Buffer): void {
+    this.preludeBytes += piece.length;
+    if (this.preludeBytes > maxPreludeBytes) throw new AppError('ARCHIVE_TOO_LARGE', "The archive's collection definitions take more than 256 MiB");
+  }
+
+  private define(meta: CollectionMeta): void {
+    const key = keyOf(meta.db, meta.collection);
+    if (this.definitions.has(key)) throw corrupt(`collection ${label(meta)} is defined twice`);
+    this.definitions.set(key, this.collections.length);
+    this.collections.push(meta);
+  }
+
+  private open(piece: Buffer): void {
+    const { db, collection, isEnd, crc } = readNamespaceHeader(piece);
+    const key = keyOf(db, collection);
+    let namespace = this.namespaces.get(key);
+    if (namespace === undefined) {
+      const index = this.definitionOf(db, collection);
+      if (this.seen.has(index)) throw corrupt(`collection ${label(this.collections[index]!)} has two data sections`);
+      this.seen.add(index);
+      namespace = { db, collection, meta: this.collections[index]!, index, sums: new DocumentSums(), isClosed: false };
+      this.namespaces.set(key, namespace);
+    }
+    if (namespace.isClosed) throw corrupt(`collection ${label(namespace)} goes on after its end`);
+    this.current = namespace;
+    if (!isEnd) {
+      if (crc !== '0000000000000000') throw corrupt(`a block of collection ${label(namespace)} carries a CRC before its end`);
+      this.state = 'documents';
+      return;
+    }
+    if (crc !== namespace.sums.crc64) throw corrupt(`the CRC of collection ${label(namespace)} is ${namespace.sums.crc64}, but the archive says ${crc}`);
+    namespace.isClosed = true;
+    this.state = 'closing';
+  }
+
+  private definitionOf(db: string, collection: string): number {
+    const own = this.definitions.get(keyOf(db, collection));
+    if (own !== undefined) return own;
+    if (collection.startsWith(bucketsPrefix)) {
+      const logical = this.definitions.get(keyOf(db, collection.slice(bucketsPrefix.length)));
+      if (logical !== undefined && this.collections[logical]!.kind === 'timeseries') return logical;
+    }
+    throw corrupt(`collection ${label({ db, collection })} has data, but no definition`);
+  }
+}
+
+/** Parses a whole archive; see MongodumpParser. */
+export async function* parseMongodump(payload: AsyncIterable<Buffer>): AsyncGenerator<MongodumpEvent, void, undefined> {
+  const parser = new MongodumpParser();
+  for await (const chunk of payload) yield* parser.push(chunk);
+  parser.end();
+}
+
+// ---- The documents of the format ------------------------------------------------------------------------------------
+
+function collect(piece: Buffer, what: string): Map<string, BsonElement> {
+  const fields = new Map<string, BsonElement>();
+  let end = 4;
+  for (const element of bsonElements(piece)) {
+    if (fields.has(element.name)) throw corrupt(`${what} has the field ${element.name} twice`);
+    fields.set(element.name, element);
+    end = element.end;
+  }
+  if (end !== piece.length - 1) throw corrupt(`${what} is longer than its fields`);
+  return fields;
+}
+
+function textField(piece: Buffer, fields: Map<string, BsonElement>, name: string, what: string): string {
+  const field = fields.get(name);
+  if (field?.type !== bsonType.string) throw corrupt(`${what} has no string ${name}`);
+  return bsonText(piece, field.start);
+}
+
+function readHeader(piece: Buffer): MongodumpHeader {
+  const fields = collect(piece, 'the header');
+  const concurrent = fields.get('concurrent_collections');
+  if (concurrent?.type !== bsonType.int32) throw corrupt('the header has no int32 concurrent_collections');
+  const serverVersion = textField(piece, fields, 'server_version', 'the header');
+  if (parseServerVersion(serverVersion) === null) throw corrupt(`server_version is ${JSON.stringify(serverVersion.slice(0, 40))}, not x.y.z`);
+  return {
+    concurrentCollections: piece.readInt32LE(concurrent.start),
+    version: textField(piece, fields, 'version', 'the header'),
+    serverVersion,
+    toolVersion: textField(piece, fields, 'tool_version', 'the header'),
+  };
+}
+
+function readDefinition(piece: Buffer): CollectionMeta {
+  const what = 'a collection definition';
+  const fields = collect(piece, what);
+  const metadata = textField(piece, fields, 'metadata', what);
+  const size = fields.get('size');
+  if (size !== undefined && size.type !== bsonType.int32) throw corrupt(`${what} has a size that is no int32`);
+  const type = fields.has('type') ? textField(piece, fields, 'type', what) : null;
+  const db = textField(piece, fields, 'db', what);
+  const collection = textField(piece, fields, 'collection', what);
+  if (collection === '' || db.includes('\0') || collection.includes('\0')) throw corrupt(`${what} has an unusable name`);
+  return { db, collection, metadata, kind: kindOf(type, metadata) };
+}
+
+function kindOf(type: string | null, metadata: string): NamespaceKind {
+  switch (type) {
+    case 'collection':
+    case 'view':
+    case 'timeseries':
+      return type;
+    case '':
+    case null:
+      return kindFromMetadata(metadata);
+    default:
+      throw corrupt(`a collection definition has the unknown type ${JSON.stringify(type.slice(0, 40))}`);
+  }
+}
+
+function readNamespaceHeader(piece: Buffer): { readonly db: string; readonly collection: string; readonly isEnd: boolean; readonly crc: string } {
+  const what = 'a namespace header';
+  const fields = collect(piece, what);
+  for (const name of fields.keys()) {
+    if (name !== 'db' && name !== 'collection' && name !== 'EOF' && name !== 'CRC') throw corrupt(`${what} has the unknown field ${JSON.stringify(name.slice(0, 40))}`);
+  }
+  const isEnd = fields.get('EOF');
+  if (isEnd?.type !== bsonType.boolean) throw corrupt(`${what} has no boolean EOF`);
+  const crc = fields.get('CRC');
+  if (crc?.type !== bsonType.int64) throw corrupt(`${what} has no int64 CRC`);
+  return {
+    db: textField(piece, fields, 'db', what),
+    collection: textField(piece, fields, 'collection', what),
+    isEnd: piece[isEnd.start] !== 0,
+    crc: piece.readBigUInt64LE(crc.start).toString(16).padStart(16, '0'),
+  };
+}
