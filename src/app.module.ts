@@ -1,7 +1,9 @@
 import { type DynamicModule, Module } from '@nestjs/common';
 import { AccessModule } from './access/access.module.js';
+import { AuditModule } from './audit/audit.module.js';
 import type { AppConfig } from './config/app-config.js';
 import { ConfigModule } from './config/config.module.js';
+import { AuthModule } from './platform/auth/auth.module.js';
 import { DatabaseModule } from './platform/database/database.module.js';
 import { EventsModule } from './platform/events/events.module.js';
 import { GraphqlServerModule } from './platform/graphql/graphql-server.module.js';
@@ -20,6 +22,8 @@ export class AppModule {
         DatabaseModule,
         EventsModule,
         GraphqlSupportModule,
+        AuthModule,
+        AuditModule,
         AccessModule,
         ...(config.runsApi ? [GraphqlServerModule] : []),
       ],

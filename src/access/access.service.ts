@@ -37,6 +37,21 @@ export class AccessService {
     return { tenantId };
   }
 
+  /**
+   * `authorize` for a row that was found by its own id: a row that does not exist and one of a tenant that the actor cannot see answer alike.
+   *
+   * @throws AppError NOT_FOUND naming `type`, FORBIDDEN naming the permission
+   */
+  async authorizeRow<Row extends { readonly tenantId: string }>(actor: Actor, type: string, row: Row | null, permission: Permission | null): Promise<Row> {
+    if (row === null) throw notFound(type);
+    try {
+      await this.authorize(actor, row.tenantId, permission);
+    } catch (error) {
+      throw error instanceof AppError && error.code === 'NOT_FOUND' ? notFound(type) : error;
+    }
+    return row;
+  }
+
   /** @throws AppError FORBIDDEN */
   requireProvider(actor: Actor): void {
     if (!actor.isProvider) throw forbiddenToAllButProvider();

@@ -22,6 +22,8 @@ export interface Actor {
   readonly address: string;
   readonly tokenId: string | null;
   readonly tokenExpiresAt: Date | null;
+  /** When the password was last typed; null for tokens of a host product. */
+  readonly loggedInAt: Date | null;
   readonly memberships: readonly ClaimedMembership[];
 }
 
