@@ -97,6 +97,8 @@ export class Foundation1763700000000 implements MigrationInterface {
         lease_owner text,
         lease_until timestamptz,
         fencing_token bigint not null default 0,
+        -- How often recovery was tried in vain; each time the next try waits longer.
+        recoveries integer not null default 0,
         failure jsonb,
         result jsonb,
         started_by jsonb,
@@ -104,10 +106,13 @@ export class Foundation1763700000000 implements MigrationInterface {
         plan_id uuid,
         created_at timestamptz(3) not null default now(),
         started_at timestamptz,
-        finished_at timestamptz
+        finished_at timestamptz,
+        -- Set once the rows of the feature agree with the final state.
+        settled_at timestamptz
       );
       create unique index operation_exclusive on operation (tenant_id) where exclusive and state in ('QUEUED', 'RUNNING');
       create index operation_unfinished on operation (lease_until) where state in ('QUEUED', 'RUNNING');
+      create index operation_unsettled on operation (finished_at) where settled_at is null and finished_at is not null;
       create index operation_created on operation (tenant_id, created_at desc, id desc);
 
       create table operation_log (

@@ -1,0 +1,111 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import { Injectable } from '@nestjs/common';
+import { EventBus } from '../platform/events/event-bus.js';
+import type { NoticeStream } from '../platform/events/notice-stream.js';
+import { OperationSnapshots } from './operation-snapshots.js';
+import { OperationsRepository } from './operations.repository.js';
+import { isFinal, type OperationEntity } from './operation.entity.js';
+
+/** At most four states a second of each operation. */
+const leastPauseMs = 250;
+
+interface Sent {
+  readonly revision: number;
+  readonly atMs: number;
+}
+
+/** What subscribers see: whole rows with growing revisions, the current one at once, the final one always. */
+@Injectable()
+export class OperationFeed {
+  constructor(
+    private readonly bus: EventBus,
+    private readonly snapshots: OperationSnapshots,
+    private readonly repository: OperationsRepository,
+  ) {}
+
+  /** Ends after the final state. */
+  watch(id: string): AsyncIterableIterator<OperationEntity> {
+    const notices = this.bus.subscribe('operation', { id });
+    return stoppable(notices, this.statesOf(id, notices));
+  }
+
+  /** The unfinished operations of a tenant, or its newest, then every change of any; never ends by itself. */
+  watchTenant(tenantId: string): AsyncIterableIterator<OperationEntity> {
+    const notices = this.bus.subscribe('operation', { tenantId });
+    return stoppable(notices, this.activityOf(tenantId, notices));
+  }
+
+  private async *statesOf(id: string, notices: NoticeStream): AsyncGenerator<OperationEntity, void, undefined> {
+    try {
+      let operation = await this.snapshots.read(id);
+      let sent: Sent = { revision: 0, atMs: -Infinity };
+      while (operation !== null) {
+        if (operation.revision > sent.revision) {
+          sent = { revision: operation.revision, atMs: performance.now() };
+          yield operation;
+        }
+        if (isFinal(operation.state)) return;
+        const event = await notices.next();
+        if (event.done) return;
+        await pauseSince(sent);
+        operation = await this.snapshots.read(id, event.value.kind === 'changed' ? event.value.revision : undefined);
+      }
+    } finally {
+      await notices.return();
+    }
+  }
+
+  private async *activityOf(tenantId: string, notices: NoticeStream): AsyncGenerator<OperationEntity, void, undefined> {
+    const unfinished = new Map<string, Sent>();
+    const isNews = (operation: OperationEntity): boolean => {
+      const isNewer = operation.revision > (unfinished.get(operation.id)?.revision ?? 0);
+      if (isFinal(operation.state)) unfinished.delete(operation.id);
+      else unfinished.set(operation.id, { revision: operation.revision, atMs: performance.now() });
+      return isNewer;
+    };
+    try {
+      for (const operation of await this.repository.current(tenantId)) if (isNews(operation)) yield operation;
+      for (;;) {
+        const event = await notices.next();
+        if (event.done) return;
+        if (event.value.kind === 'changed') {
+          await pauseSince(unfinished.get(event.value.id));
+          const operation = await this.snapshots.read(event.value.id, event.value.revision);
+          if (operation !== null && isNews(operation)) yield operation;
+          continue;
+        }
+        const running = await this.repository.current(tenantId);
+        for (const id of unfinished.keys()) {
+          const ended = running.some((operation) => operation.id === id) ? null : await this.snapshots.read(id);
+          if (ended !== null) running.push(ended);
+        }
+        for (const operation of running) if (isNews(operation)) yield operation;
+      }
+    } finally {
+      await notices.return();
+    }
+  }
+}
+
+/** A generator that waits for a notice would keep `return` waiting, too; ending the notices first lets a client leave at once. */
+function stoppable<T>(notices: NoticeStream, states: AsyncGenerator<T, void, undefined>): AsyncIterableIterator<T> {
+  return {
+    next: () => states.next(),
+    return: async () => {
+      await notices.return();
+      return states.return();
+    },
+    throw: async (error: unknown) => {
+      await notices.return();
+      return states.throw(error);
+    },
+    [Symbol.asyncIterator]() {
+      return this;
+    },
+  };
+}
+
+async function pauseSince(sent: Sent | undefined): Promise<void> {
+  const restMs = (sent?.atMs ?? -Infinity) + leastPauseMs - performance.now();
+  if (restMs > 0) await delay(restMs);
+}

@@ -1,0 +1,58 @@
+import { Module } from '@nestjs/common';
+import { TypeOrmModule } from '@nestjs/typeorm';
+import { DataSource } from 'typeorm';
+import { AppConfig } from '../config/app-config.js';
+import { EventBus } from '../platform/events/event-bus.js';
+import { EventsModule } from '../platform/events/events.module.js';
+import { QueueModule } from '../platform/queue/queue.module.js';
+import { WorkQueue } from '../platform/queue/work-queue.js';
+import { FaultPoints } from './fault-points.js';
+import { LeasedOperationRepository } from './leased-operation.repository.js';
+import { OperationFeed } from './operation-feed.js';
+import { OperationHandlers } from './operation-handlers.js';
+import { operationQueue } from './operation-queue.js';
+import { OperationRunner } from './operation-runner.js';
+import { OperationSettlement } from './operation-settlement.js';
+import { OperationSnapshots } from './operation-snapshots.js';
+import { operationTiming } from './operation-timing.js';
+import { OperationWorker } from './operation-worker.js';
+import { OperationEntity } from './operation.entity.js';
+import { OperationsRepository } from './operations.repository.js';
+import { OperationsService } from './operations.service.js';
+
+@Module({
+  imports: [TypeOrmModule.forFeature([OperationEntity]), EventsModule, QueueModule.forQueues(operationQueue)],
+  providers: [
+    OperationHandlers,
+    OperationsRepository,
+    OperationsService,
+    OperationSettlement,
+    OperationSnapshots,
+    OperationFeed,
+    LeasedOperationRepository,
+    { provide: FaultPoints, useFactory: (config: AppConfig) => new FaultPoints(config.faultPoints), inject: [AppConfig] },
+    {
+      provide: OperationRunner,
+      useFactory: (dataSource: DataSource, rows: LeasedOperationRepository, settlement: OperationSettlement, bus: EventBus, faults: FaultPoints) =>
+        new OperationRunner(dataSource, rows, settlement, bus, faults, operationTiming),
+      inject: [DataSource, LeasedOperationRepository, OperationSettlement, EventBus, FaultPoints],
+    },
+    {
+      provide: OperationWorker,
+      useFactory: (
+        config: AppConfig,
+        rows: LeasedOperationRepository,
+        handlers: OperationHandlers,
+        runner: OperationRunner,
+        operations: OperationsService,
+        settlement: OperationSettlement,
+        queue: WorkQueue,
+        bus: EventBus,
+      ) =>
+        new OperationWorker({ rows, handlers, runner, operations, settlement, queue, bus, timing: operationTiming, concurrency: config.workerConcurrency, enabled: config.runsWorker }),
+      inject: [AppConfig, LeasedOperationRepository, OperationHandlers, OperationRunner, OperationsService, OperationSettlement, WorkQueue, EventBus],
+    },
+  ],
+  exports: [OperationHandlers, OperationsService, OperationsRepository, OperationFeed, FaultPoints],
+})
+export class OperationsModule {}

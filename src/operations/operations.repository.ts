@@ -1,0 +1,166 @@
+import { Injectable } from '@nestjs/common';
+import { DataSource, type EntityManager } from 'typeorm';
+import { findPage, type Page, type PageOfRows } from '../platform/database/page.js';
+import type { JsonObject, OperationFailure, OperationKind, OperationState } from './operation-handler.js';
+import { OperationEntity, type OperationStep } from './operation.entity.js';
+
+export interface OperationFilter {
+  readonly kinds?: readonly OperationKind[] | null;
+  readonly states?: readonly OperationState[] | null;
+  readonly from?: Date | null;
+  readonly to?: Date | null;
+}
+
+export interface NewOperation {
+  readonly id: string;
+  readonly tenantId: string;
+  readonly kind: OperationKind;
+  readonly exclusive: boolean;
+  readonly steps: readonly OperationStep[];
+  readonly input: JsonObject;
+  readonly deadlineMs: number;
+  readonly startedBy: JsonObject;
+  readonly backupId: string | null;
+  readonly planId: string | null;
+}
+
+export interface IdempotencyKey {
+  readonly actorId: string;
+  readonly key: string;
+}
+
+export interface LogRow {
+  readonly at: Date;
+  readonly level: 'INFO' | 'WARN' | 'ERROR';
+  readonly message: string;
+}
+
+/** How long an idempotency key is remembered. */
+const keptFor = `interval '24 hours'`;
+
+/** All SQL on operations but what a worker writes under its lease. */
+@Injectable()
+export class OperationsRepository {
+  constructor(private readonly dataSource: DataSource) {}
+
+  find(tenantId: string, id: string, manager: EntityManager = this.dataSource.manager): Promise<OperationEntity | null> {
+    return manager.findOneBy(OperationEntity, { tenantId, id });
+  }
+
+  /** For ids that come from outside: the caller authorizes against the row's tenant before it shows anything. */
+  findAnywhere(id: string, manager: EntityManager = this.dataSource.manager): Promise<OperationEntity | null> {
+    return manager.findOneBy(OperationEntity, { id });
+  }
+
+  page(tenantId: string, filter: OperationFilter, page: Page): Promise<PageOfRows<OperationEntity>> {
+    const query = this.dataSource.manager.createQueryBuilder(OperationEntity, 'operation').where('operation.tenant_id = :tenantId', { tenantId });
+    if (filter.kinds && filter.kinds.length > 0) query.andWhere('operation.kind = any(:kinds)', { kinds: filter.kinds });
+    if (filter.states && filter.states.length > 0) query.andWhere('operation.state = any(:states)', { states: filter.states });
+    if (filter.from) query.andWhere('operation.created_at >= :from', { from: filter.from });
+    if (filter.to) query.andWhere('operation.created_at < :to', { to: filter.to });
+    return findPage(query, 'createdAt', page);
+  }
+
+  /** Unfinished operations of a tenant, oldest first; where there is none, its newest. */
+  current(tenantId: string): Promise<OperationEntity[]> {
+    return this.dataSource.manager
+      .createQueryBuilder(OperationEntity, 'operation')
+      .where(
+        `operation.tenant_id = :tenantId and (operation.state in ('QUEUED', 'RUNNING') or operation.id =
+         (select newest.id from operation newest where newest.tenant_id = :tenantId order by newest.created_at desc, newest.id desc limit 1))`,
+        { tenantId },
+      )
+      .orderBy('operation.createdAt', 'ASC')
+      .addOrderBy('operation.id', 'ASC')
+      .getMany();
+  }
+
+  /** The newest `limit` lines, oldest first. */
+  async log(operationId: string, limit: number): Promise<LogRow[]> {
+    const rows: LogRow[] = await this.dataSource.query('select at, level, message from operation_log where operation_id = $1 order by id desc limit $2', [operationId, limit]);
+    return rows.reverse();
+  }
+
+  /** Held until the transaction ends: starts of one tenant come one after the other. False when there is no such tenant. */
+  async lockTenant(tenantId: string, manager: EntityManager): Promise<boolean> {
+    const rows: unknown[] = await manager.query('select 1 from tenant where id = $1 for no key update', [tenantId]);
+    return rows.length > 0;
+  }
+
+  async findExclusive(tenantId: string, manager: EntityManager): Promise<OperationEntity | null> {
+    return manager
+      .createQueryBuilder(OperationEntity, 'operation')
+      .where(`operation.tenant_id = :tenantId and operation.exclusive and operation.state in ('QUEUED', 'RUNNING')`, { tenantId })
+      .getOne();
+  }
+
+  async insert(operation: NewOperation, manager: EntityManager): Promise<OperationEntity> {
+    const { id, tenantId, kind, exclusive, steps, input, deadlineMs, startedBy, backupId, planId } = operation;
+    await manager.query(
+      `insert into operation (id, tenant_id, kind, state, exclusive, steps, input, deadline, started_by, backup_id, plan_id, created_at)
+       values ($1, $2, $3, 'QUEUED', $4, $5, $6, clock_timestamp() + $7 * interval '1 millisecond', $8, $9, $10, clock_timestamp())`,
+      [id, tenantId, kind, exclusive, JSON.stringify(steps), JSON.stringify(input), deadlineMs, JSON.stringify(startedBy), backupId, planId],
+    );
+    return manager.findOneByOrFail(OperationEntity, { id });
+  }
+
+  async findKey({ actorId, key }: IdempotencyKey, manager: EntityManager): Promise<{ readonly inputHash: string; readonly operationId: string } | null> {
+    const rows: { input_hash: string; operation_id: string }[] = await manager.query(
+      `select input_hash, operation_id from idempotency_key where actor_id = $1 and key = $2 and created_at > clock_timestamp() - ${keptFor}`,
+      [actorId, key],
+    );
+    return rows[0] === undefined ? null : { inputHash: rows[0].input_hash, operationId: rows[0].operation_id };
+  }
+
+  /** False when the key is already taken by something that is not older than it may be. */
+  async insertKey({ actorId, key }: IdempotencyKey, inputHash: string, operationId: string, manager: EntityManager): Promise<boolean> {
+    const rows: unknown[] = await manager.query(
+      `insert into idempotency_key as kept (actor_id, key, input_hash, operation_id) values ($1, $2, $3, $4)
+       on conflict (actor_id, key) do update
+         set input_hash = excluded.input_hash, operation_id = excluded.operation_id, created_at = clock_timestamp()
+         where kept.created_at <= clock_timestamp() - ${keptFor}
+       returning 1`,
+      [actorId, key, inputHash, operationId],
+    );
+    return rows.length > 0;
+  }
+
+  async deleteOldKeys(): Promise<void> {
+    await this.dataSource.query(`delete from idempotency_key where created_at <= clock_timestamp() - ${keptFor}`);
+  }
+
+  lock(id: string, manager: EntityManager): Promise<OperationEntity | null> {
+    return manager.findOne(OperationEntity, { where: { id }, lock: { mode: 'pessimistic_write' } });
+  }
+
+  async findQueuedPastDeadline(limit: number): Promise<string[]> {
+    const rows: { id: string }[] = await this.dataSource.query(`select id from operation where state = 'QUEUED' and deadline <= clock_timestamp() order by deadline limit $1`, [limit]);
+    return rows.map(({ id }) => id);
+  }
+
+  /** Ends an operation that never ran; the caller holds its row. Returns the new revision. */
+  async endQueued(id: string, state: 'FAILED' | 'CANCELED', failure: OperationFailure, manager: EntityManager): Promise<number> {
+    const [row]: { revision: number }[] = await manager.query(
+      `with changed as (
+         update operation set state = $2, failure = $3, finished_at = clock_timestamp(), revision = revision + 1,
+           cancel_requested_at = case when $2 = 'CANCELED' then clock_timestamp() end
+         where id = $1 and state = 'QUEUED' returning revision)
+       select * from changed`,
+      [id, state, JSON.stringify(failure)],
+    );
+    if (row === undefined) throw new Error('The operation is no longer queued');
+    return row.revision;
+  }
+
+  async requestCancel(id: string, manager: EntityManager): Promise<number> {
+    const [row]: { revision: number }[] = await manager.query(
+      `with changed as (
+         update operation set cancel_requested_at = clock_timestamp(), revision = revision + 1
+         where id = $1 and state = 'RUNNING' and not committed returning revision)
+       select * from changed`,
+      [id],
+    );
+    if (row === undefined) throw new Error('The operation can no longer be canceled');
+    return row.revision;
+  }
+}
