@@ -1,6 +1,6 @@
+import { bsonToExtendedJson } from '#archive';
 import { AppError } from '#errors';
 import type { NamespaceKind, NamespaceState } from '../port.js';
-import { toCanonicalJson } from './canonical-ejson.js';
 import type { MongodbContext } from './connection.js';
 import { serverCode, serverCodeOf, toTargetError, throwTargetError } from './errors.js';
 import { inParallel } from './in-parallel.js';
@@ -42,6 +42,12 @@ export function isOwnName(name: string): boolean {
   return (name.startsWith(bucketsPrefix) ? name.slice(bucketsPrefix.length) : name).startsWith(reservedPrefix);
 }
 
+/** True for what a backup holds and a restore replaces. */
+export function isTenantsName(name: string): boolean {
+  if (isOwnName(name)) return false;
+  return !name.startsWith('system.') || copiedSystemNames.has(name);
+}
+
 /** Every namespace that listCollections knows. Driver errors pass unchanged. */
 export async function listPhysical(context: MongodbContext, signal?: AbortSignal): Promise<PhysicalNamespace[]> {
   const entries = await readAll(context, { listCollections: 1, filter: {}, cursor: {} }, signal);
@@ -75,7 +81,7 @@ export async function listLive(context: MongodbContext, signal?: AbortSignal): P
   try {
     const physical = await listPhysical(context, signal);
     const uuids = new Map(physical.map(({ name, uuid }) => [name, uuid]));
-    const tenants = physical.filter(isTenants).sort((a, b) => (a.name < b.name ? -1 : 1));
+    const tenants = physical.filter(({ name }) => isTenantsName(name)).sort((a, b) => (a.name < b.name ? -1 : 1));
     refuseUnsupported(context, tenants);
     return await inParallel(tenants, listConcurrency, async ({ name, type, uuid, options }): Promise<LiveNamespace> => {
       if (type === 'view') return { name, kind: 'view', uuid: null, physical: null, capped: false, options, indexes: [] };
@@ -99,8 +105,8 @@ export async function readCatalogue(context: MongodbContext): Promise<NamespaceS
     kind: namespace.kind,
     uuid: namespace.uuid,
     ...(await readStatistics(context, namespace)),
-    options: toCanonicalJson(namespace.options),
-    indexes: namespace.indexes.map(toCanonicalJson),
+    options: bsonToExtendedJson(namespace.options),
+    indexes: namespace.indexes.map(bsonToExtendedJson),
   }));
 }
 
@@ -114,11 +120,6 @@ async function readStatistics(context: MongodbContext, { name, kind }: LiveNames
     if (serverCodeOf(error) === serverCode.namespaceNotFound) return { documents: 0, sizeBytes: 0 };
     throw toTargetError(error, `reading the size of "${name}"`);
   }
-}
-
-function isTenants({ name }: PhysicalNamespace): boolean {
-  if (isOwnName(name)) return false;
-  return !name.startsWith('system.') || copiedSystemNames.has(name);
 }
 
 function refuseUnsupported({ server }: MongodbContext, namespaces: readonly PhysicalNamespace[]): void {

@@ -26,8 +26,8 @@ export const serverCode = {
   backgroundOperationInProgress: 12587,
 } as const;
 
-/** The node is going away or is no longer primary, or it no longer knows our cursor because it restarted. */
-const lostCodes = new Set([6, 7, 43, 89, 91, 189, 237, 262, 9001, 10107, 11600, 11602, 13435, 13436]);
+/** The node is going away or is no longer primary, or someone there ended our command or our cursor. */
+const lostCodes = new Set([6, 7, 43, 89, 91, 189, 237, 262, 9001, 10107, 11600, 11601, 11602, 13435, 13436]);
 const diskFullCodes = new Set([14031, 12501]);
 const authenticationCodes = new Set([11, 18, 8000]);
 

@@ -1,0 +1,69 @@
+import type { FrameSink } from '../port.js';
+
+/** Whole blocks up to this size make a frame; a larger document gets a frame of its own. */
+export const frameBytes = 1024 * 1024;
+
+/**
+ * Lends the buffers that frames are built in and hands full ones to the sink: at most `slots` frames exist at once, so
+ * that a slow store holds the readers back and memory stays bounded.
+ */
+export class FramePool {
+  private readonly free: Buffer[] = [];
+  private readonly waiting: PromiseWithResolvers<void>[] = [];
+  private readonly writing = new Set<Promise<void>>();
+  private lent = 0;
+  private failure: { readonly reason: unknown } | null = null;
+
+  constructor(
+    private readonly sink: FrameSink,
+    private readonly slots: number,
+  ) {}
+
+  /** A buffer of at least `bytes`; waits while all are lent. Rejects once a frame could not be written or `fail` was called. */
+  async lend(bytes: number): Promise<Buffer> {
+    this.throwIfFailed();
+    if (this.lent >= this.slots) {
+      const turn = Promise.withResolvers<void>();
+      this.waiting.push(turn);
+      await turn.promise;
+      this.throwIfFailed();
+    } else {
+      this.lent += 1;
+    }
+    return bytes > frameBytes ? Buffer.allocUnsafeSlow(bytes) : (this.free.pop() ?? Buffer.allocUnsafeSlow(frameBytes));
+  }
+
+  /** Gives `frame[0, length)` to the sink; the buffer returns to the pool when the sink is done with it. */
+  write(namespaceIndex: number, frame: Buffer, length: number): void {
+    const written = this.sink.writeFrame(namespaceIndex, frame.subarray(0, length)).then(
+      () => this.release(frame),
+      (reason: unknown) => this.fail(reason),
+    );
+    this.writing.add(written);
+    void written.then(() => this.writing.delete(written));
+  }
+
+  /** Ends every wait with `reason`; the first one counts. */
+  fail(reason: unknown): void {
+    this.failure ??= { reason };
+    for (const turn of this.waiting.splice(0)) turn.reject(this.failure.reason);
+  }
+
+  /** Resolves when the sink is done with every frame; rejects with what failed. */
+  async drain(): Promise<void> {
+    while (this.writing.size > 0 && !this.failure) await Promise.race(this.writing);
+    this.throwIfFailed();
+  }
+
+  private throwIfFailed(): void {
+    if (this.failure) throw this.failure.reason;
+  }
+
+  private release(frame: Buffer): void {
+    if (frame.length === frameBytes) this.free.push(frame);
+    const next = this.waiting.shift();
+    // The slot passes on to whoever waits first.
+    if (next) next.resolve();
+    else this.lent -= 1;
+  }
+}

@@ -1,0 +1,86 @@
+import { DocumentSums, encodeNamespaceEnd, encodeNamespaceHeader, terminator } from '#archive';
+import { frameBytes, type FramePool } from './frame-pool.js';
+
+/** Room for the block that closes a namespace, beside its name twice. */
+const endBytes = 256;
+
+/**
+ * Builds the frames of one namespace: each is one block of documents, the last one also closes the namespace. Documents
+ * are copied as they are.
+ */
+export class NamespaceFrames {
+  readonly sums = new DocumentSums();
+  private readonly header: Buffer;
+  private frame: Buffer | null = null;
+  private filled = 0;
+
+  constructor(
+    private readonly index: number,
+    private readonly database: string,
+    private readonly collection: string,
+    private readonly pool: FramePool,
+  ) {
+    this.header = encodeNamespaceHeader(database, collection);
+  }
+
+  /** Adds every document of a reply's batch, which is a BSON array; returns what it held. */
+  async addBatch(batch: Buffer): Promise<{ documents: number; bytes: number }> {
+    const before = { documents: this.sums.documents, bytes: this.sums.bytes };
+    const end = batch.length - 1;
+    for (let at = 4; at < end; ) {
+      if (batch[at] !== 0x03) throw new TypeError('The batch holds something other than a document');
+      at += 1;
+      while (batch[at] !== 0) at += 1;
+      at += 1;
+      const next = at + batch.readInt32LE(at);
+      if (next > end) throw new RangeError('A document ends outside its batch');
+      const room = this.frame === null ? 0 : this.frame.length - terminator.length - this.filled;
+      if (next - at > room) await this.begin(next - at);
+      this.copy(batch, at, next);
+      at = next;
+    }
+    return { documents: this.sums.documents - before.documents, bytes: this.sums.bytes - before.bytes };
+  }
+
+  /** Writes what is left and the closing block. */
+  async end(): Promise<void> {
+    if (this.frame === null) await this.begin(0);
+    const frame = this.endBlock();
+    const closing = encodeNamespaceEnd(this.database, this.collection, this.sums.crc);
+    if (frame.length - this.filled >= closing.length) {
+      this.filled += closing.copy(frame, this.filled);
+      this.hand(frame);
+      return;
+    }
+    this.hand(frame);
+    const last = await this.pool.lend(closing.length);
+    this.filled = closing.copy(last, 0);
+    this.hand(last);
+  }
+
+  private copy(batch: Buffer, start: number, end: number): void {
+    this.sums.add(batch, start, end);
+    if (this.frame === null) throw new Error('No frame was begun');
+    this.filled += batch.copy(this.frame, this.filled, start, end);
+  }
+
+  private async begin(documentBytes: number): Promise<void> {
+    if (this.frame !== null) this.hand(this.endBlock());
+    const needed = this.header.length + documentBytes + terminator.length + endBytes;
+    const frame = await this.pool.lend(Math.max(needed, frameBytes));
+    this.filled = this.header.copy(frame, 0);
+    this.frame = frame;
+  }
+
+  private endBlock(): Buffer {
+    const { frame } = this;
+    if (frame === null) throw new Error('No frame was begun');
+    this.filled += terminator.copy(frame, this.filled);
+    return frame;
+  }
+
+  private hand(frame: Buffer): void {
+    this.frame = null;
+    this.pool.write(this.index, frame, this.filled);
+  }
+}
