@@ -114,7 +114,6 @@ const claims = text.transform((value, issue): JwtClaimMap => {
   return z.NEVER;
 });
 
-/** The words of the last one are the default that pino would take, too. */
 const logLevels = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'] as const;
 
 /**
@@ -164,7 +163,7 @@ export const environmentSchema = z.object({
   HOLDFAST_PORT: noted(wholeNumber(1, 65_535).default(4000), { description: 'The port of the API: GraphQL, downloads, uploads and health.', default: '4000' }),
   HOLDFAST_PUBLIC_URL: noted(url(['http:', 'https:'], 'https://backup.example.com').optional(), {
     description: 'The address that users reach the API by; download links begin with it.',
-    default: 'http://<host>:<port>',
+    default: '`http://<host>:<port>`',
   }),
   HOLDFAST_ROLE: noted(z.enum(['all', 'api', 'worker'], 'must be all, api or worker').default('all'), {
     description: '`api` answers requests, `worker` runs the long work, `all` does both in one process.',
@@ -180,7 +179,7 @@ export const environmentSchema = z.object({
   }),
   HOLDFAST_STORE_URL: noted(storeUrl.optional(), {
     description: 'Where archives are stored: `file:///path`.',
-    default: 'file://<data folder>/store',
+    default: '`file://<data folder>/store`',
   }),
   HOLDFAST_SECRET_KEY: noted(text.refine(base64Of32Bytes, 'must be base64 of 32 bytes, as `openssl rand -base64 32` prints it'), {
     description: "Encrypts the tenants' connection strings and signs tokens: base64 of 32 bytes. `npm start` makes a key file where it is unset.",

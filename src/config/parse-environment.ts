@@ -43,7 +43,7 @@ export function parseEnvironment(raw: RawEnvironment, readFile: (path: string) =
       input[name] = readFile(file).replace(/\r?\n$/, '');
     } catch (error) {
       unread.add(name);
-      problems.push(`${name}_FILE: the file ${file} cannot be read (${error instanceof Error && 'code' in error ? String(error.code) : 'unknown reason'})`);
+      problems.push(`${name}_FILE: the file ${file} cannot be read (${reason(error)})`);
     }
   }
 
@@ -65,6 +65,10 @@ export function parseEnvironment(raw: RawEnvironment, readFile: (path: string) =
   problems.push(...checkTogether(parsed.success ? parsed.data : (input as Partial<Environment>)));
   if (problems.length > 0 || !parsed.success) throw new ConfigurationError([...new Set(problems)]);
   return { values: parsed.data, warnings };
+}
+
+function reason(error: unknown): string {
+  return typeof error === 'object' && error !== null && 'code' in error ? String(error.code) : 'unknown reason';
 }
 
 function isKnown(name: string): boolean {
