@@ -1,0 +1,150 @@
+import type { Document } from 'mongodb';
+import { AppError } from '#errors';
+import { throwTargetError } from './errors.js';
+import { TryAgain, type LeasedCommands } from './leased-commands.js';
+import { toUuid } from './find-namespaces.js';
+import { RawWriter, type RawBatch, type RawWriteOptions } from './raw-insert.js';
+import { documentsWithZeroTimestamp, keepsZeroTimestamps, rewriteStatement } from './zero-timestamps.js';
+
+/** One collection that is being filled. */
+export interface Destination {
+  /** Physical name. */
+  readonly name: string;
+  readonly uuid: string;
+  /** What messages call it. */
+  readonly label: string;
+  /** Batch after batch, for capped collections, whose order counts. */
+  readonly ordered: boolean;
+  /** Buckets are validated: a malformed one could harm the server. Everything else is taken as it was. */
+  readonly validated: boolean;
+  /** Makes the collection take buckets whose measurements differ in type. */
+  allowMixedSchema?(): Promise<void>;
+}
+
+const duplicateKey = 11_000;
+const mixedSchemaBuckets = 408;
+const statementsBytes = 8 * 1024 * 1024;
+
+/** Writes batches over several connections. A batch that is sent again, after a lost reply or a stepdown, is written once. */
+export class BatchWriter {
+  private readonly idle: RawWriter[];
+  private readonly waiting: (() => void)[] = [];
+  private readonly running = new Set<Promise<void>>();
+  private readonly tails = new Map<Destination, Promise<void>>();
+  private failure: { readonly error: unknown } | null = null;
+
+  constructor(
+    private readonly commands: LeasedCommands,
+    connections: number,
+  ) {
+    const { client, db, server } = commands.context;
+    this.idle = Array.from({ length: connections }, () => new RawWriter(client, db, server.topology === 'replicaSet'));
+  }
+
+  /** Returns when the write has begun, so that no more than one batch per connection waits in memory. Throws what an earlier batch failed with. */
+  async write(destination: Destination, batch: RawBatch): Promise<void> {
+    if (destination.ordered) await this.tails.get(destination);
+    while (this.failure === null && this.idle.length === 0) await new Promise<void>((resolve) => this.waiting.push(resolve));
+    if (this.failure !== null) throw this.failure.error;
+    const writer = this.idle.pop() as RawWriter;
+    const done = this.insert(writer, destination, batch)
+      .catch((error: unknown) => {
+        this.failure ??= { error };
+      })
+      .finally(() => {
+        this.idle.push(writer);
+        this.running.delete(done);
+        // All of them look: on a failure each has to stop.
+        for (const wake of this.waiting.splice(0)) wake();
+      });
+    this.running.add(done);
+    if (destination.ordered) this.tails.set(destination, done);
+  }
+
+  /** Returns when everything is written. */
+  async drain(): Promise<void> {
+    await Promise.all(this.running);
+    if (this.failure !== null) throw this.failure.error;
+  }
+
+  async close(): Promise<void> {
+    await Promise.allSettled(this.running);
+    await Promise.all(this.idle.map((writer) => writer.close()));
+  }
+
+  private async insert(writer: RawWriter, destination: Destination, batch: RawBatch): Promise<void> {
+    const doing = `writing collection "${destination.label}"`;
+    const options = (): RawWriteOptions => ({
+      uuid: toUuid(destination.uuid),
+      ordered: destination.ordered,
+      bypassDocumentValidation: !destination.validated,
+      bypassEmptyTsReplacement: keepsZeroTimestamps(this.commands.context.server.versionNumbers),
+      maxTimeMS: this.commands.maxTimeMS(),
+      signal: this.commands.work.signal,
+    });
+    try {
+      writer.begin();
+      let sent = 0;
+      await this.commands.repeat(doing, async () => {
+        sent += 1;
+        const reply = await writer.insert(destination.name, batch, options());
+        if (await mendMixedSchema(destination, reply)) throw new TryAgain();
+        requireWritten(destination, reply, batch.documents, !writer.retryable && sent > 1);
+      });
+      if (keepsZeroTimestamps(this.commands.context.server.versionNumbers)) return;
+      for (const statements of rewrites(batch)) {
+        writer.begin();
+        await this.commands.repeat(doing, async () => {
+          requireWritten(destination, await writer.update(destination.name, statements, { ...options(), ordered: false }), statements.length, false);
+        });
+      }
+    } catch (error) {
+      throwTargetError(error, doing, this.commands.work.signal);
+    }
+  }
+}
+
+/** The resend writes only what was refused: the server knows the rest by its transaction number. */
+async function mendMixedSchema(destination: Destination, reply: Document): Promise<boolean> {
+  if (destination.allowMixedSchema === undefined || writeErrorsOf(reply)[0]?.['code'] !== mixedSchemaBuckets) return false;
+  await destination.allowMixedSchema();
+  return true;
+}
+
+function* rewrites(batch: RawBatch): Generator<Buffer[], void, undefined> {
+  let statements: Buffer[] = [];
+  let bytes = 0;
+  for (const document of batch.pieces.flatMap(documentsWithZeroTimestamp)) {
+    const statement = rewriteStatement(document);
+    statements.push(statement);
+    bytes += statement.length;
+    if (bytes >= statementsBytes) {
+      yield statements;
+      statements = [];
+      bytes = 0;
+    }
+  }
+  if (statements.length > 0) yield statements;
+}
+
+function requireWritten({ label }: Destination, reply: Document, expected: number, isBlindResend: boolean): void {
+  // Without transaction numbers a resend finds its own documents. CHECK compares the sums anyway.
+  const errors = writeErrorsOf(reply).filter(({ code }) => !(isBlindResend && code === duplicateKey));
+  const [first] = errors;
+  if (first !== undefined) throw rejectedDocument(label, first);
+  if (reply['writeConcernError'] !== undefined) throw new TryAgain();
+  if (reply['n'] !== expected && !isBlindResend) {
+    throw new AppError('STAGE_REJECTED', `The server took ${String(reply['n'])} of ${expected} documents of collection "${label}"`);
+  }
+}
+
+function writeErrorsOf(reply: Document): Document[] {
+  return Array.isArray(reply['writeErrors']) ? (reply['writeErrors'] as Document[]) : [];
+}
+
+/** The server's own message may quote documents; it stays out. */
+function rejectedDocument(label: string, error: Document): AppError {
+  if (error['code'] === duplicateKey) return new AppError('STAGE_REJECTED', `Two documents of collection "${label}" have the same _id`);
+  if (error['code'] === 361) return new AppError('STAGE_REJECTED', `The staged copy of collection "${label}" was replaced meanwhile`);
+  return new AppError('STAGE_REJECTED', `The server refuses a document of collection "${label}" (server code ${String(error['code'])})`);
+}

@@ -1,0 +1,107 @@
+import { AppError } from '#errors';
+import type { NamespaceSummary, PayloadSource, StagedDatabase, StagedNamespace, Work } from '../port.js';
+import { collectionSpec, isIdIndex } from './collection-spec.js';
+import type { MongodbContext } from './connection.js';
+import { isLost, throwTargetError } from './errors.js';
+import { findByUuid, findIndexes } from './find-namespaces.js';
+import { inParallel } from './in-parallel.js';
+import { isDocument, numberOf, parseOrdered, sameValue, type OrderedDocument, type OrderedValue } from './ordered-bson.js';
+import { readSums } from './read-sums.js';
+import { collationOf } from './swap-plan.js';
+
+const checksAtOnce = 2;
+// Options that SWAP sets, or that are the server's own; and those whose stored form depends on the version of the server.
+const optionsLeftOut = new Set(['expireAfterSeconds', 'autoIndexId', 'recordIdsReplicated', 'temp', 'collation', 'size']);
+const indexFieldsLeftOut = new Set(['v', 'ns', 'background', 'expireAfterSeconds', 'collation', 'safe', 'dropDups']);
+
+/** Compares what is staged with what the archive holds: documents, bytes, sums, options, indexes. Throws STAGE_MISMATCH naming the collection. */
+export async function checkStaged(context: MongodbContext, staged: StagedDatabase, source: PayloadSource, work: Work): Promise<void> {
+  const summaries = new Map(source.namespaces.map((summary) => [summary.name, summary]));
+  const bytesTotal = source.namespaces.reduce((sum, { bytes }) => sum + bytes, 0);
+  const itemsTotal = source.namespaces.reduce((sum, { documents }) => sum + documents, 0);
+  let bytesDone = 0;
+  let itemsDone = 0;
+  await inParallel(staged.namespaces, checksAtOnce, async (namespace) => {
+    work.signal.throwIfAborted();
+    const summary = summaries.get(namespace.name);
+    summaries.delete(namespace.name);
+    if (summary === undefined) throw mismatch(namespace.name, 'the archive does not name it');
+    if (namespace.kind === 'view') return;
+    const report = (documents: number, bytes: number): void => {
+      bytesDone += bytes;
+      itemsDone += documents;
+      work.report({ bytesDone, bytesTotal, itemsDone, itemsTotal, current: namespace.name });
+    };
+    try {
+      await checkCollection(context, namespace, summary, work.signal, report);
+    } catch (error) {
+      throwTargetError(error, `checking collection "${namespace.name}"`, work.signal);
+    }
+  });
+  for (const name of summaries.keys()) throw mismatch(name, 'it was not staged');
+}
+
+async function checkCollection(
+  context: MongodbContext,
+  namespace: StagedNamespace,
+  summary: NamespaceSummary,
+  signal: AbortSignal,
+  report: (documents: number, bytes: number) => void,
+): Promise<void> {
+  const { name, kind, uuid } = namespace;
+  if (uuid === null) throw mismatch(name, 'it has no staged copy');
+  // After a stepdown a new primary answers; reading twice harms nothing.
+  for (let tries = 0; ; tries += 1) {
+    try {
+      const found = await findByUuid(context, uuid, signal);
+      if (found === null) throw mismatch(name, 'its staged copy has disappeared');
+      const sums = await readSums(context, { name: found.name, uuid }, signal, tries === 0 ? report : undefined);
+      if (sums.documents !== summary.documents) throw mismatch(name, `${sums.documents} of ${summary.documents} documents are staged`);
+      if (sums.bytes !== summary.bytes || sums.sum !== summary.sum) throw mismatch(name, 'the staged documents differ from the archived ones');
+      if (kind === 'timeseries') return;
+      const isCapped = found.options.get('capped') === true;
+      if (isCapped && sums.crc64 !== summary.crc64) throw mismatch(name, 'the order of the staged documents differs');
+      requireOptions(name, parseOrdered(namespace.options), found.options);
+      requireIndexes(namespace, await findIndexes(context, found.name, signal));
+      return;
+    } catch (error) {
+      if (!isLost(error) || tries === 5) throw error;
+      signal.throwIfAborted();
+    }
+  }
+}
+
+function requireOptions(name: string, archived: OrderedDocument, present: OrderedDocument): void {
+  for (const option of new Set([...archived.keys(), ...present.keys()])) {
+    if (!optionsLeftOut.has(option) && !sameOption(archived.get(option), present.get(option))) throw mismatch(name, `its option "${option}" differs`);
+  }
+  if (!sameValue(collationOf(archived), collationOf(present))) throw mismatch(name, 'its collation differs');
+}
+
+function requireIndexes({ name, kind, options, indexes }: StagedNamespace, present: readonly OrderedDocument[]): void {
+  const byName = new Map(present.map((index) => [index.get('name'), index]));
+  const wanted = collectionSpec(name, kind, options, indexes).indexes;
+  const others = present.filter((index) => !isIdIndex(index) && index.get('clustered') !== true).length;
+  if (others !== wanted.length) throw mismatch(name, `${others} of ${wanted.length} indexes are staged`);
+  for (const index of wanted) {
+    const label = String(index.get('name'));
+    const built = byName.get(index.get('name'));
+    if (built === undefined) throw mismatch(name, `its index "${label}" is missing`);
+    for (const [field, value] of built) {
+      if (indexFieldsLeftOut.has(field)) continue;
+      if (!sameOption(index.get(field), value)) throw mismatch(name, `"${field}" of its index "${label}" differs`);
+    }
+    if (!sameValue(collationOf(index), collationOf(built))) throw mismatch(name, `the collation of its index "${label}" differs`);
+  }
+}
+
+/** An option that is absent is the same as one that is off. */
+function sameOption(left: OrderedValue, right: OrderedValue): boolean {
+  const off = (value: OrderedValue): boolean => value === undefined || value === null || value === false || (isDocument(value) && value.size === 0);
+  const on = (value: OrderedValue): boolean => value === true || (numberOf(value) ?? 0) !== 0;
+  return (off(left) && off(right)) || sameValue(left, right) || (on(left) && right === true);
+}
+
+function mismatch(name: string, reason: string): AppError {
+  return new AppError('STAGE_MISMATCH', `Collection "${name}": ${reason}`);
+}
