@@ -9,6 +9,7 @@ import { EventsModule } from './platform/events/events.module.js';
 import { GraphqlServerModule } from './platform/graphql/graphql-server.module.js';
 import { GraphqlSupportModule } from './platform/graphql/graphql-support.module.js';
 import { LoggingModule } from './platform/logging/logging.module.js';
+import { TenantsModule } from './tenants/tenants.module.js';
 
 @Module({})
 export class AppModule {
@@ -25,6 +26,7 @@ export class AppModule {
         AuthModule,
         AuditModule,
         AccessModule,
+        TenantsModule,
         ...(config.runsApi ? [GraphqlServerModule] : []),
       ],
     };

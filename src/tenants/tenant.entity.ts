@@ -1,0 +1,83 @@
+import type { EngineName } from '#engines';
+import { Column, Entity, PrimaryColumn } from 'typeorm';
+
+/** A column that the driver reads as text because it may pass 2^53. */
+const bigintAsBigint = {
+  from: (value: string | null) => (value === null ? null : BigInt(value)),
+  to: (value: bigint | null) => (value === null ? null : value.toString()),
+};
+
+/** Never returned by a resolver: it holds the sealed connection string. */
+@Entity('tenant')
+export class TenantEntity {
+  @PrimaryColumn('uuid')
+  id!: string;
+
+  @Column('text')
+  slug!: string;
+
+  @Column('text')
+  name!: string;
+
+  @Column('text')
+  environment!: 'SANDBOX' | 'PRODUCTION';
+
+  @Column('text')
+  engine!: EngineName;
+
+  @Column('text', { name: 'time_zone' })
+  timeZone!: string;
+
+  @Column('bytea', { name: 'target_cipher' })
+  targetCipher!: Buffer;
+
+  /** Names the server wherever it is reached from; unique together with `targetDatabase`. */
+  @Column('text', { name: 'target_deployment' })
+  targetDeployment!: string;
+
+  @Column('text', { name: 'target_database' })
+  targetDatabase!: string;
+
+  /** Grows with each change of the target; restore plans bind it. */
+  @Column('integer', { name: 'target_revision' })
+  targetRevision!: number;
+
+  @Column('jsonb')
+  policy!: Record<string, unknown>;
+
+  @Column('bigint', { name: 'quota_bytes', nullable: true, transformer: bigintAsBigint })
+  quotaBytes!: bigint | null;
+
+  @Column('timestamptz', { name: 'suspended_at', nullable: true })
+  suspendedAt!: Date | null;
+
+  @Column('timestamptz', { name: 'maintenance_since', nullable: true })
+  maintenanceSince!: Date | null;
+
+  @Column('text', { name: 'maintenance_message', nullable: true })
+  maintenanceMessage!: string | null;
+
+  @Column('uuid', { name: 'maintenance_operation_id', nullable: true })
+  maintenanceOperationId!: string | null;
+
+  @Column('timestamptz', { name: 'maintenance_acknowledged_at', nullable: true })
+  maintenanceAcknowledgedAt!: Date | null;
+
+  /** Grows with each maintenance: the product ends the sessions of an earlier epoch. */
+  @Column('integer', { name: 'session_epoch' })
+  sessionEpoch!: number;
+
+  /** The server once lost a snapshot half-way: read without one. */
+  @Column('boolean', { name: 'fuzzy_only' })
+  fuzzyOnly!: boolean;
+
+  /** Grows with each change that subscribers see. */
+  @Column('integer')
+  revision!: number;
+
+  @Column('timestamptz', { name: 'created_at' })
+  createdAt!: Date;
+
+  @Column('timestamptz', { name: 'updated_at' })
+  updatedAt!: Date;
+}

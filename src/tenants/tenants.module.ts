@@ -1,0 +1,22 @@
+import { Module } from '@nestjs/common';
+import { TypeOrmModule } from '@nestjs/typeorm';
+import { EnginesModule } from '../platform/engines/engines.module.js';
+import { EventsModule } from '../platform/events/events.module.js';
+import { SecretsModule } from '../platform/secrets/secrets.module.js';
+import { TargetPolicy } from './target-policy.js';
+import { TenantActions } from './tenant-actions.js';
+import { TenantAuditResolver } from './tenant-audit.resolver.js';
+import { TenantDatabases } from './tenant-databases.js';
+import { TenantEntity } from './tenant.entity.js';
+import { TenantTargets } from './tenant-targets.js';
+import { TenantsRepository } from './tenants.repository.js';
+import { TenantsResolver } from './tenants.resolver.js';
+import { TenantsService } from './tenants.service.js';
+import { ViewerResolver } from './viewer.resolver.js';
+
+@Module({
+  imports: [TypeOrmModule.forFeature([TenantEntity]), EnginesModule, EventsModule, SecretsModule],
+  providers: [TargetPolicy, TenantActions, TenantAuditResolver, TenantDatabases, TenantTargets, TenantsRepository, TenantsResolver, TenantsService, ViewerResolver],
+  exports: [TenantsService, TenantActions],
+})
+export class TenantsModule {}

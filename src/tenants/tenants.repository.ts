@@ -1,0 +1,71 @@
+import { Injectable } from '@nestjs/common';
+import { InjectRepository } from '@nestjs/typeorm';
+import { type EntityManager, Repository } from 'typeorm';
+import type { QueryDeepPartialEntity } from 'typeorm';
+import { findPage, type Page, type PageOfRows } from '../platform/database/page.js';
+import { TenantEntity } from './tenant.entity.js';
+import { TenantStatus } from './tenant.model.js';
+
+export interface TenantFilterValues {
+  readonly text?: string | null | undefined;
+  readonly status?: TenantStatus | null | undefined;
+}
+
+export type NewTenant = Pick<
+  TenantEntity,
+  'id' | 'slug' | 'name' | 'environment' | 'engine' | 'timeZone' | 'targetCipher' | 'targetDeployment' | 'targetDatabase'
+>;
+
+const statusConditions: Readonly<Record<TenantStatus, string>> = {
+  [TenantStatus.SUSPENDED]: 'tenant.suspended_at is not null',
+  [TenantStatus.MAINTENANCE]: 'tenant.suspended_at is null and tenant.maintenance_since is not null',
+  [TenantStatus.ACTIVE]: 'tenant.suspended_at is null and tenant.maintenance_since is null',
+  [TenantStatus.DELETING]: 'false',
+};
+
+@Injectable()
+export class TenantsRepository {
+  constructor(@InjectRepository(TenantEntity) private readonly rows: Repository<TenantEntity>) {}
+
+  findById(id: string, manager: EntityManager = this.rows.manager): Promise<TenantEntity | null> {
+    return manager.findOneBy(TenantEntity, { id });
+  }
+
+  findBySlug(slug: string): Promise<TenantEntity | null> {
+    return this.rows.findOneBy({ slug });
+  }
+
+  /** Locks the row until the transaction ends: whoever starts work in the tenant and whoever changes its target wait for each other. */
+  lockById(manager: EntityManager, id: string): Promise<TenantEntity | null> {
+    return manager.findOne(TenantEntity, { where: { id }, lock: { mode: 'pessimistic_write' } });
+  }
+
+  /** @param visible ids of the tenants to look among; null: all */
+  list(visible: readonly string[] | null, filter: TenantFilterValues, page: Page): Promise<PageOfRows<TenantEntity>> {
+    const query = this.rows.createQueryBuilder('tenant').where('true');
+    if (visible !== null) query.andWhere('tenant.id = any(:visible)', { visible });
+    if (filter.text != null && filter.text !== '') {
+      query.andWhere('(tenant.name ilike :text or tenant.slug ilike :text)', { text: `%${filter.text.normalize('NFC').replace(/[\\%_]/g, '\\$&')}%` });
+    }
+    if (filter.status != null) query.andWhere(`(${statusConditions[filter.status]})`);
+    return findPage(query, 'createdAt', page);
+  }
+
+  async insert(tenant: NewTenant, manager: EntityManager): Promise<void> {
+    await manager.insert(TenantEntity, tenant);
+  }
+
+  /** Changes the row, grows its revision and returns it; null when it is gone. */
+  async update(id: string, changes: QueryDeepPartialEntity<TenantEntity>, manager: EntityManager): Promise<TenantEntity | null> {
+    await manager.update(TenantEntity, { id }, { ...changes, revision: () => 'revision + 1', updatedAt: () => 'now()' });
+    return this.findById(id, manager);
+  }
+
+  async findUnfinishedOperation(tenantId: string, manager: EntityManager): Promise<string | null> {
+    const [row]: { id: string }[] = await manager.query(
+      "select id from operation where tenant_id = $1 and state in ('QUEUED', 'RUNNING') order by exclusive desc limit 1",
+      [tenantId],
+    );
+    return row?.id ?? null;
+  }
+}
