@@ -1,1 +1,2 @@
-export type { ArchiveStore, ObjectInfo, ObjectUpload, StoredObject } from './port.js';
+export type * from './port.js';
+export { LocalArchiveStore } from './local/local-archive-store.js';

@@ -3,7 +3,7 @@ import type { Writable } from 'node:stream';
 /** One stored object, open for reading. Structurally an `ArchiveSource` of libs/archive. */
 export interface StoredObject {
   readonly sizeBytes: number;
-  /** Exactly `length` bytes from `offset`; throws ARCHIVE_TRUNCATED when the object is shorter. */
+  /** Exactly `length` bytes from `offset`; throws ARCHIVE_TRUNCATED when the object is shorter, STORAGE_UNAVAILABLE naming the object when it cannot be read. */
   read(offset: number, length: number): Promise<Buffer>;
   /** Bytes from `start` up to, not including, `end` (default: the end of the object), in chunks of at most 1 MiB. */
   stream(start?: number, end?: number): AsyncIterable<Buffer>;
@@ -27,7 +27,8 @@ export interface ObjectUpload {
 }
 
 /**
- * Where archives lie. Keys are relative paths of `[A-Za-z0-9._-]` segments joined by `/`; anything else is refused.
+ * Where archives lie. Keys are relative paths of `[A-Za-z0-9._-]` segments of at most 200 characters, none beginning with a dot, joined by `/`; anything
+ * else is refused (BAD_USER_INPUT). An object is replaced whole by a later `commit` under its key.
  * Adapters: a local folder, S3.
  */
 export interface ArchiveStore {
@@ -39,11 +40,12 @@ export interface ArchiveStore {
   stat(key: string): Promise<ObjectInfo | null>;
   /** Idempotent; true when something was deleted. */
   delete(key: string): Promise<boolean>;
+  /** In the order of the keys; uploads under way are left out. */
   list(prefix: string): AsyncIterable<ObjectInfo>;
   /** Removes what an interrupted `create(key)` left, whichever process began it; idempotent. */
   discardIncomplete(key: string): Promise<void>;
   /** Bytes still free, or null where the store cannot know (S3). */
   freeBytes(): Promise<number | null>;
-  /** Writes, reads and deletes a probe object; throws STORAGE_UNAVAILABLE with the reason. */
+  /** Writes, reads and deletes a probe object; throws STORAGE_FULL or STORAGE_UNAVAILABLE with the reason. */
   check(): Promise<void>;
 }

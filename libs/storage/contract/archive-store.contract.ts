@@ -1,0 +1,173 @@
+import { createHash, randomBytes, randomUUID } from 'node:crypto';
+import { Readable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
+import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import type { ArchiveStore, ObjectInfo } from '../port.js';
+
+export interface StoreUnderTest {
+  readonly store: ArchiveStore;
+  readonly dispose: () => Promise<void>;
+}
+
+const mib = 1024 * 1024;
+
+async function put(store: ArchiveStore, key: string, content: Buffer): Promise<void> {
+  const upload = await store.create(key);
+  await pipeline(Readable.from([content]), upload.body);
+  await upload.commit();
+}
+
+async function get(store: ArchiveStore, key: string, start?: number, end?: number): Promise<Buffer> {
+  const object = await store.open(key);
+  try {
+    const chunks: Buffer[] = [];
+    for await (const chunk of object.stream(start, end)) chunks.push(chunk);
+    return Buffer.concat(chunks);
+  } finally {
+    await object.close();
+  }
+}
+
+async function keys(store: ArchiveStore, prefix: string): Promise<string[]> {
+  const found: ObjectInfo[] = [];
+  for await (const info of store.list(prefix)) found.push(info);
+  return found.map(({ key }) => key);
+}
+
+/** What every adapter of the port promises. */
+export function describeArchiveStore(name: string, start: () => Promise<StoreUnderTest>): void {
+  describe(`${name} as an archive store`, () => {
+    let tested: StoreUnderTest;
+    let store: ArchiveStore;
+    let key: string;
+
+    beforeEach(async () => {
+      tested = await start();
+      store = tested.store;
+      key = `${randomUUID()}/db-backups/daily_20260101_020000_ab12.gz.enc`;
+    });
+    afterEach(() => tested.dispose());
+
+    it('gives back what was written, whole and from any place', async () => {
+      const content = randomBytes(3 * mib + 17);
+      await put(store, key, content);
+      expect(createHash('sha256').update(await get(store, key)).digest('hex')).toBe(createHash('sha256').update(content).digest('hex'));
+      expect((await get(store, key, mib - 3, 2 * mib + 5)).equals(content.subarray(mib - 3, 2 * mib + 5))).toBe(true);
+      const object = await store.open(key);
+      expect(object.sizeBytes).toBe(content.length);
+      expect((await object.read(content.length - 10, 10)).equals(content.subarray(-10))).toBe(true);
+      expect(await object.read(content.length, 0)).toHaveLength(0);
+      await object.close();
+    });
+
+    it('streams in chunks of at most 1 MiB', async () => {
+      await put(store, key, randomBytes(2 * mib + 1));
+      const object = await store.open(key);
+      const sizes: number[] = [];
+      for await (const chunk of object.stream()) sizes.push(chunk.length);
+      await object.close();
+      expect(Math.max(...sizes)).toBeLessThanOrEqual(mib);
+    });
+
+    it('refuses to read past the end', async () => {
+      await put(store, key, Buffer.from('twelve bytes'));
+      const object = await store.open(key);
+      await expect(object.read(8, 5)).rejects.toMatchObject({ code: 'ARCHIVE_TRUNCATED' });
+      await expect(object.read(0, 4 * 1024 ** 3)).rejects.toMatchObject({ code: 'ARCHIVE_TRUNCATED' });
+      await object.close();
+    });
+
+    it('shows nothing under the key until the commit', async () => {
+      const upload = await store.create(key);
+      await new Promise<void>((resolve) => upload.body.write(randomBytes(mib), () => resolve()));
+      expect(await store.stat(key)).toBeNull();
+      await expect(store.open(key)).rejects.toMatchObject({ code: 'ARCHIVE_MISSING' });
+      expect(await keys(store, '')).toEqual([]);
+      await upload.commit();
+      expect(await store.stat(key)).toMatchObject({ key, sizeBytes: mib });
+    });
+
+    it('stores an object of no bytes', async () => {
+      const upload = await store.create(key);
+      await upload.commit();
+      expect(await store.stat(key)).toMatchObject({ sizeBytes: 0 });
+      expect(await get(store, key)).toHaveLength(0);
+    });
+
+    it('leaves nothing of an aborted upload, however often it is aborted', async () => {
+      const upload = await store.create(key);
+      upload.body.write(randomBytes(mib));
+      await upload.abort();
+      await upload.abort();
+      expect(await store.stat(key)).toBeNull();
+      await expect(upload.commit()).rejects.toThrow();
+      await put(store, key, Buffer.from('next'));
+      expect((await get(store, key)).toString()).toBe('next');
+    });
+
+    it('replaces an object whole', async () => {
+      await put(store, key, Buffer.from('the first, longer one'));
+      await put(store, key, Buffer.from('the second'));
+      expect((await get(store, key)).toString()).toBe('the second');
+    });
+
+    it('discards what a dead writer left of this key and of no other', async () => {
+      const mine = await store.create(key);
+      await new Promise<void>((resolve) => mine.body.write(randomBytes(1000), () => resolve()));
+      const other = await store.create(`${key}-2`);
+      await store.discardIncomplete(key);
+      await store.discardIncomplete(key);
+      await other.commit();
+      expect(await keys(store, '')).toEqual([`${key}-2`]);
+      await expect(mine.commit()).rejects.toMatchObject({ code: 'STORAGE_UNAVAILABLE' });
+    });
+
+    it('keeps a committed object when incomplete ones are discarded', async () => {
+      await put(store, key, Buffer.from('whole'));
+      await store.discardIncomplete(key);
+      expect((await get(store, key)).toString()).toBe('whole');
+    });
+
+    it('says whether it deleted something', async () => {
+      await put(store, key, Buffer.from('x'));
+      expect(await store.delete(key)).toBe(true);
+      expect(await store.delete(key)).toBe(false);
+      await expect(store.open(key)).rejects.toMatchObject({ code: 'ARCHIVE_MISSING' });
+    });
+
+    it('lists by prefix in the order of the keys', async () => {
+      for (const name of ['a/z', 'a/b/c', 'a.b/c', 'ab/c', 'b']) await put(store, name, Buffer.from(name));
+      expect(await keys(store, '')).toEqual(['a.b/c', 'a/b/c', 'a/z', 'ab/c', 'b']);
+      expect(await keys(store, 'a/')).toEqual(['a/b/c', 'a/z']);
+      expect(await keys(store, 'a')).toEqual(['a.b/c', 'a/b/c', 'a/z', 'ab/c']);
+      expect(await keys(store, 'a/b/c')).toEqual(['a/b/c']);
+      expect(await keys(store, 'none/')).toEqual([]);
+    });
+
+    it.each(['', '/', '/etc/passwd', '../x', 'a/../../x', 'a//b', 'a/', './a', '.hidden', 'a/.partial-x', 'a\\b', 'a b', 'a\0b', 'ä', 'a'.repeat(300), 'a/'.repeat(500) + 'a'])(
+      'refuses the key %j',
+      async (bad) => {
+        for (const call of [() => store.create(bad), () => store.open(bad), () => store.stat(bad), () => store.delete(bad), () => store.discardIncomplete(bad)]) {
+          await expect(call()).rejects.toMatchObject({ code: 'BAD_USER_INPUT' });
+        }
+      },
+    );
+
+    it('refuses a prefix that climbs', async () => {
+      await expect(keys(store, '../')).rejects.toMatchObject({ code: 'BAD_USER_INPUT' });
+    });
+
+    it('writes many objects side by side', async () => {
+      const contents = Array.from({ length: 8 }, () => randomBytes(200_000));
+      await Promise.all(contents.map((content, index) => put(store, `t/parallel-${index}`, content)));
+      for (const [index, content] of contents.entries()) expect((await get(store, `t/parallel-${index}`)).equals(content)).toBe(true);
+    });
+
+    it('checks itself and leaves no trace of it', async () => {
+      await store.check();
+      expect(await keys(store, '')).toEqual([]);
+      const free = await store.freeBytes();
+      if (free !== null) expect(free).toBeGreaterThan(0);
+    });
+  });
+}
