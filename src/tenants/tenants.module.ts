@@ -5,6 +5,7 @@ import { EventsModule } from '../platform/events/events.module.js';
 import { SecretsModule } from '../platform/secrets/secrets.module.js';
 import { TargetPolicy } from './target-policy.js';
 import { TenantActions } from './tenant-actions.js';
+import { TenantAdministration } from './tenant-administration.js';
 import { TenantAuditResolver } from './tenant-audit.resolver.js';
 import { TenantDatabases } from './tenant-databases.js';
 import { TenantEntity } from './tenant.entity.js';
@@ -16,7 +17,7 @@ import { ViewerResolver } from './viewer.resolver.js';
 
 @Module({
   imports: [TypeOrmModule.forFeature([TenantEntity]), EnginesModule, EventsModule, SecretsModule],
-  providers: [TargetPolicy, TenantActions, TenantAuditResolver, TenantDatabases, TenantTargets, TenantsRepository, TenantsResolver, TenantsService, ViewerResolver],
+  providers: [TargetPolicy, TenantActions, TenantAdministration, TenantAuditResolver, TenantDatabases, TenantTargets, TenantsRepository, TenantsResolver, TenantsService, ViewerResolver],
   exports: [TenantsService, TenantActions],
 })
 export class TenantsModule {}

@@ -2,6 +2,7 @@ import { Injectable } from '@nestjs/common';
 import { InjectRepository } from '@nestjs/typeorm';
 import { type EntityManager, Repository } from 'typeorm';
 import type { QueryDeepPartialEntity } from 'typeorm';
+import type { TenantScope } from '../access/access.service.js';
 import { findPage, type Page, type PageOfRows } from '../platform/database/page.js';
 import { TenantEntity } from './tenant.entity.js';
 import { TenantStatus } from './tenant.model.js';
@@ -15,6 +16,8 @@ export type NewTenant = Pick<
   TenantEntity,
   'id' | 'slug' | 'name' | 'environment' | 'engine' | 'timeZone' | 'targetCipher' | 'targetDeployment' | 'targetDatabase'
 >;
+
+export type TenantPatch = QueryDeepPartialEntity<Omit<TenantEntity, 'policy'>>;
 
 const statusConditions: Readonly<Record<TenantStatus, string>> = {
   [TenantStatus.SUSPENDED]: 'tenant.suspended_at is not null',
@@ -55,10 +58,9 @@ export class TenantsRepository {
     await manager.insert(TenantEntity, tenant);
   }
 
-  /** Changes the row, grows its revision and returns it; null when it is gone. */
-  async update(id: string, changes: QueryDeepPartialEntity<TenantEntity>, manager: EntityManager): Promise<TenantEntity | null> {
-    await manager.update(TenantEntity, { id }, { ...changes, revision: () => 'revision + 1', updatedAt: () => 'now()' });
-    return this.findById(id, manager);
+  /** Changes the row and grows its revision. */
+  async update(scope: TenantScope, patch: TenantPatch, manager: EntityManager): Promise<void> {
+    await manager.update(TenantEntity, { id: scope.tenantId }, { ...patch, revision: () => 'revision + 1', updatedAt: () => 'now()' });
   }
 
   async findUnfinishedOperation(tenantId: string, manager: EntityManager): Promise<string | null> {

@@ -25,14 +25,15 @@ import {
   TenantUpdatePayload,
 } from './dto/tenant.input.js';
 import { TenantActions } from './tenant-actions.js';
+import { TenantAdministration } from './tenant-administration.js';
 import { TenantDatabases } from './tenant-databases.js';
 import { DatabaseInfoModel, TenantConnection, TenantModel, toTenantModel } from './tenant.model.js';
-import { TenantsService } from './tenants.service.js';
+
 
 @Resolver(() => TenantModel)
 export class TenantsResolver {
   constructor(
-    private readonly tenants: TenantsService,
+    private readonly tenants: TenantAdministration,
     private readonly databases: TenantDatabases,
     private readonly tenantActions: TenantActions,
     registry: NodeRegistry,

@@ -1,130 +1,41 @@
-import { randomUUID } from 'node:crypto';
 import { Injectable } from '@nestjs/common';
 import { DataSource, type EntityManager } from 'typeorm';
-import type { EngineName, EngineSession, Target, TargetInspection } from '#engines';
-import { AppError } from '#errors';
-import { AccessService } from '../access/access.service.js';
-import { Permission } from '../access/permission.js';
-import { AuditService } from '../audit/audit.service.js';
-import type { Actor } from '../platform/auth/actor.js';
-import { runInTransaction, violatedUnique } from '../platform/database/data-source.js';
-import type { Page, PageOfRows } from '../platform/database/page.js';
+import type { EngineSession } from '#engines';
+import type { TenantScope } from '../access/access.service.js';
+import { runInTransaction } from '../platform/database/data-source.js';
 import { EventBus } from '../platform/events/event-bus.js';
-import { SnapshotStream } from '../platform/events/snapshot-stream.js';
-import { notFound, toGlobalId } from '../platform/graphql/global-id.js';
+import { notFound } from '../platform/graphql/global-id.js';
 import type { TenantEntity } from './tenant.entity.js';
 import { TenantTargets } from './tenant-targets.js';
-import { type TenantFilterValues, TenantsRepository } from './tenants.repository.js';
+import { type TenantPatch, TenantsRepository } from './tenants.repository.js';
 
-export interface TenantDraft {
-  readonly slug: string;
-  readonly name: string;
-  readonly environment: 'SANDBOX' | 'PRODUCTION';
-  readonly timeZone: string;
-  readonly target: Target & { readonly engine: EngineName };
-}
+export const noMaintenance: TenantPatch = {
+  maintenanceSince: null,
+  maintenanceOperationId: null,
+  maintenanceMessage: null,
+  maintenanceAcknowledgedAt: null,
+};
 
-export interface TenantChanges {
-  readonly name?: string | null | undefined;
-  readonly timeZone?: string | null | undefined;
-  readonly target?: Target | null | undefined;
-}
-
+/** Tenants for workers and other features, which have checked the permission; what people do is `TenantAdministration`. */
 @Injectable()
 export class TenantsService {
   constructor(
     private readonly tenants: TenantsRepository,
     private readonly targets: TenantTargets,
-    private readonly access: AccessService,
-    private readonly audit: AuditService,
     private readonly bus: EventBus,
     private readonly dataSource: DataSource,
   ) {}
 
   /** @throws AppError NOT_FOUND */
-  async get(actor: Actor, tenantId: string): Promise<TenantEntity> {
-    await this.access.authorize(actor, tenantId, null);
-    return this.getRow(tenantId);
-  }
-
-  /** @throws AppError NOT_FOUND */
-  async getBySlug(actor: Actor, slug: string): Promise<TenantEntity> {
-    const tenant = await this.tenants.findBySlug(slug);
-    if (tenant === null) throw notFound('Tenant');
-    await this.access.authorize(actor, tenant.id, null);
-    return tenant;
-  }
-
-  async list(actor: Actor, filter: TenantFilterValues, page: Page): Promise<PageOfRows<TenantEntity>> {
-    return this.tenants.list(await this.access.visibleTenants(actor), filter, page);
-  }
-
-  /** The current state at once, then each newer one. The permission is checked before each. */
-  async updates(actor: Actor, tenantId: string): Promise<AsyncIterableIterator<TenantEntity>> {
-    await this.access.authorize(actor, tenantId, null);
-    return new SnapshotStream(this.bus.subscribe('tenant', { id: tenantId }), () => this.get(actor, tenantId), ({ revision }) => revision);
-  }
-
-  /** @throws AppError ENGINE_UNSUPPORTED, TARGET_*, SLUG_TAKEN; a refused target is audited */
-  async create(actor: Actor, draft: TenantDraft): Promise<TenantEntity> {
-    this.access.requireProvider(actor);
-    const { engine, uri, database } = draft.target;
-    const inspection = await this.inspectTarget(actor, null, engine, { uri, database });
-    const id = randomUUID();
-    try {
-      return await runInTransaction(this.dataSource, async (manager) => {
-        const { slug, name, environment, timeZone } = draft;
-        await this.tenants.insert(
-          { id, slug, name, environment, engine, timeZone, targetCipher: this.targets.seal(id, uri), targetDeployment: inspection.deployment, targetDatabase: database },
-          manager,
-        );
-        await this.audit.record({ action: 'tenant.created', tenantId: id, actor, detail: { slug, name, database, deployment: inspection.deployment } }, manager);
-        return this.getRow(id, manager);
-      });
-    } catch (error) {
-      throw await this.refusal(error, actor, null, { slug: draft.slug, database });
-    }
-  }
-
-  /** @throws AppError FORBIDDEN when anybody but the provider gives a target, TARGET_*, OPERATION_ALREADY_RUNNING */
-  async update(actor: Actor, tenantId: string, changes: TenantChanges): Promise<TenantEntity> {
-    await this.access.authorize(actor, tenantId, Permission.TENANT_MANAGE);
-    const { target } = changes;
-    if (target != null) {
-      this.access.requireProvider(actor);
-      await this.changeTarget(actor, tenantId, target);
-    }
-    if (changes.name == null && changes.timeZone == null) return this.getRow(tenantId);
-    return this.change(tenantId, async (manager, before) => {
-      const name = changes.name ?? before.name;
-      const timeZone = changes.timeZone ?? before.timeZone;
-      await this.audit.record(
-        { action: 'tenant.updated', tenantId, actor, detail: { name, timeZone, formerName: before.name, formerTimeZone: before.timeZone } },
-        manager,
-      );
-      return { name, timeZone };
-    });
-  }
-
-  suspend(actor: Actor, tenantId: string): Promise<TenantEntity> {
-    return this.setSuspended(actor, tenantId, true);
-  }
-
-  resume(actor: Actor, tenantId: string): Promise<TenantEntity> {
-    return this.setSuspended(actor, tenantId, false);
-  }
-
-  // ---- For workers and other features; they have checked the permission -------------------------------------------
-
-  /** @throws AppError NOT_FOUND */
-  async getRow(tenantId: string, manager?: EntityManager): Promise<TenantEntity> {
-    const tenant = await this.tenants.findById(tenantId, manager);
+  async get(scope: TenantScope, manager?: EntityManager): Promise<TenantEntity> {
+    const tenant = await this.tenants.findById(scope.tenantId, manager);
     if (tenant === null) throw notFound('Tenant');
     return tenant;
   }
 
   /**
-   * Locks the tenant until the transaction of `manager` ends. Starting an operation takes this lock, so that the target cannot change under it.
+   * Locks the tenant until the transaction of `manager` ends. Starting an operation takes this lock, so that neither name nor target changes
+   * under it.
    *
    * @throws AppError NOT_FOUND
    */
@@ -135,133 +46,53 @@ export class TenantsService {
   }
 
   /** A connection to the tenant's database; the caller closes it. @throws AppError NOT_FOUND, TARGET_* */
-  async openTarget(tenantId: string): Promise<EngineSession> {
-    return this.targets.open(await this.getRow(tenantId));
+  async openTarget(scope: TenantScope): Promise<EngineSession> {
+    return this.targets.open(await this.get(scope));
   }
 
   /** Remembers that the server cannot hold a snapshot for as long as a backup takes. */
-  async rememberFuzzy(tenantId: string): Promise<void> {
-    await this.change(tenantId, () => Promise.resolve({ fuzzyOnly: true }));
+  async rememberFuzzyOnly(scope: TenantScope, manager?: EntityManager): Promise<void> {
+    await this.change(scope, ({ fuzzyOnly }) => (fuzzyOnly ? null : { fuzzyOnly: true }), manager);
   }
 
-  /** Keeps the product's users out and ends their sessions. Idempotent for one operation; the session epoch grows once. */
-  async enterMaintenance(tenantId: string, operationId: string, message: string): Promise<TenantEntity> {
-    return this.change(tenantId, (_manager, before) =>
-      Promise.resolve(
-        before.maintenanceOperationId === operationId
-          ? { maintenanceMessage: message }
+  /** Keeps the product's users out and ends their sessions: the session epoch grows once per operation, however often this is called. */
+  beginMaintenance(scope: TenantScope, begin: { readonly operationId: string; readonly message: string }, manager?: EntityManager): Promise<TenantEntity> {
+    return this.change(
+      scope,
+      (tenant) =>
+        tenant.maintenanceOperationId === begin.operationId
+          ? null
           : {
               maintenanceSince: () => 'coalesce(maintenance_since, now())',
-              maintenanceOperationId: operationId,
-              maintenanceMessage: message,
+              maintenanceOperationId: begin.operationId,
+              maintenanceMessage: begin.message,
               maintenanceAcknowledgedAt: null,
-              sessionEpoch: before.sessionEpoch + 1,
+              sessionEpoch: tenant.sessionEpoch + 1,
             },
-      ),
+      manager,
     );
   }
 
   /** Lets the users in again, if the maintenance is this operation's. Idempotent. */
-  async leaveMaintenance(tenantId: string, operationId: string): Promise<TenantEntity> {
-    return this.change(tenantId, (_manager, before) => Promise.resolve(before.maintenanceOperationId === operationId ? noMaintenance : null));
+  endMaintenance(scope: TenantScope, operationId: string, manager?: EntityManager): Promise<TenantEntity> {
+    return this.change(scope, (tenant) => (tenant.maintenanceOperationId === operationId ? noMaintenance : null), manager);
   }
 
-  /** The product says that its users are out. */
-  async acknowledgeMaintenance(actor: Actor, tenantId: string): Promise<TenantEntity> {
-    await this.access.authorize(actor, tenantId, Permission.RESTORE_RUN);
-    return this.change(tenantId, async (manager, before) => {
-      if (before.maintenanceSince === null || before.maintenanceAcknowledgedAt !== null) return null;
-      await this.audit.record({ action: 'tenant.maintenance-acknowledged', tenantId, actor }, manager);
-      return { maintenanceAcknowledgedAt: () => 'now()' };
-    });
-  }
-
-  /** Ends a maintenance whose operation is over. @throws AppError OPERATION_ALREADY_RUNNING */
-  async endMaintenance(actor: Actor, tenantId: string): Promise<TenantEntity> {
-    await this.access.authorize(actor, tenantId, Permission.TENANT_MANAGE);
-    return this.change(tenantId, async (manager, before) => {
-      if (before.maintenanceSince === null) return null;
-      await this.requireIdle(manager, tenantId);
-      await this.audit.record({ action: 'tenant.maintenance-ended', tenantId, actor }, manager);
-      return noMaintenance;
-    });
-  }
-
-  // ------------------------------------------------------------------------------------------------------------------
-
-  private async changeTarget(actor: Actor, tenantId: string, target: Target): Promise<void> {
-    const { engine } = await this.getRow(tenantId);
-    const { deployment } = await this.inspectTarget(actor, tenantId, engine, target);
-    try {
-      await this.change(tenantId, async (manager, before) => {
-        await this.requireIdle(manager, tenantId);
-        await this.audit.record(
-          { action: 'tenant.target-changed', tenantId, actor, detail: { database: target.database, deployment, formerDatabase: before.targetDatabase, formerDeployment: before.targetDeployment } },
-          manager,
-        );
-        return {
-          targetCipher: this.targets.seal(tenantId, target.uri),
-          targetDeployment: deployment,
-          targetDatabase: target.database,
-          targetRevision: before.targetRevision + 1,
-          fuzzyOnly: false,
-        };
-      });
-    } catch (error) {
-      throw await this.refusal(error, actor, tenantId, { database: target.database });
-    }
-  }
-
-  private async inspectTarget(actor: Actor, tenantId: string | null, engine: EngineName, target: Target): Promise<TargetInspection> {
-    try {
-      return await this.targets.inspect(engine, target);
-    } catch (error) {
-      throw await this.refusal(error, actor, tenantId, { database: target.database });
-    }
-  }
-
-  private async setSuspended(actor: Actor, tenantId: string, suspended: boolean): Promise<TenantEntity> {
-    this.access.requireProvider(actor);
-    await this.access.authorize(actor, tenantId, null);
-    return this.change(tenantId, async (manager, before) => {
-      if ((before.suspendedAt !== null) === suspended) return null;
-      await this.audit.record({ action: suspended ? 'tenant.suspended' : 'tenant.resumed', tenantId, actor }, manager);
-      return { suspendedAt: suspended ? () => 'now()' : null };
-    });
-  }
-
-  /** Locks the row, asks `decide` what to change (null: nothing) and tells subscribers with the commit. */
-  private change(tenantId: string, decide: (manager: EntityManager, before: TenantEntity) => Promise<Parameters<TenantsRepository['update']>[1] | null>): Promise<TenantEntity> {
-    return runInTransaction(this.dataSource, async (manager) => {
-      const before = await this.getForUpdate(manager, tenantId);
-      const changes = await decide(manager, before);
-      if (changes === null) return before;
-      await this.tenants.update(tenantId, changes, manager);
-      const after = await this.getRow(tenantId, manager);
-      await this.bus.publish({ topic: 'tenant', id: tenantId, tenantId, revision: after.revision }, manager);
+  /** Locks the row, asks `decide` what to change (null: nothing), and tells subscribers with the commit. */
+  change(
+    scope: TenantScope,
+    decide: (before: TenantEntity, manager: EntityManager) => TenantPatch | null | Promise<TenantPatch | null>,
+    manager?: EntityManager,
+  ): Promise<TenantEntity> {
+    const work = async (inside: EntityManager): Promise<TenantEntity> => {
+      const before = await this.getForUpdate(inside, scope.tenantId);
+      const patch = await decide(before, inside);
+      if (patch === null) return before;
+      await this.tenants.update(scope, patch, inside);
+      const after = await this.get(scope, inside);
+      await this.bus.publish({ topic: 'tenant', id: scope.tenantId, tenantId: scope.tenantId, revision: after.revision }, inside);
       return after;
-    });
-  }
-
-  private async requireIdle(manager: EntityManager, tenantId: string): Promise<void> {
-    const running = await this.tenants.findUnfinishedOperation(tenantId, manager);
-    if (running !== null) throw new AppError('OPERATION_ALREADY_RUNNING', `The operation ${toGlobalId('Operation', running)} is still running`);
-  }
-
-  /** Gives constraint violations their codes and records what was refused, outside of the transaction that was rolled back. */
-  private async refusal(error: unknown, actor: Actor, tenantId: string | null, detail: Record<string, string>): Promise<unknown> {
-    const constraint = violatedUnique(error);
-    const refused =
-      constraint === null
-        ? error
-        : constraint.includes('slug')
-          ? new AppError('SLUG_TAKEN', `Another workspace has the slug ${detail['slug'] ?? ''}`, { field: ['slug'], cause: error })
-          : new AppError('TARGET_IN_USE', `Another workspace uses the database ${detail['database'] ?? ''} of this server`, { field: ['target', 'database'], cause: error });
-    if (refused instanceof AppError) {
-      await this.audit.record({ action: tenantId === null ? 'tenant.created' : 'tenant.target-changed', outcome: 'REFUSED', tenantId, actor, detail: { ...detail, code: refused.code, reason: refused.message } });
-    }
-    return refused;
+    };
+    return manager === undefined ? runInTransaction(this.dataSource, work) : work(manager);
   }
 }
-
-const noMaintenance = { maintenanceSince: null, maintenanceOperationId: null, maintenanceMessage: null, maintenanceAcknowledgedAt: null };

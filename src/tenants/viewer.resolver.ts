@@ -3,8 +3,8 @@ import { Access } from '../platform/auth/access.decorator.js';
 import type { Actor } from '../platform/auth/actor.js';
 import { PageArgs, pageOf, toConnection } from '../platform/graphql/connection.js';
 import { CurrentActor } from '../platform/graphql/current-actor.decorator.js';
+import { TenantAdministration } from './tenant-administration.js';
 import { TenantConnection, toTenantModel } from './tenant.model.js';
-import { TenantsService } from './tenants.service.js';
 
 @ObjectType('Viewer', { description: 'Whoever is logged in.' })
 export class ViewerModel {
@@ -32,7 +32,7 @@ export class ViewerModel {
 
 @Resolver(() => ViewerModel)
 export class ViewerResolver {
-  constructor(private readonly tenantsService: TenantsService) {}
+  constructor(private readonly administration: TenantAdministration) {}
 
   @Access('authenticated')
   @Query(() => ViewerModel)
@@ -44,6 +44,6 @@ export class ViewerResolver {
   @ResolveField(() => TenantConnection)
   async tenants(@CurrentActor() actor: Actor, @Parent() _viewer: ViewerModel, @Args() args: PageArgs): Promise<TenantConnection> {
     const page = pageOf(args);
-    return toConnection(page, await this.tenantsService.list(actor, {}, page), (row) => ({ at: row.createdAt, id: row.id }), toTenantModel);
+    return toConnection(page, await this.administration.list(actor, {}, page), (row) => ({ at: row.createdAt, id: row.id }), toTenantModel);
   }
 }
