@@ -21,3 +21,22 @@ export {
   type PreludeEvent,
 } from './mongodump/parser.js';
 export { encodeNamespaceEnd, encodeNamespaceHeader, encodePrelude, terminator } from './mongodump/writer.js';
+export { type ArchiveContext, type ArchiveHeader, type Codec, type PayloadType } from './dbk1/header.js';
+export { readArchiveHeader } from './dbk1/layout.js';
+export {
+  type ArchiveManifest,
+  type ConsistencyLevel,
+  type Frame,
+  type ManifestInput,
+  type ManifestNamespace,
+  type NamespaceSummary,
+  type PayloadSummary,
+} from './dbk1/manifest.js';
+export { type ExpectedArchive, type OpenOptions } from './dbk1/open.js';
+export { openArchive, OpenArchive, type ArchiveFrame, type ReadOptions } from './dbk1/reader.js';
+export { StreamedArchive } from './dbk1/stream-reader.js';
+export { ArchiveWriter, type ArchiveSummary, type ArchiveWriterOptions } from './dbk1/writer.js';
+export { deriveTenantKey, KeyRing, type MasterKey } from './keys.js';
+export { openPlainArchive, sniffArchive, type ArchiveFormat, type PlainArchive, type PlainOptions } from './plain.js';
+export { compareWithManifest, scanPayload, verifyArchive, type OnScanProgress, type ScanProgress, type ScanResult } from './scan.js';
+export { bufferSource, fileSource, type ArchiveSource } from './source.js';
