@@ -1,1 +1,2 @@
 export type * from './port.js';
+export { MongodbEngine } from './mongodb/mongodb-engine.js';

@@ -1,0 +1,70 @@
+import type {
+  DumpOptions, DumpResult, EngineSession, FrameSink, LeasedWork, NamespaceState, PayloadSource, StagedDatabase, SwapPlan, SwapReport, SwapStep, TargetInspection, Work,
+} from '../port.js';
+import { readCatalogue } from './catalogue.js';
+import { checkStaged } from './check-stage.js';
+import { dropOldOf, dropStage } from './cleanup.js';
+import type { MongodbContext } from './connection.js';
+import { dump } from './dump.js';
+import { inspect } from './inspection.js';
+import { planSwap } from './plan-swap.js';
+import { requirePrivileges, type Purpose } from './privileges.js';
+import { stageArchive } from './stage.js';
+import { runSwap } from './swap.js';
+import { wasWritten } from './written-since.js';
+
+/** One operation's work on one tenant's database. Each method is a module of its own; only the connection is shared. */
+export class MongodbSession implements EngineSession {
+  /** Collections that a dump of this session lost to a drop or a replacement; the next one reads them first. */
+  private readonly volatile = new Set<string>();
+
+  constructor(private readonly context: MongodbContext) {}
+
+  inspect(): Promise<TargetInspection> {
+    return inspect(this.context);
+  }
+
+  requirePrivileges(purpose: Purpose): Promise<void> {
+    return requirePrivileges(this.context, purpose);
+  }
+
+  catalogue(): Promise<readonly NamespaceState[]> {
+    return readCatalogue(this.context);
+  }
+
+  dump(sink: FrameSink, options: DumpOptions, work: Work): Promise<DumpResult> {
+    return dump(this.context, sink, options, work, this.volatile);
+  }
+
+  stage(source: PayloadSource, work: LeasedWork): Promise<StagedDatabase> {
+    return stageArchive(this.context, source, work);
+  }
+
+  checkStage(staged: StagedDatabase, source: PayloadSource, work: Work): Promise<void> {
+    return checkStaged(this.context, staged, source, work);
+  }
+
+  dropStage(operationId: string, work: Work): Promise<void> {
+    return dropStage(this.context, operationId, work);
+  }
+
+  planSwap(staged: StagedDatabase, expected: readonly { readonly name: string; readonly uuid: string | null }[], work: LeasedWork): Promise<SwapPlan> {
+    return planSwap(this.context, staged, expected, work);
+  }
+
+  swap(plan: SwapPlan, work: LeasedWork, beforeStep?: (index: number, step: SwapStep) => Promise<void>): Promise<SwapReport> {
+    return runSwap(this.context, plan, work, beforeStep);
+  }
+
+  wasWrittenSince(clusterTime: string | null, plan: SwapPlan, work: Work): Promise<boolean> {
+    return wasWritten(this.context, clusterTime, plan, work);
+  }
+
+  dropOld(plan: SwapPlan, work: LeasedWork): Promise<void> {
+    return dropOldOf(this.context, plan, work);
+  }
+
+  async close(): Promise<void> {
+    await this.context.client.close();
+  }
+}
