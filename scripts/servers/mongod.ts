@@ -3,7 +3,7 @@ import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Document, MongoClient } from 'mongodb';
 import { freePort, isPortFree, ServerExited, ServerProcess } from './server-process.ts';
-import type { ProcessIdentity } from './process-identity.ts';
+import type { ProcessIdentity } from '../bootstrap/process-identity.mjs';
 
 export interface MongodOptions {
   readonly binary: string;

@@ -8,7 +8,7 @@ import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 import pg from 'pg';
 import { freePort, isPortFree, ServerExited, ServerProcess } from './server-process.ts';
-import type { ProcessIdentity } from './process-identity.ts';
+import type { ProcessIdentity } from '../bootstrap/process-identity.mjs';
 
 const run = promisify(execFile);
 const userName = 'postgres';

@@ -2,7 +2,8 @@ import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { chmodSync, mkdtempSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { endProcess, identifyProcess, isRunning, type ProcessIdentity } from '../../scripts/servers/process-identity.ts';
+import { identifyProcess, isRunning, type ProcessIdentity } from '../../scripts/bootstrap/process-identity.mjs';
+import { endProcess } from '../../scripts/servers/end-process.ts';
 
 const prefix = 'holdfast-test-';
 
