@@ -1,8 +1,7 @@
 import { setMaxListeners } from 'node:events';
 import { bsonToExtendedJson, encodePrelude, formatCollectionMetadata } from '#archive';
 import { AppError } from '#errors';
-import { Binary, type Timestamp } from 'bson';
-import type { Document } from 'mongodb';
+import { Binary, type Document, type Timestamp } from 'mongodb';
 import type { DumpOptions, DumpResult, FrameSink, NamespaceKind, NamespaceSummary, SetAsideNamespace, Work } from '../port.js';
 import { listPhysical } from './catalogue.js';
 import type { MongodbContext } from './connection.js';

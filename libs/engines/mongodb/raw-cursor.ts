@@ -1,5 +1,4 @@
-import type { ClientSession, Db, Document } from 'mongodb';
-import { Long } from 'bson';
+import { Long, type ClientSession, type Db, type Document } from 'mongodb';
 import type { MongodbContext } from './connection.js';
 import { bsonType, documentsOf, findElement, textOf } from './raw-bson.js';
 

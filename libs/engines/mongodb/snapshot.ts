@@ -1,5 +1,5 @@
 import { AppError } from '#errors';
-import { Timestamp } from 'bson';
+import { Timestamp } from 'mongodb';
 import type { MongodbContext } from './connection.js';
 import { serverCode, serverCodeOf, throwTargetError } from './errors.js';
 import { listLive, type LiveNamespace } from './catalogue.js';
