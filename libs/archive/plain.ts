@@ -1,6 +1,5 @@
 import { AppError } from '#errors';
-import { pipeline, Readable } from 'node:stream';
-import { createDecompressor, decompressionError } from './dbk1/codec.js';
+import { decompressStream } from './dbk1/codec.js';
 import { mongodumpMagic } from './mongodump/format.js';
 import type { ArchiveSource } from './source.js';
 
@@ -53,20 +52,10 @@ export async function openPlainArchive(source: ArchiveSource, options: PlainOpti
 }
 
 async function* decompressed(source: ArchiveSource, codec: 'gzip' | 'zstd', limit: number): AsyncGenerator<Buffer, void, undefined> {
-  const engine = createDecompressor(codec);
-  // Errors reach the loop below: pipeline destroys the engine with them.
-  pipeline(Readable.from(source.stream(), { objectMode: false, highWaterMark: 1 << 20 }), engine, () => undefined);
   let bytes = 0;
-  try {
-    for await (const chunk of engine as AsyncIterable<Buffer>) {
-      bytes += chunk.length;
-      if (bytes > limit) throw new AppError('ARCHIVE_TOO_LARGE', `The archive expands to more than ${limit} bytes`);
-      yield chunk;
-    }
-  } catch (error) {
-    throw decompressionError(error);
-  } finally {
-    engine.destroy();
+  for await (const chunk of decompressStream(codec, source.stream())) {
+    bytes += chunk.length;
+    if (bytes > limit) throw new AppError('ARCHIVE_TOO_LARGE', `The archive expands to more than ${limit} bytes`);
+    yield chunk;
   }
-  if (engine.bytesWritten !== source.sizeBytes) throw new AppError('ARCHIVE_CORRUPT', 'Bytes that are not part of the archive follow its compressed data');
 }

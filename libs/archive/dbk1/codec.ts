@@ -1,5 +1,6 @@
 import { AppError } from '#errors';
-import { constants, createGunzip, createZstdDecompress, gunzip, gzip, zstdCompress, zstdDecompress, type Gunzip, type ZstdDecompress } from 'node:zlib';
+import { pipeline, Readable } from 'node:stream';
+import { constants, createGunzip, createZstdDecompress, gunzip, gzip, zstdCompress, zstdDecompress } from 'node:zlib';
 import type { Codec } from './header.js';
 
 /** Frames above this are refused: a reader holds whole frames in memory. */
@@ -52,14 +53,120 @@ function inflate(codec: 'gzip' | 'zstd', compressed: Buffer, payloadBytes: numbe
 
 /** The archive error that a failure of zlib stands for; other errors are returned unchanged. */
 export function decompressionError(error: unknown): unknown {
-  if (!(error instanceof Error) || !('code' in error) || typeof error.code !== 'string') return error;
+  if (typeof error !== 'object' || error === null || !('code' in error) || typeof error.code !== 'string') return error;
   if (error.code === 'ERR_BUFFER_TOO_LARGE') return new AppError('ARCHIVE_TOO_LARGE', 'A frame of the archive expands beyond what the manifest says', { cause: error });
   if (error.code === 'Z_BUF_ERROR' || error.code === 'ZSTD_error_srcSize_wrong') return new AppError('ARCHIVE_TRUNCATED', 'The compressed data end too early', { cause: error });
   if (/^(?:Z_|ZSTD_error)/.test(error.code)) return new AppError('ARCHIVE_CORRUPT', 'The compressed data are damaged', { cause: error });
   return error;
 }
 
-/** A stream that decompresses concatenated members or frames. */
-export function createDecompressor(codec: 'gzip' | 'zstd'): Gunzip | ZstdDecompress {
-  return codec === 'gzip' ? createGunzip({ chunkSize: 1 << 20 }) : createZstdDecompress({ chunkSize: 1 << 20 });
+/**
+ * Decompresses concatenated gzip members or zstd frames as they arrive. Bytes after them that are neither are refused. Throws
+ * ARCHIVE_TRUNCATED, ARCHIVE_CORRUPT and what `input` throws.
+ */
+export async function* decompressStream(codec: Codec, input: AsyncIterable<Buffer>): AsyncGenerator<Buffer, void, undefined> {
+  if (codec === 'none') {
+    yield* input;
+    return;
+  }
+  const feed = new Feed(input);
+  try {
+    // zlib reads on over gzip members; of zstd, Node reads one frame and leaves the rest.
+    do {
+      const engine = codec === 'gzip' ? createGunzip({ chunkSize: 1 << 20 }) : createZstdDecompress({ chunkSize: 1 << 20 });
+      // Errors reach the loop below: pipeline destroys the engine with them.
+      pipeline(Readable.from(feed.chunks(() => engine.bytesWritten), { objectMode: false, highWaterMark: 1 << 18 }), engine, () => undefined);
+      try {
+        for await (const chunk of engine as AsyncIterable<Buffer>) yield chunk;
+      } catch (error) {
+        throw decompressionError(error);
+      } finally {
+        engine.destroy();
+      }
+      feed.consumed(engine.bytesWritten);
+      if (codec === 'gzip' && feed.hasRest) throw new AppError('ARCHIVE_CORRUPT', 'Bytes that are not part of the archive follow its compressed data');
+    } while (await feed.hasMore());
+  } finally {
+    await feed.close();
+  }
+}
+
+/** Hands chunks to one engine after the other: what one engine left goes to the next. */
+class Feed {
+  private readonly iterator: AsyncIterator<Buffer>;
+  /** Handed to the engine and not wholly taken by it, oldest first. */
+  private given: Buffer[] = [];
+  /** Bytes of this engine's chunks that are no longer in `given`. */
+  private dropped = 0;
+  private turn = 0;
+  /** Not handed out yet. */
+  private waiting: Buffer[] = [];
+  private pending: Promise<Buffer | null> | null = null;
+  private hasEnded = false;
+
+  constructor(input: AsyncIterable<Buffer>) {
+    this.iterator = input[Symbol.asyncIterator]();
+  }
+
+  get hasRest(): boolean {
+    return this.waiting.length > 0;
+  }
+
+  async *chunks(taken: () => number): AsyncGenerator<Buffer, void, undefined> {
+    const { turn } = this;
+    for (;;) {
+      if (this.waiting.length === 0 && !(await this.fetch())) return;
+      // The engine may have ended during the wait: the chunk is the next one's.
+      if (this.turn !== turn) return;
+      const chunk = this.waiting.shift();
+      if (chunk === undefined) continue;
+      while (this.given.length > 0 && this.dropped + this.given[0]!.length <= taken()) this.dropped += this.given.shift()!.length;
+      this.given.push(chunk);
+      yield chunk;
+    }
+  }
+
+  /** The engine took so many bytes; the others wait for the next one. */
+  consumed(bytes: number): void {
+    let left = bytes - this.dropped;
+    const rest: Buffer[] = [];
+    for (const chunk of this.given) {
+      if (left < chunk.length) rest.push(chunk.subarray(left));
+      left = Math.max(left - chunk.length, 0);
+    }
+    this.given = [];
+    this.dropped = 0;
+    this.turn += 1;
+    this.waiting = [...rest, ...this.waiting];
+  }
+
+  async hasMore(): Promise<boolean> {
+    return this.waiting.length > 0 || (await this.fetch());
+  }
+
+  async close(): Promise<void> {
+    if (!this.hasEnded) await this.iterator.return?.();
+    this.hasEnded = true;
+  }
+
+  /** An engine that ends early leaves a fetch under way; the next engine must get its chunk. */
+  private async fetch(): Promise<boolean> {
+    this.pending ??= this.next();
+    const pending = this.pending;
+    const chunk = await pending;
+    if (this.pending === pending) {
+      this.pending = null;
+      if (chunk !== null) this.waiting.push(chunk);
+    }
+    return this.waiting.length > 0;
+  }
+
+  private async next(): Promise<Buffer | null> {
+    while (!this.hasEnded) {
+      const next = await this.iterator.next();
+      if (next.done === true) this.hasEnded = true;
+      else if (next.value.length > 0) return next.value;
+    }
+    return null;
+  }
 }
