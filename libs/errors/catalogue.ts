@@ -65,6 +65,7 @@ export const errorCatalogue = {
   SCOPE_UNDEFINED: user('Take a backup with scope ALL; the classes of data of this workspace are not defined yet'),
   BACKUP_NOT_USABLE: user('Choose a backup whose state is COMPLETED'),
   BACKUP_IN_USE: user('Wait until the restore that reads this backup has finished', true),
+  BACKUP_PROTECTED: user('Take a newer backup, unpin this one or have its hold released first'),
   ARCHIVE_MISSING: user('The file is no longer in the archive store; choose another backup'),
   ARCHIVE_REPLACED: user('The file in the archive store is not the one that was written; choose another backup'),
   ARCHIVE_TRUNCATED: user('The file is incomplete; download or upload it again, or choose another backup'),

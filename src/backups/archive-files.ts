@@ -1,0 +1,158 @@
+import { createHash } from 'node:crypto';
+import { Inject, Injectable } from '@nestjs/common';
+import { type CollectionMeta, MongodumpParser, openArchive, type OpenArchive, parseCollectionMetadata, verifyArchive } from '#archive';
+import type { NamespaceKind, NamespaceSummary, PayloadSource, Work } from '#engines';
+import { AppError } from '#errors';
+import type { ArchiveStore, StoredObject } from '#storage';
+import type { TenantScope } from '../access/access.service.js';
+import { EncryptionService } from '../encryption/encryption.service.js';
+import { ARCHIVE_STORE } from '../platform/storage/storage.module.js';
+import type { BackupEntity } from './backup.entity.js';
+
+/** What binds a stored file to its row: a file that differs in any of it is not the one that was written. */
+export interface ArchiveRef {
+  readonly storeKey: string;
+  readonly sizeBytes: number;
+  /** Hex. */
+  readonly sha256: string;
+  /** Hex. */
+  readonly salt: string;
+}
+
+/** A namespace as the archive defines it; `options` and `indexes` are Extended JSON. */
+export interface ArchivedNamespace {
+  readonly name: string;
+  readonly kind: NamespaceKind;
+  readonly documents: number;
+  readonly bytes: number;
+  readonly options: string;
+  readonly indexes: readonly string[];
+}
+
+/** The stored archives of tenants: opened with the tenant's own key, and removed. */
+@Injectable()
+export class ArchiveFiles {
+  constructor(
+    private readonly encryption: EncryptionService,
+    @Inject(ARCHIVE_STORE) private readonly store: ArchiveStore,
+  ) {}
+
+  /**
+   * Checks size, header, key and trailer.
+   *
+   * @throws AppError ARCHIVE_*, KEY_*, STORAGE_UNAVAILABLE
+   */
+  async open(scope: TenantScope, ref: ArchiveRef & { readonly backupId: string }): Promise<StoredArchive> {
+    const object = await this.openObject(ref);
+    try {
+      const expected = { backupId: ref.backupId, salt: ref.salt };
+      const archive = await openArchive(object, { keys: this.encryption.keyRing, tenantId: scope.tenantId, expected });
+      return new StoredArchive(object, archive, ref);
+    } catch (error) {
+      await object.close();
+      throw error;
+    }
+  }
+
+  /** The bytes as they are stored. @throws AppError ARCHIVE_MISSING, ARCHIVE_REPLACED, STORAGE_UNAVAILABLE */
+  async openObject({ storeKey, sizeBytes }: Pick<ArchiveRef, 'storeKey' | 'sizeBytes'>): Promise<StoredObject> {
+    const object = await this.store.open(storeKey);
+    if (object.sizeBytes === sizeBytes) return object;
+    await object.close();
+    throw object.sizeBytes < sizeBytes
+      ? new AppError('ARCHIVE_TRUNCATED', `The stored file has ${object.sizeBytes} of ${sizeBytes} bytes`)
+      : new AppError('ARCHIVE_REPLACED', `The stored file has ${object.sizeBytes} bytes; ${sizeBytes} were written`);
+  }
+
+  freeBytes(): Promise<number | null> {
+    return this.store.freeBytes();
+  }
+
+  /** Finished or not. Idempotent. */
+  async remove(storeKey: string): Promise<void> {
+    await this.store.discardIncomplete(storeKey);
+    await this.store.delete(storeKey);
+  }
+}
+
+/** An open archive of ours. */
+export class StoredArchive {
+  constructor(
+    private readonly object: StoredObject,
+    private readonly archive: OpenArchive,
+    private readonly ref: ArchiveRef,
+  ) {}
+
+  get keyId(): string {
+    return this.archive.header.keyId;
+  }
+
+  get compressedBytes(): number {
+    return this.archive.manifest.payload.compressedBytes;
+  }
+
+  /** For whoever has verified the archive. */
+  get payload(): PayloadSource {
+    const { archive } = this;
+    return { namespaces: this.namespaces, payload: () => archive.payload() };
+  }
+
+  get namespaces(): readonly NamespaceSummary[] {
+    return this.archive.manifest.namespaces.map((namespace) => ({ ...namespace, sum: namespace.sum ?? '' }));
+  }
+
+  /** The decrypted compressed stream: each piece has passed its tag. */
+  compressed(): AsyncIterable<Buffer> {
+    return this.archive.compressed();
+  }
+
+  /** Definitions from the first frame, counts from the trailer; nothing else is read. */
+  async definitions(): Promise<readonly ArchivedNamespace[]> {
+    for (const event of new MongodumpParser().push(await this.archive.prelude())) {
+      if (event.type === 'prelude') return definitionsOf(event.collections, this.namespaces);
+    }
+    throw new AppError('ARCHIVE_CORRUPT', 'The archive does not begin with its definitions');
+  }
+
+  /**
+   * Reads every byte twice: the file for its hash, the payload for its tags, format, counts and sums.
+   *
+   * @throws AppError ARCHIVE_*
+   */
+  async verify(work: Pick<Work, 'signal' | 'report'>): Promise<void> {
+    const fileBytes = this.ref.sizeBytes;
+    const { bytes: payloadBytes } = this.archive.manifest.payload;
+    const report = (bytesDone: number): void => {
+      work.signal.throwIfAborted();
+      work.report({ bytesDone, bytesTotal: fileBytes + payloadBytes, itemsDone: 0, itemsTotal: null, current: null });
+    };
+    const hash = createHash('sha256');
+    let hashed = 0;
+    for await (const chunk of this.object.stream()) {
+      hash.update(chunk);
+      report((hashed += chunk.length));
+    }
+    if (hash.digest('hex') !== this.ref.sha256) throw new AppError('ARCHIVE_REPLACED', 'The SHA-256 of the stored file is not that of the file that was written');
+    await verifyArchive(this.archive, ({ bytesDone }) => report(fileBytes + bytesDone));
+  }
+
+  close(): Promise<void> {
+    return this.archive.close();
+  }
+}
+
+export function definitionsOf(collections: readonly CollectionMeta[], counted: readonly NamespaceSummary[]): ArchivedNamespace[] {
+  const counts = new Map(counted.map((namespace) => [namespace.name, namespace]));
+  return collections.map(({ collection, kind, metadata }) => {
+    const { options, indexes } = parseCollectionMetadata(metadata);
+    const { documents = 0, bytes = 0 } = counts.get(collection) ?? {};
+    return { name: collection, kind, documents, bytes, options: options ?? '{}', indexes };
+  });
+}
+
+/** @throws AppError BACKUP_NOT_USABLE for a backup that was never finished */
+export function archiveRefOf(backup: BackupEntity): ArchiveRef & { readonly backupId: string } {
+  const { id, storeKey, sizeBytes, sha256, salt } = backup;
+  if (storeKey === null || sizeBytes === null || sha256 === null || salt === null) throw new AppError('BACKUP_NOT_USABLE', `The backup has no archive: its state is ${backup.state}`);
+  return { backupId: id, storeKey, sizeBytes, sha256, salt: salt.toString('hex') };
+}

@@ -1,0 +1,105 @@
+import { Writable } from 'node:stream';
+import { Inject, Injectable } from '@nestjs/common';
+import { ArchiveWriter } from '#archive';
+import { AppError } from '#errors';
+import type { DumpResult, FrameSink, Work } from '#engines';
+import type { ArchiveStore, ObjectUpload } from '#storage';
+import { EncryptionService } from '../encryption/encryption.service.js';
+import { ARCHIVE_STORE } from '../platform/storage/storage.module.js';
+import type { ArchiveRef } from './archive-files.js';
+import type { BackupWork } from './backup-runner.js';
+import type { BackupEntity, Codec } from './backup.entity.js';
+
+// The archive's manifest names who wrote it; readers ignore the value.
+const producer = { name: 'holdfast', version: '0.1.0' } as const;
+
+export interface Recording {
+  readonly work: BackupWork;
+  readonly backup: BackupEntity;
+  readonly tenant: { readonly id: string; readonly slug: string; readonly name: string; readonly engine: string };
+  /** The archive may grow to this size; null: without limit. */
+  readonly quotaLeftBytes: number | null;
+  readonly dump: (sink: FrameSink, work: Work) => Promise<DumpResult>;
+}
+
+export interface WrittenArchive {
+  readonly ref: ArchiveRef;
+  readonly keyId: string;
+  readonly rawBytes: number;
+  readonly dump: DumpResult;
+}
+
+const archiveCodecs = { NONE: 'none', GZIP: 'gzip', ZSTD: 'zstd' } as const satisfies Record<Codec, string>;
+
+/** Writes one archive into the store. */
+@Injectable()
+export class ArchiveRecorder {
+  constructor(
+    private readonly encryption: EncryptionService,
+    @Inject(ARCHIVE_STORE) private readonly store: ArchiveStore,
+  ) {}
+
+  /** DUMP and FINALIZE. A failure leaves nothing visible in the store, and removes what it can of the rest. */
+  async record(recording: Recording): Promise<WrittenArchive> {
+    const { work, backup, tenant } = recording;
+    const { storeKey } = backup;
+    if (storeKey === null) throw new AppError('INTERNAL', 'The backup has no place in the store');
+    const { keyId, tenantKey } = this.encryption.sealingKey(backup.tenantId);
+    const createdAt = backup.createdAt.toISOString();
+    await this.store.discardIncomplete(storeKey);
+    const upload = await this.store.create(storeKey);
+    const writer = new ArchiveWriter(metered(upload, recording.quotaLeftBytes), {
+      keyId,
+      tenantKey,
+      context: { tenant: backup.tenantId, backup: backup.id, label: backup.label, createdAt },
+      codec: archiveCodecs[backup.codec],
+      payloadType: 'mongodump',
+    });
+    const stop = (): void => writer.abort(work.signal.reason);
+    work.signal.addEventListener('abort', stop, { once: true });
+    try {
+      work.signal.throwIfAborted();
+      const sink: FrameSink = {
+        writeFrame: async (namespaceIndex, payload) => {
+          await writer.writeFrame(namespaceIndex, payload);
+          await work.faultPoint(namespaceIndex < 0 ? 'backup.prelude' : 'backup.dump');
+        },
+      };
+      const dump = await recording.dump(sink, work);
+      await work.enter('FINALIZE');
+      await work.faultPoint('backup.finalize');
+      const { sizeBytes, sha256, salt, payloadBytes } = await writer.finish({
+        producer,
+        tenant: { id: tenant.id, slug: tenant.slug, name: tenant.name },
+        backup: { id: backup.id, label: backup.label, trigger: backup.trigger, scope: backup.scope, createdAt },
+        engine: { name: tenant.engine.toLowerCase(), version: dump.engineVersion, featureCompatibility: dump.featureCompatibility },
+        consistency: { level: dump.consistency, clusterTime: dump.clusterTime },
+        namespaces: dump.namespaces,
+      });
+      work.signal.throwIfAborted();
+      await upload.commit();
+      return { ref: { storeKey, sizeBytes, sha256, salt }, keyId, rawBytes: payloadBytes, dump };
+    } catch (error) {
+      writer.abort(error);
+      await upload.abort();
+      throw error;
+    } finally {
+      work.signal.removeEventListener('abort', stop);
+    }
+  }
+}
+
+/** Passes everything on until the quota is used up. */
+function metered(upload: ObjectUpload, limitBytes: number | null): Writable {
+  if (limitBytes === null) return upload.body;
+  let written = 0;
+  const meter = new Writable({
+    write(chunk: Buffer, _encoding, done) {
+      written += chunk.length;
+      if (written > limitBytes) done(new AppError('STORAGE_QUOTA_EXCEEDED', "The backup does not fit into what is left of the workspace's storage quota"));
+      else upload.body.write(chunk, done);
+    },
+  });
+  upload.body.on('error', (error) => meter.destroy(error));
+  return meter;
+}

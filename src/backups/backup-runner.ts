@@ -1,0 +1,175 @@
+import { Injectable } from '@nestjs/common';
+import type { EntityManager } from 'typeorm';
+import { AppError, asAppError } from '#errors';
+import type { EngineSession, NamespaceSummary, SetAsideNamespace, Work } from '#engines';
+import { EncryptionService } from '../encryption/encryption.service.js';
+import type { JsonObject, OperationContext } from '../operations/operation-handler.js';
+import { failureOfAny } from '../operations/operation-failure.js';
+import { TenantsService } from '../tenants/tenants.service.js';
+import { ArchiveFiles } from './archive-files.js';
+import { ArchiveRecorder, type WrittenArchive } from './archive-recorder.js';
+import type { BackupEntity } from './backup.entity.js';
+import { BackupsRepository } from './backups.repository.js';
+
+export const backupPhases = ['PREPARE', 'DUMP', 'FINALIZE', 'READ_BACK'] as const;
+export type BackupPhase = (typeof backupPhases)[number];
+
+/** What a backup needs of the operation that it is part of. */
+export interface BackupWork extends Work {
+  readonly id: string;
+  readonly tenantId: string;
+  enter(phase: BackupPhase): Promise<void>;
+  log(message: string, level?: 'INFO' | 'WARN' | 'ERROR'): void;
+  fenced<T>(work: (manager: EntityManager) => Promise<T>): Promise<T>;
+  faultPoint(name: string): Promise<void>;
+}
+
+export function asBackupWork(context: OperationContext<JsonObject>, enter = (phase: string) => context.enter(phase)): BackupWork {
+  return {
+    id: context.id,
+    tenantId: context.tenantId,
+    signal: context.signal,
+    enter,
+    report: (progress) => context.report(progress),
+    log: (message, level) => context.log(message, level),
+    fenced: (work) => context.fenced(work),
+    faultPoint: (name) => context.faultPoint(name),
+  };
+}
+
+export interface BackupRunOptions {
+  /** Of the tenant's target; the caller opened it and closes it. */
+  readonly session: EngineSession;
+  /** Dump what a restore set aside, under its own names. */
+  readonly only?: readonly SetAsideNamespace[];
+}
+
+/** Takes one backup: from its QUEUED row to COMPLETED once the stored bytes were read back, or to no bytes at all. */
+@Injectable()
+export class BackupRunner {
+  constructor(
+    private readonly backups: BackupsRepository,
+    private readonly tenants: TenantsService,
+    private readonly encryption: EncryptionService,
+    private readonly recorder: ArchiveRecorder,
+    private readonly files: ArchiveFiles,
+  ) {}
+
+  /** Before it throws it removes what it has written; the row is for the caller to end. */
+  async run(work: BackupWork, backup: BackupEntity, options: BackupRunOptions): Promise<BackupEntity> {
+    try {
+      await work.enter('PREPARE');
+      this.encryption.requireKey();
+      await work.fenced((manager) => this.backups.update(work, backup.id, ['QUEUED', 'RUNNING'], { state: 'RUNNING' }, manager));
+      await this.prepare(work, backup, options.session);
+      await work.enter('DUMP');
+      const written = await this.dump(work, backup, options);
+      await work.enter('READ_BACK');
+      await work.faultPoint('backup.read-back');
+      await this.readBack(work, backup, written);
+      work.signal.throwIfAborted();
+      return await this.complete(work, backup, written);
+    } catch (error) {
+      // Whoever has the lease now cleans up; a second cleaner could remove what the first one's successor has just written.
+      if (!isLeaseLost(error) && !isLeaseLost(work.signal.reason)) await this.removeBytes(backup);
+      throw error;
+    }
+  }
+
+  /** Ends the row of a backup that came to nothing, and removes its bytes. Idempotent. */
+  async discard(work: Pick<BackupWork, 'fenced'>, backup: BackupEntity, error: unknown): Promise<void> {
+    await this.removeBytes(backup);
+    const failure = failureOfAny(error, backup.operationId ?? backup.id);
+    const state = failure.code === 'CANCELED' ? 'CANCELED' : 'FAILED';
+    await work.fenced((manager) => this.backups.update(backup, backup.id, ['QUEUED', 'RUNNING'], { state, failure, finishedAt: () => 'clock_timestamp()' }, manager));
+  }
+
+  async removeBytes(backup: BackupEntity): Promise<void> {
+    if (backup.storeKey !== null) await this.files.remove(backup.storeKey);
+  }
+
+  private async prepare(work: BackupWork, backup: BackupEntity, session: EngineSession): Promise<void> {
+    await session.requirePrivileges('BACKUP');
+    const { sizeBytes } = await session.inspect();
+    const freeBytes = await this.files.freeBytes();
+    const last = await this.backups.lastGood(work);
+    // A first backup's size is anybody's guess; business data hardly ever compress to less than a twentieth.
+    const neededBytes = last?.sizeBytes ?? Math.ceil(sizeBytes / 20);
+    if (freeBytes !== null && freeBytes < neededBytes) {
+      throw new AppError('STORAGE_FULL', `The archive store has ${freeBytes} bytes free; the backup needs about ${neededBytes}`);
+    }
+    work.signal.throwIfAborted();
+    work.log(`Writing ${backup.fileName ?? 'the archive'}; the database holds ${sizeBytes} bytes`);
+  }
+
+  private async dump(work: BackupWork, backup: BackupEntity, options: BackupRunOptions): Promise<WrittenArchive> {
+    const tenant = await this.tenants.get(work);
+    const { session, only } = options;
+    const attempt = async (fuzzy: boolean): Promise<WrittenArchive> =>
+      this.recorder.record({
+        work,
+        backup,
+        tenant,
+        quotaLeftBytes: backup.trigger === 'SAFETY' || tenant.quotaBytes === null ? null : Number(tenant.quotaBytes) - (await this.backups.storageTotals(work)).usedBytes,
+        dump: (sink, dumpWork) => session.dump(sink, only === undefined ? { fuzzy } : { fuzzy, only }, dumpWork),
+      });
+    try {
+      return await attempt(tenant.fuzzyOnly);
+    } catch (error) {
+      if (tenant.fuzzyOnly || asAppError(error).code !== 'SNAPSHOT_TOO_OLD') throw error;
+      work.log('Reading took longer than the database server keeps a snapshot: reading once more without one. Raise minSnapshotHistoryWindowInSeconds on the server to have backups of one point in time', 'WARN');
+      await work.fenced((manager) => this.tenants.rememberFuzzyOnly(work, manager));
+      return attempt(true);
+    }
+  }
+
+  /** Nothing that the writer said counts here: only what the store gives back. */
+  private async readBack(work: BackupWork, backup: BackupEntity, written: WrittenArchive): Promise<void> {
+    try {
+      const archive = await this.files.open(work, { ...written.ref, backupId: backup.id });
+      try {
+        await archive.verify(work);
+        requireSame(written.dump.namespaces, archive.namespaces);
+      } finally {
+        await archive.close();
+      }
+    } catch (error) {
+      const cause = asAppError(error);
+      if (!cause.code.startsWith('ARCHIVE_') && !cause.code.startsWith('KEY_')) throw error;
+      throw new AppError('READ_BACK_FAILED', `The stored file is not what was written: ${cause.message}`, { cause });
+    }
+  }
+
+  private async complete(work: BackupWork, backup: BackupEntity, { ref, keyId, dump, rawBytes }: WrittenArchive): Promise<BackupEntity> {
+    const facts = {
+      state: 'COMPLETED' as const,
+      keyId,
+      salt: Buffer.from(ref.salt, 'hex'),
+      sha256: ref.sha256,
+      sizeBytes: ref.sizeBytes,
+      rawSizeBytes: rawBytes,
+      documents: dump.namespaces.reduce((sum, namespace) => sum + namespace.documents, 0),
+      contents: dump.namespaces.map(({ name, kind, documents, bytes, indexes }) => ({ name, kind, documents, bytes, indexes })),
+      consistency: dump.consistency === 'snapshot' ? ('SNAPSHOT' as const) : ('FUZZY' as const),
+      clusterTime: dump.clusterTime,
+      engineVersion: dump.engineVersion,
+      verification: { at: new Date().toISOString(), ok: true, code: null, message: 'Read back whole from the archive store' },
+    };
+    return work.fenced(async (manager) => {
+      await this.backups.update(work, backup.id, ['RUNNING', 'COMPLETED'], { ...facts, finishedAt: () => 'clock_timestamp()' }, manager);
+      const completed = await this.backups.find(work, backup.id, manager);
+      if (completed?.state !== 'COMPLETED') throw new AppError('INTERNAL', 'The row of the backup was ended by somebody else');
+      return completed;
+    });
+  }
+}
+
+/** The trailer could only differ from what was dumped if this program wrote it wrongly. */
+function requireSame(dumped: readonly NamespaceSummary[], stored: readonly NamespaceSummary[]): void {
+  const facts = (list: readonly NamespaceSummary[]): string => JSON.stringify(list.map(({ name, documents, bytes, crc64, sum }) => [name, documents, bytes, crc64, sum]));
+  if (facts(dumped) !== facts(stored)) throw new AppError('ARCHIVE_CORRUPT', 'The counts in the trailer are not those of the dump');
+}
+
+export function isLeaseLost(error: unknown): boolean {
+  return error instanceof AppError && error.code === 'LEASE_LOST';
+}

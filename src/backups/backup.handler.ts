@@ -1,0 +1,74 @@
+import { Injectable, type OnModuleInit } from '@nestjs/common';
+import type { EntityManager } from 'typeorm';
+import { z } from 'zod';
+import { AppError } from '#errors';
+import { Permission } from '../access/permission.js';
+import type { JsonObject, OperationContext, OperationHandler, SettledOperation } from '../operations/operation-handler.js';
+import { OperationHandlers } from '../operations/operation-handlers.js';
+import { TenantsService } from '../tenants/tenants.service.js';
+import { asBackupWork, BackupRunner, backupPhases } from './backup-runner.js';
+import type { BackupEntity } from './backup.entity.js';
+import { BackupsRepository } from './backups.repository.js';
+
+const backupInput = z.strictObject({ backupId: z.uuid() });
+export type BackupOperationInput = z.output<typeof backupInput>;
+
+const dayMs = 24 * 60 * 60 * 1000;
+
+@Injectable()
+export class BackupHandler implements OperationHandler<BackupOperationInput>, OnModuleInit {
+  readonly kind = 'BACKUP';
+  readonly exclusive = true;
+  readonly permission = Permission.BACKUP_CREATE;
+  readonly deadlineMs = dayMs;
+  readonly input = backupInput;
+  readonly weights = { PREPARE: 1, DUMP: 20, FINALIZE: 1, READ_BACK: 6 };
+
+  constructor(
+    private readonly handlers: OperationHandlers,
+    private readonly backups: BackupsRepository,
+    private readonly tenants: TenantsService,
+    private readonly runner: BackupRunner,
+  ) {}
+
+  onModuleInit(): void {
+    this.handlers.register(this);
+  }
+
+  phases(): readonly string[] {
+    return backupPhases;
+  }
+
+  async run(context: OperationContext<BackupOperationInput>): Promise<JsonObject> {
+    const backup = await this.get(context);
+    const session = await this.tenants.openTarget(context);
+    try {
+      return resultOf(await this.runner.run(asBackupWork(context), backup, { session }));
+    } finally {
+      await session.close();
+    }
+  }
+
+  /** A dump cannot be taken up again: its snapshot is gone. What the dead worker had not finished is removed. */
+  async recover(context: OperationContext<BackupOperationInput>): Promise<JsonObject> {
+    const backup = await this.get(context);
+    if (backup.state === 'COMPLETED') return resultOf(backup);
+    await this.runner.removeBytes(backup);
+    throw new AppError('WORKER_LOST', 'The process that took the backup stopped');
+  }
+
+  async settled({ tenantId, input, state, failure }: SettledOperation<BackupOperationInput>, manager: EntityManager): Promise<void> {
+    if (state === 'COMPLETED') return;
+    await this.backups.update({ tenantId }, input.backupId, ['QUEUED', 'RUNNING'], { state, failure, finishedAt: () => 'clock_timestamp()' }, manager);
+  }
+
+  private async get(context: OperationContext<BackupOperationInput>): Promise<BackupEntity> {
+    const backup = await this.backups.find(context, context.input.backupId);
+    if (backup === null) throw new AppError('INTERNAL', 'The operation has no backup');
+    return backup;
+  }
+}
+
+function resultOf(backup: BackupEntity): JsonObject {
+  return { type: 'BackupResult', backupId: backup.id };
+}

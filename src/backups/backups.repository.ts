@@ -1,0 +1,127 @@
+import { Injectable } from '@nestjs/common';
+import { InjectEntityManager } from '@nestjs/typeorm';
+import { type EntityManager, type QueryDeepPartialEntity, type SelectQueryBuilder } from 'typeorm';
+import type { TenantScope } from '../access/access.service.js';
+import { BackupEntity, type BackupState, type BackupTrigger } from './backup.entity.js';
+
+export interface BackupFilter {
+  readonly states?: readonly BackupState[] | null;
+  readonly labels?: readonly string[] | null;
+  readonly triggers?: readonly BackupTrigger[] | null;
+  readonly text?: string | null;
+  readonly from?: Date | null;
+  readonly to?: Date | null;
+}
+
+export interface StorageTotals {
+  readonly usedBytes: number;
+  readonly safetyBytes: number;
+  readonly backups: number;
+}
+
+/** All SQL of the `backup` table. Every method but `findAnywhere` is bound to one tenant. */
+@Injectable()
+export class BackupsRepository {
+  constructor(@InjectEntityManager() private readonly manager: EntityManager) {}
+
+  async insert(row: QueryDeepPartialEntity<BackupEntity>, manager = this.manager): Promise<void> {
+    await manager.insert(BackupEntity, row);
+  }
+
+  find(scope: TenantScope, id: string, manager = this.manager): Promise<BackupEntity | null> {
+    return manager.findOneBy(BackupEntity, { tenantId: scope.tenantId, id });
+  }
+
+  /** For ids that come from outside: the caller authorizes against the row's tenant before it shows anything. */
+  findAnywhere(id: string): Promise<BackupEntity | null> {
+    return this.manager.findOneBy(BackupEntity, { id });
+  }
+
+  /** Held until the transaction ends, so that no restore starts on a backup that is being deleted, nor the other way round. */
+  lock(scope: TenantScope, id: string, manager: EntityManager): Promise<BackupEntity | null> {
+    return manager.findOne(BackupEntity, { where: { tenantId: scope.tenantId, id }, lock: { mode: 'pessimistic_write' } });
+  }
+
+  /** Changes the row if it is in one of `states`; false when it is not. */
+  async update(scope: TenantScope, id: string, states: readonly BackupState[], patch: QueryDeepPartialEntity<BackupEntity>, manager = this.manager): Promise<boolean> {
+    const result = await manager
+      .createQueryBuilder()
+      .update(BackupEntity)
+      .set(patch)
+      .where('tenant_id = :tenantId and id = :id and state = any(:states)', { tenantId: scope.tenantId, id, states })
+      .execute();
+    return (result.affected ?? 0) > 0;
+  }
+
+  filtered(scope: TenantScope, filter: BackupFilter): SelectQueryBuilder<BackupEntity> {
+    const query = this.manager.createQueryBuilder(BackupEntity, 'backup').where('backup.tenant_id = :tenantId', { tenantId: scope.tenantId });
+    if (filter.states && filter.states.length > 0) query.andWhere('backup.state = any(:states)', { states: filter.states });
+    else query.andWhere(`backup.state <> 'DELETED'`);
+    if (filter.labels && filter.labels.length > 0) query.andWhere('backup.label = any(:labels)', { labels: filter.labels });
+    if (filter.triggers && filter.triggers.length > 0) query.andWhere('backup.trigger = any(:triggers)', { triggers: filter.triggers });
+    if (filter.from) query.andWhere('backup.created_at >= :from', { from: filter.from });
+    if (filter.to) query.andWhere('backup.created_at < :to', { to: filter.to });
+    const text = filter.text?.trim();
+    if (text) {
+      const pattern = `%${text.replace(/[\\%_]/g, '\\$&')}%`;
+      query.andWhere('(backup.name ilike :pattern or backup.description ilike :pattern or backup.notes ilike :pattern or backup.file_name ilike :pattern)', { pattern });
+    }
+    return query;
+  }
+
+  /** The newest usable one that somebody or a schedule took; a safety backup only where there is no other. */
+  lastGood(scope: TenantScope, manager = this.manager): Promise<BackupEntity | null> {
+    return manager
+      .createQueryBuilder(BackupEntity, 'backup')
+      .where(`backup.tenant_id = :tenantId and backup.state = 'COMPLETED' and backup.deleted_at is null`, { tenantId: scope.tenantId })
+      .orderBy(`(backup.trigger = 'SAFETY')`, 'ASC')
+      .addOrderBy('backup.finished_at', 'DESC')
+      .addOrderBy('backup.id', 'DESC')
+      .limit(1)
+      .getOne();
+  }
+
+  /** The safety backup that undo of this operation reads: the last one that was not replaced. */
+  safetyOf(scope: TenantScope, operationId: string): Promise<BackupEntity | null> {
+    return this.manager
+      .createQueryBuilder(BackupEntity, 'backup')
+      .where(`backup.tenant_id = :tenantId and backup.operation_id = :operationId and backup.trigger = 'SAFETY' and backup.state <> 'DELETED'`, { tenantId: scope.tenantId, operationId })
+      .orderBy(`(backup.state = 'COMPLETED')`, 'DESC')
+      .addOrderBy('backup.created_at', 'DESC')
+      .limit(1)
+      .getOne();
+  }
+
+  unfinishedOf(scope: TenantScope, operationId: string): Promise<BackupEntity[]> {
+    return this.manager
+      .createQueryBuilder(BackupEntity, 'backup')
+      .where(`backup.tenant_id = :tenantId and backup.operation_id = :operationId and backup.state in ('QUEUED', 'RUNNING')`, { tenantId: scope.tenantId, operationId })
+      .getMany();
+  }
+
+  /** Deletions that a crash interrupted between their two phases. */
+  halfDeleted(): Promise<BackupEntity[]> {
+    return this.manager
+      .createQueryBuilder(BackupEntity, 'backup')
+      .where(`backup.deleted_at < now() - interval '1 minute' and backup.state <> 'DELETED'`)
+      .limit(100)
+      .getMany();
+  }
+
+  /** Ids of unfinished operations that read or write this backup. */
+  async operationsOn(backupId: string, manager = this.manager): Promise<string[]> {
+    const rows: { id: string }[] = await manager.query(`select id from operation where backup_id = $1 and state in ('QUEUED', 'RUNNING')`, [backupId]);
+    return rows.map((row) => row.id);
+  }
+
+  async storageTotals(scope: TenantScope): Promise<StorageTotals> {
+    const [row]: { used: string; safety: string; backups: string }[] = await this.manager.query(
+      `select coalesce(sum(size_bytes) filter (where trigger <> 'SAFETY'), 0) as used,
+              coalesce(sum(size_bytes) filter (where trigger = 'SAFETY'), 0) as safety,
+              count(*) as backups
+       from backup where tenant_id = $1 and state = 'COMPLETED'`,
+      [scope.tenantId],
+    );
+    return { usedBytes: Number(row?.used ?? 0), safetyBytes: Number(row?.safety ?? 0), backups: Number(row?.backups ?? 0) };
+  }
+}

@@ -1,0 +1,160 @@
+import { randomUUID } from 'node:crypto';
+import { Injectable } from '@nestjs/common';
+import { DataSource, type EntityManager } from 'typeorm';
+import { AppError } from '#errors';
+import { AccessService, type TenantScope } from '../access/access.service.js';
+import { Permission } from '../access/permission.js';
+import { AuditService } from '../audit/audit.service.js';
+import { EncryptionService } from '../encryption/encryption.service.js';
+import type { OperationEntity } from '../operations/operation.entity.js';
+import { OperationsService } from '../operations/operations.service.js';
+import { type Actor, stampOf } from '../platform/auth/actor.js';
+import { runInTransaction } from '../platform/database/data-source.js';
+import { findPage, type Page, type PageOfRows } from '../platform/database/page.js';
+import { fromGlobalId, notFound } from '../platform/graphql/global-id.js';
+import { TenantsService } from '../tenants/tenants.service.js';
+import { archiveFileName, archiveStoreKey, defaultBackupName } from './backup-naming.js';
+import { type BackupEntity, isUsable } from './backup.entity.js';
+import { BackupHandler } from './backup.handler.js';
+import { type BackupFilter, BackupsRepository } from './backups.repository.js';
+import type { BackupCreateInput, BackupUpdateInput, BackupVerifyInput } from './dto/backup.inputs.js';
+import { VerifyHandler } from './verify.handler.js';
+
+export interface StartedBackup {
+  readonly backup: BackupEntity | null;
+  readonly operation: OperationEntity;
+}
+
+@Injectable()
+export class BackupsService {
+  constructor(
+    private readonly dataSource: DataSource,
+    private readonly access: AccessService,
+    private readonly audit: AuditService,
+    private readonly backups: BackupsRepository,
+    private readonly tenants: TenantsService,
+    private readonly operations: OperationsService,
+    private readonly encryption: EncryptionService,
+    private readonly backupHandler: BackupHandler,
+    private readonly verifyHandler: VerifyHandler,
+  ) {}
+
+  async create(actor: Actor, input: BackupCreateInput): Promise<StartedBackup> {
+    const scope = await this.access.authorize(actor, fromGlobalId('Tenant', input.tenantId), Permission.BACKUP_CREATE);
+    const backupScope = input.scope ?? 'ALL';
+    const codec = input.codec ?? 'GZIP';
+    if (backupScope !== 'ALL') throw new AppError('SCOPE_UNDEFINED', `What belongs to ${backupScope} is not defined for this workspace yet`, { field: ['scope'] });
+    this.encryption.requireKey();
+    const { name = null, description = null, idempotencyKey = null } = input;
+    const request = {
+      handler: this.backupHandler, tenantId: scope.tenantId, actorId: actor.id, idempotencyKey,
+      idempotencyInput: { tenantId: scope.tenantId, name, description, scope: backupScope, codec },
+    };
+    return runInTransaction(this.dataSource, async (manager) => {
+      const replay = await this.operations.findReplay(manager, request);
+      if (replay !== null) return { operation: replay, backup: replay.backupId === null ? null : await this.backups.find(scope, replay.backupId, manager) };
+      const tenant = await this.tenants.get(scope, manager);
+      await this.requireRoom(scope, tenant);
+      const id = randomUUID();
+      const { operation } = await this.operations.start(manager, { ...request, input: { backupId: id }, startedBy: stampOf(actor), backupId: id });
+      const createdAt = new Date();
+      const fileName = archiveFileName({ id, label: 'manual', createdAt, codec });
+      await this.backups.insert(
+        {
+          id, tenantId: scope.tenantId, operationId: operation.id, name: name?.trim() || defaultBackupName('manual', createdAt, tenant.timeZone), description,
+          label: 'manual', trigger: 'MANUAL', scope: backupScope, codec, state: 'QUEUED', storeKey: archiveStoreKey(scope.tenantId, fileName), fileName,
+          encrypted: true, contents: [], pinned: false, held: false, createdBy: stampOf(actor), createdAt,
+        },
+        manager,
+      );
+      await this.audit.record({ action: 'backup.created', tenantId: scope.tenantId, actor, subject: { type: 'Backup', id }, detail: { fileName } }, manager);
+      return { operation, backup: await this.backups.find(scope, id, manager) };
+    });
+  }
+
+  async verify(actor: Actor, input: BackupVerifyInput): Promise<StartedBackup> {
+    const backup = await this.get(actor, input.backupId);
+    const scope = await this.access.authorize(actor, backup.tenantId, Permission.BACKUP_CREATE);
+    this.encryption.requireKey();
+    const request = {
+      handler: this.verifyHandler, tenantId: scope.tenantId, actorId: actor.id, idempotencyKey: input.idempotencyKey ?? null, idempotencyInput: { backupId: backup.id },
+    };
+    return runInTransaction(this.dataSource, async (manager) => {
+      const replay = await this.operations.findReplay(manager, request);
+      if (replay !== null) return { operation: replay, backup };
+      const locked = await this.lock(scope, backup.id, manager);
+      requireUsable(locked);
+      const { operation } = await this.operations.start(manager, { ...request, input: { backupId: backup.id }, startedBy: stampOf(actor), backupId: backup.id });
+      await this.audit.record({ action: 'backup.verified', tenantId: scope.tenantId, actor, subject: { type: 'Backup', id: backup.id } }, manager);
+      return { operation, backup: locked };
+    });
+  }
+
+  /** By its global id, for whoever may read it; another tenant's answers like one that does not exist. */
+  async get(actor: Actor, globalId: string): Promise<BackupEntity> {
+    return this.getByUuid(actor, fromGlobalId('Backup', globalId));
+  }
+
+  async getByUuid(actor: Actor, id: string): Promise<BackupEntity> {
+    const backup = await this.backups.findAnywhere(id);
+    if (backup === null) throw notFound('Backup');
+    try {
+      await this.access.authorize(actor, backup.tenantId, Permission.BACKUP_READ);
+    } catch (error) {
+      throw error instanceof AppError && error.code === 'NOT_FOUND' ? notFound('Backup') : error;
+    }
+    return backup;
+  }
+
+  list(scope: TenantScope, filter: BackupFilter, page: Page): Promise<PageOfRows<BackupEntity>> {
+    return findPage(this.backups.filtered(scope, filter), 'createdAt', page);
+  }
+
+  async update(actor: Actor, input: BackupUpdateInput): Promise<BackupEntity> {
+    const backup = await this.get(actor, input.backupId);
+    const scope = await this.access.authorize(actor, backup.tenantId, Permission.BACKUP_CREATE);
+    const name = input.name?.trim();
+    if (input.name !== undefined && !name) throw new AppError('BAD_USER_INPUT', 'name: must not be empty', { field: ['name'] });
+    const patch = {
+      ...(name ? { name } : {}),
+      ...(input.description === undefined ? {} : { description: input.description }),
+      ...(input.notes === undefined ? {} : { notes: input.notes }),
+    };
+    return runInTransaction(this.dataSource, async (manager) => {
+      const locked = await this.lock(scope, backup.id, manager);
+      if (Object.keys(patch).length > 0) await this.backups.update(scope, backup.id, [locked.state], patch, manager);
+      await this.audit.record({ action: 'backup.updated', tenantId: scope.tenantId, actor, subject: { type: 'Backup', id: backup.id }, detail: { fields: Object.keys(patch).join(', ') } }, manager);
+      return this.lock(scope, backup.id, manager);
+    });
+  }
+
+  async setPinned(actor: Actor, globalId: string, pinned: boolean): Promise<BackupEntity> {
+    const backup = await this.get(actor, globalId);
+    const scope = await this.access.authorize(actor, backup.tenantId, Permission.BACKUP_PIN);
+    return runInTransaction(this.dataSource, async (manager) => {
+      const locked = await this.lock(scope, backup.id, manager);
+      if (pinned) requireUsable(locked);
+      await this.backups.update(scope, backup.id, [locked.state], { pinned }, manager);
+      await this.audit.record({ action: pinned ? 'backup.pinned' : 'backup.unpinned', tenantId: scope.tenantId, actor, subject: { type: 'Backup', id: backup.id } }, manager);
+      return this.lock(scope, backup.id, manager);
+    });
+  }
+
+  /** Holds the row until the transaction ends: what is being deleted is not restored from, and the other way round. */
+  async lock(scope: TenantScope, id: string, manager: EntityManager): Promise<BackupEntity> {
+    const backup = await this.backups.lock(scope, id, manager);
+    if (backup === null) throw notFound('Backup');
+    return backup;
+  }
+
+  private async requireRoom(scope: TenantScope, tenant: { readonly suspendedAt: Date | null; readonly quotaBytes: bigint | null }): Promise<void> {
+    if (tenant.suspendedAt !== null) throw new AppError('TENANT_SUSPENDED', 'The workspace is suspended');
+    if (tenant.quotaBytes === null) return;
+    const { usedBytes } = await this.backups.storageTotals(scope);
+    if (usedBytes >= Number(tenant.quotaBytes)) throw new AppError('STORAGE_QUOTA_EXCEEDED', "The workspace's storage quota is used up");
+  }
+}
+
+export function requireUsable(backup: BackupEntity): void {
+  if (!isUsable(backup)) throw new AppError('BACKUP_NOT_USABLE', `The backup cannot be used: its state is ${backup.deletedAt !== null ? 'DELETED' : backup.state}`);
+}

@@ -1,0 +1,57 @@
+import { Field, ID, InputType } from '@nestjs/graphql';
+import { Type } from 'class-transformer';
+import { IsBoolean, IsEnum, IsOptional, IsString, Length, MaxLength, ValidateNested } from 'class-validator';
+import { RestoreMode } from '../restore-plan.entity.js';
+
+@InputType('RestoreSourceInput', { isOneOf: true, description: 'Where the archive comes from: exactly one of the fields.' })
+export class RestoreSourceInput {
+  @Field(() => ID, { nullable: true })
+  @IsOptional()
+  @IsString()
+  backupId?: string;
+}
+
+@InputType()
+export class RestorePlanCreateInput {
+  @Field(() => ID)
+  @IsString()
+  tenantId!: string;
+
+  @Field(() => RestoreSourceInput)
+  @ValidateNested()
+  @Type(() => RestoreSourceInput)
+  source!: RestoreSourceInput;
+
+  @Field(() => RestoreMode, { nullable: true, defaultValue: RestoreMode.REPLACE, description: 'REPLACE puts the archive in the place of the whole database. MERGE is not available yet.' })
+  @IsOptional()
+  @IsEnum(RestoreMode)
+  mode?: RestoreMode | null;
+
+  @Field(() => Boolean, { nullable: true, defaultValue: false, description: 'Read the whole archive for the plan, not its ends alone; the restore itself always does.' })
+  @IsOptional()
+  @IsBoolean()
+  fullRead?: boolean | null;
+}
+
+@InputType()
+export class RestoreStartInput {
+  @Field(() => ID)
+  @IsString()
+  planId!: string;
+
+  @Field(() => String, { description: "The workspace's name, typed exactly as the plan's confirmName." })
+  @IsString()
+  @MaxLength(1000)
+  confirmName!: string;
+
+  @Field(() => Boolean, { nullable: true, defaultValue: false, description: 'Verify and stage the archive, then remove the stage: live data are not touched.' })
+  @IsOptional()
+  @IsBoolean()
+  dryRun?: boolean | null;
+
+  @Field(() => String, { nullable: true })
+  @IsOptional()
+  @IsString()
+  @Length(1, 200)
+  idempotencyKey?: string | null;
+}

@@ -1,0 +1,92 @@
+import { Injectable } from '@nestjs/common';
+import { AppError } from '#errors';
+import type { EngineSession } from '#engines';
+import { SafetyBackups } from '../backups/safety-backups.js';
+import type { JsonObject, OperationContext } from '../operations/operation-handler.js';
+import { TenantsService } from '../tenants/tenants.service.js';
+import type { RestoreJournal } from './restore-journal.js';
+import { leasedWork, StageRemoval } from './stage-removal.js';
+
+/**
+ * A restore after its commit point: it only goes forward. The journal says what is done; each step may be repeated, by
+ * this worker or another one, and whatever it throws only makes the runtime call it again.
+ */
+@Injectable()
+export class RestoreFinish {
+  constructor(
+    private readonly tenants: TenantsService,
+    private readonly safety: SafetyBackups,
+    private readonly stageRemoval: StageRemoval,
+  ) {}
+
+  async run(context: OperationContext<JsonObject>, session: EngineSession): Promise<JsonObject> {
+    await this.swap(context, session);
+    await this.endMaintenance(context);
+    await context.enter('CLEANUP');
+    await this.keepLastState(context, session);
+    await session.dropOld(journalOf(context).swapPlan, leasedWork(context));
+    await this.stageRemoval.remove(context, session);
+    return resultOf(journalOf(context));
+  }
+
+  private async swap(context: OperationContext<JsonObject>, session: EngineSession): Promise<void> {
+    const { swapPlan, swapReport } = journalOf(context);
+    if (swapReport !== undefined) return;
+    await context.enter('SWAP');
+    const report = await session.swap(swapPlan, leasedWork(context), (index) => context.faultPoint(`restore.swap.${index}`));
+    await context.faultPoint('restore.swapped');
+    await context.saveJournal({ swapReport: { ...report } });
+  }
+
+  private async endMaintenance(context: OperationContext<JsonObject>): Promise<void> {
+    if (journalOf(context).maintenanceOff) return;
+    await context.enter('MAINTENANCE_OFF');
+    await context.fenced((manager) => this.tenants.endMaintenance(context, context.id, manager));
+    await context.saveJournal({ maintenanceOff: true });
+  }
+
+  /**
+   * The safety backup was taken before the live data stood still. Unless it is certain that nothing was written since, what
+   * SWAP set aside goes into a safety backup of its own, and undo reads that one.
+   */
+  private async keepLastState(context: OperationContext<JsonObject>, session: EngineSession): Promise<void> {
+    const journal = journalOf(context);
+    const work = leasedWork(context);
+    if (journal.finalSafetyId === undefined) {
+      await this.safety.discardUnfinished(context, new AppError('WORKER_LOST', 'The process that took the safety backup stopped'));
+      const written = await session.wasWrittenSince(journal.safetyClusterTime, journal.swapPlan, work);
+      if (!written) {
+        context.log('Nothing was written between the safety backup and the swap: it holds the last state');
+        await context.saveJournal({ finalSafetyId: journal.safetyBackupId });
+        return;
+      }
+      context.log('The database was written to after the safety backup: keeping the last state in another one');
+      const last = await this.safety.take(context, session, 'Before the restore, last state', journal.swapPlan.old);
+      await context.faultPoint('restore.last-state-kept');
+      await context.saveJournal({ finalSafetyId: last.id });
+    }
+    const { finalSafetyId, safetyBackupId } = journalOf(context);
+    if (finalSafetyId !== safetyBackupId) await this.safety.replace(context, safetyBackupId);
+  }
+}
+
+function journalOf(context: OperationContext<JsonObject>): RestoreJournal {
+  return context.journal as unknown as RestoreJournal;
+}
+
+/** Counts of documents: those of the archive came in, those that were live went out. */
+function resultOf({ archive, live, bytesRead, warnings, swapReport }: RestoreJournal): JsonObject {
+  const inserted = new Map(archive.map(({ name, documents }) => [name, documents]));
+  const dropped = new Map(live.map(({ name, documents }) => [name, documents]));
+  const names = [...new Set([...inserted.keys(), ...dropped.keys()])].sort();
+  const late = (swapReport?.interlopers ?? []).map(
+    ({ name, kept, documents }) => `The product created ${name} again during the restore: its ${documents} documents are kept as ${kept}`,
+  );
+  return {
+    type: 'RestoreResult',
+    dryRun: false,
+    bytesRead,
+    collections: names.map((name) => ({ name, inserted: inserted.get(name) ?? 0, replaced: 0, kept: 0, dropped: dropped.get(name) ?? 0 })),
+    warnings: [...warnings, ...(swapReport?.warnings ?? []), ...late],
+  };
+}

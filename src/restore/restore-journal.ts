@@ -1,0 +1,23 @@
+import type { SwapPlan, SwapReport } from '#engines';
+
+/** Documents of one namespace, before or after. */
+export interface CountRow {
+  readonly name: string;
+  readonly documents: number;
+}
+
+/** Written by the commit point, whole: all that any worker needs to finish. Plain JSON. */
+export interface RestoreJournal {
+  readonly swapPlan: SwapPlan;
+  readonly safetyBackupId: string;
+  readonly safetyClusterTime: string | null;
+  readonly live: readonly CountRow[];
+  readonly archive: readonly CountRow[];
+  readonly bytesRead: number;
+  readonly warnings: readonly string[];
+  /** Each of the following stands here once its step is done. */
+  readonly swapReport?: SwapReport;
+  readonly maintenanceOff?: boolean;
+  readonly cleanupFrom?: string;
+  readonly finalSafetyId?: string;
+}

@@ -1,0 +1,51 @@
+import { registerEnumType } from '@nestjs/graphql';
+import { Column, Entity, PrimaryColumn } from 'typeorm';
+import type { ActorStamp } from '../platform/auth/actor.js';
+import type { CollectionDiffRow } from './collection-diff.js';
+import type { SourceRef } from './restore-source.js';
+
+export const RestoreMode = { REPLACE: 'REPLACE', MERGE: 'MERGE' } as const;
+export type RestoreMode = keyof typeof RestoreMode;
+registerEnumType(RestoreMode, { name: 'RestoreMode' });
+
+/** What a plan was made for. Whatever of it no longer holds when the restore starts makes the plan stale. */
+export interface PlanBinding {
+  readonly source: SourceRef;
+  /** As the tenant was called; what the person types is compared with this and with the locked row. */
+  readonly tenantName: string;
+  readonly targetRevision: number;
+  /** Live namespaces and their UUIDs, null for views; null as a whole when the database could not be read. */
+  readonly live: readonly { readonly name: string; readonly uuid: string | null }[] | null;
+}
+
+export interface PlanCheckRow {
+  readonly key: string;
+  readonly ok: boolean;
+  readonly blocking: boolean;
+  readonly message: string;
+  readonly hint: string | null;
+}
+
+export interface EstimateRow {
+  readonly durationMs: number;
+  readonly downtimeMs: number;
+  readonly bytes: number;
+}
+
+@Entity('restore_plan')
+export class RestorePlanEntity {
+  @PrimaryColumn('uuid') id!: string;
+  @Column('uuid', { name: 'tenant_id' }) tenantId!: string;
+  @Column('uuid', { name: 'backup_id', nullable: true }) backupId!: string | null;
+  @Column('text') mode!: RestoreMode;
+  @Column('jsonb') bound!: PlanBinding;
+  @Column('jsonb') checks!: readonly PlanCheckRow[];
+  @Column('jsonb') changes!: readonly CollectionDiffRow[];
+  @Column('timestamptz', { name: 'data_loss_since', nullable: true }) dataLossSince!: Date | null;
+  @Column('jsonb', { nullable: true }) estimate!: EstimateRow | null;
+  @Column('uuid', { name: 'operation_id', nullable: true }) operationId!: string | null;
+  @Column('jsonb', { name: 'created_by', nullable: true }) createdBy!: ActorStamp | null;
+  @Column('timestamptz', { name: 'created_at' }) createdAt!: Date;
+  @Column('timestamptz', { name: 'expires_at' }) expiresAt!: Date;
+  @Column('timestamptz', { name: 'used_at', nullable: true }) usedAt!: Date | null;
+}

@@ -1,0 +1,167 @@
+import { Field, ID, Int, ObjectType, registerEnumType } from '@nestjs/graphql';
+import { CollectionStatModel } from '../backups/collection-stat.model.js';
+import { toGlobalId } from '../platform/graphql/global-id.js';
+import { Node } from '../platform/graphql/node.model.js';
+import { ByteCount, type Int64 } from '../platform/graphql/scalars.js';
+import { DiffKind } from './collection-diff.js';
+import { RestoreMode, type RestorePlanEntity } from './restore-plan.entity.js';
+import type { SourceRef } from './restore-source.js';
+
+registerEnumType(DiffKind, {
+  name: 'DiffKind',
+  valuesMap: {
+    ADDED: { description: 'In the archive alone: the restore adds it.' },
+    MISSING: { description: 'Not in the archive: the restore removes it.' },
+    CHANGED: { description: 'In both, and different.' },
+    SAME: { description: 'In both, and the same as far as counts, sizes, indexes and options tell.' },
+  },
+});
+
+export const SourceKind = { BACKUP: 'BACKUP', UPLOAD: 'UPLOAD' } as const;
+export type SourceKind = keyof typeof SourceKind;
+registerEnumType(SourceKind, { name: 'SourceKind' });
+
+@ObjectType('RestoreSource')
+export class RestoreSourceModel {
+  @Field(() => SourceKind)
+  kind!: SourceKind;
+
+  @Field(() => String)
+  fileName!: string;
+
+  @Field(() => Date, { nullable: true })
+  createdAt!: Date | null;
+
+  @Field(() => Boolean)
+  encrypted!: boolean;
+
+  @Field(() => String, { nullable: true })
+  keyId!: string | null;
+
+  @Field(() => ByteCount)
+  size!: Int64;
+
+  readonly backupUuid!: string | null;
+}
+
+@ObjectType('PlanCheck', { description: 'A failed check that is blocking stops restoreStart.' })
+export class PlanCheckModel {
+  @Field(() => String)
+  key!: string;
+
+  @Field(() => Boolean)
+  ok!: boolean;
+
+  @Field(() => Boolean)
+  blocking!: boolean;
+
+  @Field(() => String)
+  message!: string;
+
+  @Field(() => String, { nullable: true })
+  hint!: string | null;
+}
+
+@ObjectType('CollectionDiff')
+export class CollectionDiffModel {
+  @Field(() => String)
+  name!: string;
+
+  @Field(() => String)
+  kind!: string;
+
+  @Field(() => CollectionStatModel, { nullable: true })
+  live!: CollectionStatModel | null;
+
+  @Field(() => CollectionStatModel, { nullable: true })
+  archive!: CollectionStatModel | null;
+
+  @Field(() => DiffKind)
+  change!: DiffKind;
+
+  @Field(() => [String])
+  indexesChanged!: string[];
+
+  @Field(() => [String])
+  optionsChanged!: string[];
+}
+
+@ObjectType('Estimate', { description: 'A guess from sizes; the run itself tells more.' })
+export class EstimateModel {
+  @Field(() => Int)
+  durationMs!: number;
+
+  @Field(() => Int, { description: 'How long the workspace is in maintenance.' })
+  downtimeMs!: number;
+
+  @Field(() => ByteCount, { description: 'Bytes to be staged.' })
+  bytes!: Int64;
+}
+
+@ObjectType('RestorePlan', { implements: () => [Node] })
+export class RestorePlanModel implements Node {
+  readonly __typename = 'RestorePlan';
+
+  @Field(() => ID)
+  id!: string;
+
+  @Field(() => RestoreSourceModel)
+  source!: RestoreSourceModel;
+
+  @Field(() => RestoreMode)
+  mode!: RestoreMode;
+
+  @Field(() => [PlanCheckModel])
+  checks!: PlanCheckModel[];
+
+  @Field(() => [CollectionDiffModel])
+  changes!: CollectionDiffModel[];
+
+  @Field(() => Date, { nullable: true, description: 'What was written after this time is not in the archive.' })
+  dataLossSince!: Date | null;
+
+  @Field(() => EstimateModel, { nullable: true })
+  estimate!: EstimateModel | null;
+
+  @Field(() => String, { description: 'What restoreStart wants to have typed.' })
+  confirmName!: string;
+
+  @Field(() => Date)
+  expiresAt!: Date;
+
+  readonly tenantId!: string;
+}
+
+export function toRestorePlanModel(row: RestorePlanEntity): RestorePlanModel {
+  return {
+    __typename: 'RestorePlan',
+    id: toGlobalId('RestorePlan', row.id),
+    tenantId: row.tenantId,
+    source: toSourceModel(row.bound.source),
+    mode: row.mode,
+    checks: row.checks.map((check) => ({ ...check })),
+    changes: row.changes.map((change) => ({
+      ...change,
+      live: change.live && { ...change.live },
+      archive: change.archive && { ...change.archive },
+      indexesChanged: [...change.indexesChanged],
+      optionsChanged: [...change.optionsChanged],
+    })),
+    dataLossSince: row.dataLossSince,
+    estimate: row.estimate && { ...row.estimate },
+    confirmName: row.bound.tenantName,
+    expiresAt: row.expiresAt,
+  };
+}
+
+function toSourceModel(source: SourceRef): RestoreSourceModel {
+  return {
+    kind: source.kind,
+    fileName: source.fileName,
+    createdAt: source.createdAt === null ? null : new Date(source.createdAt),
+    encrypted: source.keyId !== null,
+    keyId: source.keyId,
+    size: source.sizeBytes,
+    backupUuid: source.kind === 'BACKUP' ? source.backupId : null,
+  };
+}

@@ -1,0 +1,171 @@
+import { Injectable, type OnModuleInit } from '@nestjs/common';
+import { z } from 'zod';
+import { AppError, asAppError } from '#errors';
+import type { EngineSession, LeasedWork, StagedDatabase } from '#engines';
+import { Permission } from '../access/permission.js';
+import { isLeaseLost } from '../backups/backup-runner.js';
+import { SafetyBackups } from '../backups/safety-backups.js';
+import { EncryptionService } from '../encryption/encryption.service.js';
+import type { JsonObject, OperationContext, OperationHandler } from '../operations/operation-handler.js';
+import { OperationHandlers } from '../operations/operation-handlers.js';
+import { TenantsService } from '../tenants/tenants.service.js';
+import { countExpiring, type NamespaceShape } from './collection-diff.js';
+import { leasedWork, StageRemoval } from './stage-removal.js';
+import { RestoreFinish } from './restore-finish.js';
+import type { RestoreJournal } from './restore-journal.js';
+import { sourceRef, type VerifiedArchive } from './restore-source.js';
+import { RestoreSources } from './restore-sources.js';
+
+const restoreInput = z.strictObject({
+  planId: z.uuid(),
+  source: sourceRef,
+  dryRun: z.boolean(),
+  live: z.array(z.strictObject({ name: z.string(), uuid: z.string().nullable() })),
+});
+export type RestoreInput = z.output<typeof restoreInput>;
+
+const dayMs = 24 * 60 * 60 * 1000;
+
+export const restorePhases = ['VERIFY', 'SAFETY_BACKUP', 'STAGE', 'CHECK', 'MAINTENANCE_ON', 'SWAP', 'MAINTENANCE_OFF', 'CLEANUP'] as const;
+export const dryRunPhases = ['VERIFY', 'STAGE', 'CHECK', 'CLEANUP'] as const;
+
+/**
+ * A restore up to its commit point, where nothing of the live data has changed and everything can be taken back; what
+ * comes after it is `RestoreFinish`.
+ */
+@Injectable()
+export class RestoreHandler implements OperationHandler<RestoreInput>, OnModuleInit {
+  readonly kind = 'RESTORE';
+  readonly exclusive = true;
+  readonly permission = Permission.RESTORE_RUN;
+  readonly deadlineMs = dayMs;
+  readonly input = restoreInput;
+  readonly weights = { VERIFY: 4, SAFETY_BACKUP: 10, STAGE: 20, CHECK: 8, MAINTENANCE_ON: 1, SWAP: 2, MAINTENANCE_OFF: 1, CLEANUP: 2 };
+
+  constructor(
+    private readonly handlers: OperationHandlers,
+    private readonly sources: RestoreSources,
+    private readonly tenants: TenantsService,
+    private readonly encryption: EncryptionService,
+    private readonly safety: SafetyBackups,
+    private readonly finish: RestoreFinish,
+    private readonly stageRemoval: StageRemoval,
+  ) {}
+
+  onModuleInit(): void {
+    this.handlers.register(this);
+  }
+
+  phases(input: RestoreInput): readonly string[] {
+    return input.dryRun ? dryRunPhases : restorePhases;
+  }
+
+  async run(context: OperationContext<RestoreInput>): Promise<JsonObject> {
+    await context.enter('VERIFY');
+    this.encryption.requireKey();
+    const source = await this.sources.open(context, context.input.source);
+    try {
+      const session = await this.tenants.openTarget(context);
+      try {
+        await session.requirePrivileges('RESTORE');
+        const verified = await source.verify(context);
+        const shapes = await source.shapes(context);
+        await context.faultPoint('restore.verified');
+        return await this.restore(context, session, verified, shapes);
+      } finally {
+        await session.close();
+      }
+    } finally {
+      await source.close();
+    }
+  }
+
+  async recover(context: OperationContext<RestoreInput>): Promise<JsonObject> {
+    const session = await this.tenants.openTarget(context);
+    try {
+      if (context.committed) return await this.finish.run(context, session);
+      const lost = new AppError('WORKER_LOST', 'The process that did the restore stopped before live data changed');
+      await this.takeBack(context, session, lost);
+      throw lost;
+    } finally {
+      await session.close();
+    }
+  }
+
+  private async restore(context: OperationContext<RestoreInput>, session: EngineSession, verified: VerifiedArchive, shapes: readonly NamespaceShape[]): Promise<JsonObject> {
+    const work = leasedWork(context);
+    try {
+      const safety = context.input.dryRun ? null : await this.takeSafetyBackup(context, session);
+      await context.enter('STAGE');
+      const staged = await session.stage(verified.payload, work);
+      await context.faultPoint('restore.staged');
+      await context.enter('CHECK');
+      await session.checkStage(staged, verified.payload, work);
+      const facts = { bytesRead: verified.bytesRead, warnings: [...staged.warnings, ...ttlWarnings(shapes)], archive: shapes.map(({ name, documents }) => ({ name, documents })) };
+      if (safety === null) return await this.endDryRun(context, session, facts);
+      await this.commit(context, session, staged, work, { ...facts, ...safety });
+    } catch (error) {
+      if (!context.committed && !isLeaseLost(error) && !isLeaseLost(context.signal.reason)) await this.tryToTakeBack(context, session, asAppError(context.signal.reason ?? error));
+      throw error;
+    }
+    return this.finish.run(context, session);
+  }
+
+  private async takeSafetyBackup(context: OperationContext<RestoreInput>, session: EngineSession): Promise<Pick<RestoreJournal, 'safetyBackupId' | 'safetyClusterTime' | 'live'>> {
+    await context.enter('SAFETY_BACKUP');
+    try {
+      const backup = await this.safety.take(context, session, 'Before the restore');
+      const live = backup.contents.map(({ name, documents }) => ({ name, documents }));
+      return { safetyBackupId: backup.id, safetyClusterTime: backup.clusterTime, live };
+    } catch (error) {
+      context.signal.throwIfAborted();
+      if (isLeaseLost(error)) throw error;
+      const cause = asAppError(error);
+      throw new AppError('SAFETY_BACKUP_FAILED', `The safety backup failed: ${cause.message}`, { cause });
+    }
+  }
+
+  private async commit(context: OperationContext<RestoreInput>, session: EngineSession, staged: StagedDatabase, work: LeasedWork, facts: Omit<RestoreJournal, 'swapPlan'>): Promise<void> {
+    await context.enter('MAINTENANCE_ON');
+    await context.fenced((manager) => this.tenants.beginMaintenance(context, { operationId: context.id, message: 'A backup is being restored' }, manager));
+    await context.faultPoint('restore.maintenance');
+    const swapPlan = await session.planSwap(staged, context.input.live, work);
+    const journal: RestoreJournal = { ...facts, swapPlan };
+    await context.commit(asJson(journal));
+    await context.faultPoint('restore.committed');
+  }
+
+  private async endDryRun(context: OperationContext<RestoreInput>, session: EngineSession, facts: Pick<RestoreJournal, 'bytesRead' | 'warnings' | 'archive'>): Promise<JsonObject> {
+    await context.enter('CLEANUP');
+    await this.stageRemoval.remove(context, session);
+    const collections = facts.archive.map(({ name, documents }) => ({ name, inserted: documents, replaced: 0, kept: 0, dropped: 0 }));
+    return { type: 'RestoreResult', dryRun: true, bytesRead: facts.bytesRead, collections, warnings: facts.warnings };
+  }
+
+  /** The failure that people are told of is the first one, not what went wrong while cleaning up after it. */
+  private async tryToTakeBack(context: OperationContext<RestoreInput>, session: EngineSession, reason: AppError): Promise<void> {
+    try {
+      await this.takeBack(context, session, reason);
+    } catch (error) {
+      context.log(`Staged collections (hf_*) may be left in the database: ${asAppError(error).message}`, 'ERROR');
+    }
+  }
+
+  /** Live data were not touched: what the restore made beside them goes. What needs the control plane alone comes first. */
+  private async takeBack(context: OperationContext<RestoreInput>, session: EngineSession, reason: AppError): Promise<void> {
+    await context.fenced((manager) => this.tenants.endMaintenance(context, context.id, manager));
+    await this.safety.discardUnfinished(context, reason);
+    await this.stageRemoval.remove(context, session);
+  }
+}
+
+// Interfaces have no index signature; everything in the journal is plain JSON.
+function asJson(journal: RestoreJournal): JsonObject {
+  return journal as unknown as JsonObject;
+}
+
+function ttlWarnings(shapes: readonly NamespaceShape[]): string[] {
+  const count = countExpiring(shapes);
+  if (count === 0) return [];
+  return [`${count} ${count === 1 ? 'collection has a TTL: its' : 'collections have a TTL: their'} documents that are past their time expire within minutes of the restore`];
+}

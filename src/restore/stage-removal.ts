@@ -1,0 +1,41 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import { Injectable } from '@nestjs/common';
+import { AppError, asAppError } from '#errors';
+import type { EngineSession, LeasedWork, Work } from '#engines';
+import type { JsonObject, OperationContext } from '../operations/operation-handler.js';
+
+const triedForMs = 30_000;
+const pauseMs = 2_000;
+
+/** Removes what STAGE made, also after a cancel, when the operation's own signal has long been aborted. */
+@Injectable()
+export class StageRemoval {
+  /** Idempotent. @throws when the target stays away, LEASE_LOST when somebody else is to do it */
+  async remove(context: OperationContext<JsonObject>, session: EngineSession): Promise<void> {
+    const until = Date.now() + triedForMs;
+    for (;;) {
+      if (context.leaseRemainingMs() <= 0) throw new AppError('LEASE_LOST', 'The lease on the operation was lost');
+      try {
+        return await session.dropStage(context.id, this.work(context));
+      } catch (error) {
+        if (!asAppError(error).entry.retryable || Date.now() > until) throw error;
+        await delay(pauseMs);
+      }
+    }
+  }
+
+  private work(context: OperationContext<JsonObject>): Work {
+    return { signal: AbortSignal.timeout(triedForMs), report: () => undefined, log: (message) => context.log(message) };
+  }
+}
+
+export function leasedWork(context: OperationContext<JsonObject>): LeasedWork {
+  return {
+    operationId: context.id,
+    fencingToken: context.fencingToken,
+    signal: context.signal,
+    leaseRemainingMs: () => context.leaseRemainingMs(),
+    report: (progress) => context.report(progress),
+    log: (message) => context.log(message),
+  };
+}
