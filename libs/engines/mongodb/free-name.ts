@@ -1,0 +1,86 @@
+import { serverCode, serverCodeOf, throwTargetError } from './errors.js';
+import { toUuid, type FoundNamespace } from './find-namespaces.js';
+import { bucketsPrefix } from './names.js';
+import type { SwapRun } from './swap-run.js';
+
+const { collectionUuidMismatch, namespaceNotFound, queryPlanKilled } = serverCode;
+
+/** Frees a name that a plan needs from a namespace that the plan doesn't know. */
+export async function clear(run: SwapRun, name: string, index: number): Promise<void> {
+  const occupant = await run.find(name);
+  if (occupant === null) return;
+  if (occupant.type === 'view') await dropView(run, occupant);
+  else if (occupant.type === 'timeseries') await keepTimeseries(run, name, index);
+  else if (occupant.uuid !== null) await run.keepAside({ name, uuid: occupant.uuid }, index);
+}
+
+/**
+ * `drop` knows no UUID for a view, so the caller has just seen that one is there. A view directly over the buckets of a time series
+ * takes those with it when it is dropped, therefore it is turned away from them first.
+ */
+export async function dropView(run: SwapRun, { name, options }: Pick<FoundNamespace, 'name' | 'options'>): Promise<void> {
+  const viewOn = options.get('viewOn');
+  try {
+    if (typeof viewOn === 'string' && viewOn.startsWith(bucketsPrefix)) {
+      await run.command(`changing view "${name}"`, { collMod: name, viewOn: 'hf_nothing', pipeline: [] });
+    }
+    await run.command(`dropping view "${name}"`, { drop: name });
+  } catch (error) {
+    if (serverCodeOf(error) !== namespaceNotFound) throwTargetError(error, `dropping view "${name}"`, run.work.signal);
+  }
+}
+
+/** Copies an interloper's buckets aside and drops it: a time series cannot be renamed. */
+async function keepTimeseries(run: SwapRun, name: string, index: number): Promise<void> {
+  const buckets = await run.find(bucketsPrefix + name);
+  if (buckets?.uuid == null) return;
+  await copyAside(run, name, buckets.uuid, index);
+  if ((await run.find(bucketsPrefix + name))?.uuid === buckets.uuid) await dropTimeseriesNow(run, name, async () => undefined);
+}
+
+/** False if the live time series is no longer the one that the plan knows. */
+export async function copyBuckets(run: SwapRun, name: string, uuid: string, to: string): Promise<boolean> {
+  const doing = `copying time series "${name}" aside`;
+  const copy = { aggregate: bucketsPrefix + name, pipeline: [{ $out: to }], cursor: {}, collectionUUID: toUuid(uuid) };
+  const countOf = async (collection: string, guard: object): Promise<number> => {
+    const pipeline = [{ $group: { _id: null, n: { $sum: 1 } } }];
+    const reply = await run.commands.unbounded({ aggregate: collection, pipeline, cursor: {}, ...guard });
+    return Number((reply['cursor'] as { firstBatch: { n: number }[] }).firstBatch[0]?.n ?? 0);
+  };
+  try {
+    for (let tries = 0; ; tries += 1) {
+      // A copy that comes late is none: its UUID is gone by then.
+      await run.persist(doing, () => run.commands.unbounded(copy));
+      const [live, copied] = await run.persist(doing, async () => [await countOf(bucketsPrefix + name, { collectionUUID: toUuid(uuid) }), await countOf(to, {})]);
+      if (live === copied) return true;
+      run.work.log(`Time series "${name}" is being written; copying it again`);
+      await run.commands.pause(tries, doing, null);
+    }
+  } catch (error) {
+    const code = serverCodeOf(error);
+    if (code === collectionUuidMismatch || code === namespaceNotFound || code === queryPlanKilled) return false;
+    throwTargetError(error, doing, run.work.signal);
+  }
+}
+
+export async function copyAside(run: SwapRun, name: string, uuid: string, index: number): Promise<void> {
+  for (let round = 0; ; round += 1) {
+    const kept = run.lateName(index, round);
+    if ((await run.find(kept)) !== null) continue;
+    await copyBuckets(run, name, uuid, kept);
+    run.work.log(`Time series "${name}" was written during the restore; its buckets are kept as "${kept}"`);
+    return;
+  }
+}
+
+/** The caller has just seen which time series has this name; `stillAllowed` throws if that may have changed. */
+export async function dropTimeseriesNow(run: SwapRun, name: string, stillAllowed: () => Promise<void>): Promise<void> {
+  try {
+    await run.persist(`dropping time series "${name}"`, async () => {
+      await stillAllowed();
+      await run.commands.once({ drop: name });
+    });
+  } catch (error) {
+    if (serverCodeOf(error) !== namespaceNotFound) throwTargetError(error, `dropping time series "${name}"`, run.work.signal);
+  }
+}

@@ -1,0 +1,91 @@
+import { randomBytes } from 'node:crypto';
+import { setTimeout as delay } from 'node:timers/promises';
+import { AppError } from '#errors';
+import type { LeasedWork, NamespaceState, StagedDatabase, SwapPlan } from '../port.js';
+import { readCatalogue } from './catalogue.js';
+import type { MongodbContext } from './connection.js';
+import { serverCode, serverCodeOf, throwTargetError } from './errors.js';
+import { hasIndexBuild, listOwn, toUuid } from './find-namespaces.js';
+import { inParallel } from './in-parallel.js';
+import { LeasedCommands } from './leased-commands.js';
+import { oldName, operationPrefix } from './names.js';
+import { decideSteps, requireUnchanged } from './swap-plan.js';
+
+const probesAtOnce = 8;
+const probeMs = 1_000;
+const probeRounds = 4;
+
+/**
+ * Decides SWAP. Throws LIVE_CHANGED if the live database is no longer the expected one, SWAP_BLOCKED if an open
+ * transaction or an index build holds one of its collections.
+ */
+export async function planSwap(
+  context: MongodbContext,
+  staged: StagedDatabase,
+  expected: readonly { readonly name: string; readonly uuid: string | null }[],
+  work: LeasedWork,
+): Promise<SwapPlan> {
+  const commands = new LeasedCommands(context, work);
+  const doing = 'planning the swap';
+  try {
+    const live = await commands.repeat(doing, () => readCatalogue(context));
+    requireUnchanged(live, expected);
+    await requireFree(commands, work, live);
+    const own = await commands.repeat(doing, () => listOwn(context, work.operationId, work.signal));
+    requireStaged(staged, new Map(own.map(({ name, uuid }) => [name, uuid])));
+    return decideSteps(context.db.databaseName, work.operationId, staged, live, nextOld(own, work.operationId));
+  } catch (error) {
+    throwTargetError(error, doing, work.signal);
+  }
+}
+
+function requireStaged({ namespaces }: StagedDatabase, own: ReadonlyMap<string, string | null>): void {
+  for (const { name, staged, uuid } of namespaces) {
+    if (staged !== null && own.get(staged) !== uuid) throw new AppError('STAGE_MISMATCH', `The staged copy of collection "${name}" has disappeared`);
+  }
+}
+
+/** Beyond the names that an earlier plan of the same operation may have used. */
+function nextOld(own: readonly { readonly name: string }[], operationId: string): number {
+  const prefix = oldName(operationId, 0).slice(0, -1);
+  return Math.max(0, ...own.filter(({ name }) => name.startsWith(prefix)).map(({ name }) => Number(name.slice(prefix.length)) + 1));
+}
+
+async function requireFree(commands: LeasedCommands, work: LeasedWork, live: readonly NamespaceState[]): Promise<void> {
+  let busy = live.filter(({ kind }) => kind === 'collection');
+  let reason = '';
+  for (let round = 0; round < probeRounds; round += 1) {
+    const reasons = await inParallel(busy, probesAtOnce, (state) => holderOf(commands, work.operationId, state));
+    busy = busy.filter((_, index) => reasons[index] !== null);
+    if (busy.length === 0) return;
+    reason = reasons.find((found) => found !== null) ?? '';
+    if (round < probeRounds - 1) await delay(500, undefined, { signal: work.signal });
+  }
+  throw new AppError('SWAP_BLOCKED', `${reason} blocks collection "${busy[0]?.name ?? ''}"`);
+}
+
+/**
+ * What would hold up a rename; null if nothing would. Asked of the server by a rename that takes the lock and then fails, since
+ * the UUID is nobody's: it needs no more privileges than SWAP itself, and `currentOp` does not tell which database an idle
+ * transaction has written to.
+ */
+async function holderOf(commands: LeasedCommands, operationId: string, { name }: NamespaceState): Promise<string | null> {
+  const { context, work } = commands;
+  const { databaseName } = context.db;
+  const probe = {
+    renameCollection: `${databaseName}.${name}`,
+    to: `${databaseName}.${operationPrefix(operationId)}probe`,
+    collectionUUID: toUuid(randomBytes(16).toString('hex')),
+  };
+  try {
+    if (await hasIndexBuild(context, name, work.signal)) return 'An index build';
+    await commands.once(probe, { database: 'admin', longestMs: probeMs });
+  } catch (error) {
+    const code = serverCodeOf(error);
+    if (code === serverCode.collectionUuidMismatch || code === serverCode.namespaceNotFound) return null;
+    if (code === serverCode.maxTimeExpired || code === serverCode.writeConflict) return 'An open transaction';
+    if (code === serverCode.backgroundOperationInProgress) return 'An index build';
+    throw error;
+  }
+  throw new AppError('INTERNAL', `A rename of "${name}" with a foreign UUID was carried out`);
+}

@@ -1,0 +1,49 @@
+import type { SwapStep } from '../port.js';
+import { serverCode, serverCodeOf, throwTargetError } from './errors.js';
+import { clear, dropView } from './free-name.js';
+import { parseOrdered, sameValue, toCommand } from './ordered-bson.js';
+import { collationOf, sameView } from './swap-plan.js';
+import type { SwapRun } from './swap-run.js';
+
+type StepOf<K extends SwapStep['kind']> = Extract<SwapStep, { readonly kind: K }>;
+
+// A cycle, a conflict of collations, views that are nested too deeply: all of them with views that are themselves about to change.
+const conflictCodes = new Set<number | undefined>([5, 167, 2_078, 165]);
+const namespaceNotFound = serverCode.namespaceNotFound;
+
+/** Drops a view of the old database, and only that one: under its name there may already be what the plan puts in its place. */
+export async function dropOldView(run: SwapRun, { name }: StepOf<'dropView'>): Promise<void> {
+  const before = run.plan.old.find((namespace) => namespace.name === name);
+  const found = await run.find(name);
+  if (found?.type === 'view' && before !== undefined && sameView(found.options, parseOrdered(before.options))) await dropView(run, found);
+  run.touched();
+}
+
+/** Makes or changes a view of the restored database. */
+export async function makeView(run: SwapRun, { name, options }: StepOf<'view'>, index: number): Promise<void> {
+  const wanted = parseOrdered(options);
+  for (;;) {
+    const found = await run.find(name);
+    try {
+      if (found === null) {
+        await run.command(`creating view "${name}"`, { create: name, ...toCommand(wanted) });
+      } else if (found.type !== 'view') {
+        await clear(run, name, index);
+        continue;
+      } else if (!sameView(found.options, wanted)) {
+        if (!sameValue(collationOf(found.options), collationOf(wanted))) {
+          await dropView(run, found);
+          continue;
+        }
+        await run.command(`changing view "${name}"`, { collMod: name, viewOn: wanted.get('viewOn'), pipeline: wanted.get('pipeline') ?? [] });
+      }
+      run.touched();
+      return;
+    } catch (error) {
+      const code = serverCodeOf(error);
+      if (code === serverCode.namespaceExists || code === namespaceNotFound || code === serverCode.commandNotSupportedOnView) continue;
+      if (found === null || !conflictCodes.has(code)) throwTargetError(error, `making view "${name}"`, run.work.signal);
+      await dropView(run, found);
+    }
+  }
+}

@@ -1,0 +1,114 @@
+import { Timestamp, type ChangeStreamDocument, type Document } from 'mongodb';
+import type { SwapPlan, Work } from '../port.js';
+import type { MongodbContext } from './connection.js';
+import { bucketsPrefix } from './names.js';
+
+const awaitMs = 500;
+
+/**
+ * Whether the set-aside collections may hold a write from after `clusterTime`. Only a change stream over the whole time that shows none
+ * answers false; whatever keeps it from telling (a standalone, a lost history, a missing privilege) answers true.
+ */
+export async function wasWritten(context: MongodbContext, clusterTime: string | null, plan: SwapPlan, work: Work): Promise<boolean> {
+  const start = clusterTime === null ? null : parseClusterTime(clusterTime);
+  if (plan.old.length === 0) return false;
+  const prefix = prefixOf(plan);
+  if (start === null || prefix === null || context.server.topology !== 'replicaSet') return true;
+  try {
+    const { operationTime } = await context.db.command({ ping: 1 }, { signal: work.signal });
+    if (!(operationTime instanceof Timestamp)) return true;
+    return await streamShowsWrite(context, prefix, start, operationTime, plan, work);
+  } catch (error) {
+    work.signal.throwIfAborted();
+    work.log(`Whether anything was written since the safety backup is unknown (${error instanceof Error ? error.name : 'error'}); it is taken for certain`);
+    return true;
+  }
+}
+
+async function streamShowsWrite(context: MongodbContext, prefix: string, start: Timestamp, end: Timestamp, plan: SwapPlan, work: Work): Promise<boolean> {
+  const old = `${prefix}old_`;
+  // What STAGE wrote is the bulk of it all and must not travel.
+  const relevant = { $or: [{ 'ns.coll': { $not: new RegExp(`^(system\\.buckets\\.)?${prefix}`) } }, { 'ns.coll': { $regex: `^${old}` } }] };
+  const pipeline = [{ $match: relevant }, { $project: { operationType: 1, ns: 1, to: 1, clusterTime: 1 } }];
+  // Views, `system.js` and the buckets of time series are only shown on request.
+  const options: Document = { startAtOperationTime: start, showExpandedEvents: true, showSystemEvents: true, maxAwaitTimeMS: awaitMs };
+  const stream = context.db.watch(pipeline, options);
+  const onAbort = (): void => void stream.close().catch(() => undefined);
+  work.signal.addEventListener('abort', onAbort, { once: true });
+  const judge = new EventJudge(prefix, plan);
+  try {
+    for (;;) {
+      work.signal.throwIfAborted();
+      const event = await stream.tryNext();
+      if (event !== null) {
+        const at = (event as { readonly clusterTime?: Timestamp }).clusterTime;
+        if (at === undefined || (at.greaterThan(start) && judge.isWrite(event))) return true;
+        if (at.greaterThan(end)) return false;
+      } else if (!timeOf(stream.resumeToken).lessThan(end)) {
+        return false;
+      }
+    }
+  } finally {
+    work.signal.removeEventListener('abort', onAbort);
+    await stream.close();
+  }
+}
+
+/** Tells writes to the collections that were set aside from what SWAP itself did, and from what came to their names later. */
+class EventJudge {
+  private readonly present: Map<string, SwapPlan['old'][number]>;
+  private readonly setAside: ReadonlySet<string>;
+  private readonly old: string;
+  private readonly late: string;
+  private hasSwapBegun = false;
+
+  constructor(prefix: string, plan: SwapPlan) {
+    this.present = new Map(plan.old.map((namespace) => [namespace.name, namespace]));
+    this.setAside = new Set(plan.old.flatMap(({ old }) => (old === null ? [] : [old])));
+    this.old = `${prefix}old_`;
+    this.late = `${prefix}late_`;
+  }
+
+  isWrite(event: ChangeStreamDocument): boolean {
+    const { operationType, ns, to } = event as { readonly operationType: string; readonly ns?: { readonly coll?: string }; readonly to?: { readonly coll?: string } };
+    const collection = ns?.coll;
+    if (collection === undefined) return true;
+    if (operationType === 'rename' && to?.coll?.startsWith(this.old) === true) {
+      this.hasSwapBegun = true;
+      // The temporary collection of an $out has no name of the plan's.
+      if (this.present.get(collection)?.old === to.coll) this.present.delete(collection);
+      return false;
+    }
+    if (operationType === 'rename' && to?.coll?.startsWith(this.late) === true) return false;
+    if (this.setAside.has(collection)) return operationType !== 'drop' && operationType !== 'create';
+    const name = collection.startsWith(bucketsPrefix) ? collection.slice(bucketsPrefix.length) : collection;
+    const namespace = this.present.get(name);
+    if (namespace === undefined) return false;
+    // Once SWAP has begun, views change and time series are dropped by it, after their buckets were copied.
+    if (this.hasSwapBegun && namespace.kind === 'view') return false;
+    if (this.hasSwapBegun && namespace.kind === 'timeseries' && operationType === 'drop') {
+      this.present.delete(name);
+      return false;
+    }
+    return true;
+  }
+}
+
+/** `hf_<operation>_`; null if the plan set nothing aside but views. */
+function prefixOf({ old }: SwapPlan): string | null {
+  const [first] = old.flatMap((namespace) => (namespace.old === null ? [] : [namespace.old]));
+  return first === undefined ? null : (/^hf_[0-9a-f]{32}_/.exec(first)?.[0] ?? null);
+}
+
+function parseClusterTime(text: string): Timestamp | null {
+  const found = /^(\d{1,10})\.(\d{1,10})$/.exec(text);
+  return found === null ? null : new Timestamp({ t: Number(found[1]), i: Number(found[2]) });
+}
+
+/** A resume token begins with the cluster time that the stream has reached: 82, seconds, ordinal, in hex. */
+function timeOf(token: unknown): Timestamp {
+  const data = (token as { readonly _data?: unknown } | null)?._data;
+  const found = typeof data === 'string' ? /^82([0-9a-f]{8})([0-9a-f]{8})/i.exec(data) : null;
+  if (found === null) throw new TypeError('The resume token has no cluster time');
+  return new Timestamp({ t: Number.parseInt(found[1] ?? '', 16), i: Number.parseInt(found[2] ?? '', 16) });
+}
