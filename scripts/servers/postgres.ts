@@ -128,9 +128,9 @@ export function postgresFolder(dataDir: string): string {
 }
 
 /** The pid of a server that already runs on the folder, from its own lock file. */
-export function postgresLockPid(dataDir: string): number | null {
+export function postgresLockPid(folder: string): number | null {
   try {
-    const pid = Number(readFileSync(join(postgresFolder(dataDir), 'cluster', 'postmaster.pid'), 'utf8').split('\n')[0]);
+    const pid = Number(readFileSync(join(folder, 'cluster', 'postmaster.pid'), 'utf8').split('\n')[0]);
     return Number.isInteger(pid) && pid > 0 ? pid : null;
   } catch {
     return null;
