@@ -6,8 +6,10 @@ import { EventBus } from '../platform/events/event-bus.js';
 import { EventsModule } from '../platform/events/events.module.js';
 import { QueueModule } from '../platform/queue/queue.module.js';
 import { WorkQueue } from '../platform/queue/work-queue.js';
+import { TenantsModule } from '../tenants/tenants.module.js';
 import { FaultPoints } from './fault-points.js';
 import { LeasedOperationRepository } from './leased-operation.repository.js';
+import { OperationAccess } from './operation-access.js';
 import { OperationFeed } from './operation-feed.js';
 import { OperationHandlers } from './operation-handlers.js';
 import { operationQueue } from './operation-queue.js';
@@ -17,11 +19,13 @@ import { OperationSnapshots } from './operation-snapshots.js';
 import { operationTiming } from './operation-timing.js';
 import { OperationWorker } from './operation-worker.js';
 import { OperationEntity } from './operation.entity.js';
+import { OperationsResolver } from './operations.resolver.js';
 import { OperationsRepository } from './operations.repository.js';
 import { OperationsService } from './operations.service.js';
+import { MaintenanceOperationResolver, TenantOperationsResolver } from './tenant-operations.resolver.js';
 
 @Module({
-  imports: [TypeOrmModule.forFeature([OperationEntity]), EventsModule, QueueModule.forQueues(operationQueue)],
+  imports: [TypeOrmModule.forFeature([OperationEntity]), EventsModule, TenantsModule, QueueModule.forQueues(operationQueue)],
   providers: [
     OperationHandlers,
     OperationsRepository,
@@ -30,6 +34,10 @@ import { OperationsService } from './operations.service.js';
     OperationSnapshots,
     OperationFeed,
     LeasedOperationRepository,
+    OperationAccess,
+    OperationsResolver,
+    TenantOperationsResolver,
+    MaintenanceOperationResolver,
     { provide: FaultPoints, useFactory: (config: AppConfig) => new FaultPoints(config.faultPoints), inject: [AppConfig] },
     {
       provide: OperationRunner,

@@ -1,0 +1,31 @@
+import { Args, Parent, ResolveField, Resolver } from '@nestjs/graphql';
+import type { Actor } from '../platform/auth/actor.js';
+import { pageOf, toConnection } from '../platform/graphql/connection.js';
+import { CurrentActor } from '../platform/graphql/current-actor.decorator.js';
+import { MaintenanceStateModel, TenantModel } from '../tenants/tenant.model.js';
+import { OperationListArgs } from './dto/operation.input.js';
+import { OperationAccess } from './operation-access.js';
+import { OperationConnection, OperationModel, toOperationModel } from './operation.model.js';
+import { OperationsRepository } from './operations.repository.js';
+
+@Resolver(() => TenantModel)
+export class TenantOperationsResolver {
+  constructor(private readonly access: OperationAccess) {}
+
+  @ResolveField(() => OperationConnection, { description: 'Newest first.' })
+  async operations(@CurrentActor() actor: Actor, @Parent() tenant: TenantModel, @Args() args: OperationListArgs): Promise<OperationConnection> {
+    const page = pageOf(args);
+    return toConnection(page, await this.access.list(actor, tenant.uuid, args.filter ?? {}, page), (row) => ({ at: row.createdAt, id: row.id }), toOperationModel);
+  }
+}
+
+@Resolver(() => MaintenanceStateModel)
+export class MaintenanceOperationResolver {
+  constructor(private readonly repository: OperationsRepository) {}
+
+  @ResolveField(() => OperationModel, { nullable: true, description: 'What the maintenance is for.' })
+  async operation(@Parent() { operationUuid }: MaintenanceStateModel): Promise<OperationModel | null> {
+    const row = operationUuid === null ? null : await this.repository.findAnywhere(operationUuid);
+    return row === null ? null : toOperationModel(row);
+  }
+}
