@@ -33,7 +33,7 @@ async function install(say) {
   if (readJson(installMarker)?.lock === wanted && existsSync(join(root, 'node_modules', '.bin', 'node'))) return;
   if (!alreadyInstalled()) {
     say('Installing the packages (npm ci)');
-    await npm(['ci', '--include=dev', '--no-audit', '--no-fund']);
+    await npm(['ci', '--include=dev', '--no-audit', '--no-fund', '--loglevel=error']);
   }
   writeFileSync(installMarker, JSON.stringify({ lock: wanted }));
 }
