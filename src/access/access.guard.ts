@@ -2,7 +2,7 @@ import { type CanActivate, type ExecutionContext, Injectable } from '@nestjs/com
 import { Reflector } from '@nestjs/core';
 import { AppError } from '#errors';
 import { type AccessPolicy, accessPolicyKey } from '../platform/auth/access.decorator.js';
-import { contextOf } from '../platform/graphql/current-actor.decorator.js';
+import { contextOf, requireActor } from '../platform/graphql/current-actor.decorator.js';
 import { AccessService, forbidden, forbiddenToAllButProvider } from './access.service.js';
 import { allPermissions } from './permission.js';
 
@@ -19,8 +19,7 @@ export class AccessGuard implements CanActivate {
     if (policy === 'public') return true;
     // Routes outside GraphQL carry their own tokens (download links, cron keys) and check them themselves.
     if (policy === undefined || context.getType<string>() !== 'graphql') throw new AppError('FORBIDDEN', 'Nobody may do this: it declares no access policy');
-    const actor = contextOf(context).user;
-    if (actor === null) throw new AppError('UNAUTHENTICATED', 'You are not logged in');
+    const actor = requireActor(contextOf(context));
     if (policy === 'authenticated') return true;
     if (policy === 'provider') {
       if (!actor.isProvider) throw forbiddenToAllButProvider();

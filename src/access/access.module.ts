@@ -2,6 +2,7 @@ import { Global, Module } from '@nestjs/common';
 import { APP_GUARD } from '@nestjs/core';
 import { TypeOrmModule } from '@nestjs/typeorm';
 import { AccountDirectory } from '../platform/auth/account-directory.js';
+import { EventsModule } from '../platform/events/events.module.js';
 import { AccessGuard } from './access.guard.js';
 import { AccessRepository } from './access.repository.js';
 import { AccessService } from './access.service.js';
@@ -11,11 +12,14 @@ import { AccountsResolver } from './accounts.resolver.js';
 import { AccountsService } from './accounts.service.js';
 import { LoginLimiter } from './login-limiter.js';
 import { MemberEntity } from './member.entity.js';
+import { MembersRepository } from './members.repository.js';
+import { MembersResolver } from './members.resolver.js';
+import { MembersService } from './members.service.js';
 
 /** Who may do what. Global, because every feature asks. */
 @Global()
 @Module({
-  imports: [TypeOrmModule.forFeature([AccountEntity, MemberEntity])],
+  imports: [TypeOrmModule.forFeature([AccountEntity, MemberEntity]), EventsModule],
   providers: [
     AccessRepository,
     AccessService,
@@ -23,9 +27,12 @@ import { MemberEntity } from './member.entity.js';
     AccountsResolver,
     AccountsService,
     LoginLimiter,
+    MembersRepository,
+    MembersResolver,
+    MembersService,
     { provide: AccountDirectory, useExisting: AccountsService },
     { provide: APP_GUARD, useClass: AccessGuard },
   ],
-  exports: [AccessService, AccountDirectory],
+  exports: [AccessService, AccountDirectory, MembersService],
 })
 export class AccessModule {}

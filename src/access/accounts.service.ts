@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { Injectable, type OnApplicationBootstrap } from '@nestjs/common';
-import { DataSource } from 'typeorm';
+import { DataSource, type EntityManager } from 'typeorm';
 import { AppError } from '#errors';
 import { AuditService } from '../audit/audit.service.js';
 import { AppConfig } from '../config/app-config.js';
@@ -8,6 +8,7 @@ import type { AccountDirectory, AccountIdentity } from '../platform/auth/account
 import type { Actor } from '../platform/auth/actor.js';
 import { type EmbeddedToken, EmbeddedTokens, type IssuedToken } from '../platform/auth/embedded-tokens.js';
 import { runInTransaction } from '../platform/database/data-source.js';
+import { EventBus } from '../platform/events/event-bus.js';
 import type { AccountEntity } from './account.entity.js';
 import { AccountsRepository } from './accounts.repository.js';
 import { LoginLimiter } from './login-limiter.js';
@@ -23,6 +24,7 @@ export class AccountsService implements AccountDirectory, OnApplicationBootstrap
     private readonly tokens: EmbeddedTokens,
     private readonly limiter: LoginLimiter,
     private readonly audit: AuditService,
+    private readonly bus: EventBus,
     private readonly dataSource: DataSource,
     private readonly config: AppConfig,
   ) {}
@@ -58,6 +60,7 @@ export class AccountsService implements AccountDirectory, OnApplicationBootstrap
     await this.accountOf(actor);
     if (actor.tokenId === null || actor.tokenExpiresAt === null) return;
     await this.accounts.revoke(actor.tokenId, actor.tokenExpiresAt);
+    await this.endSubscriptions(actor);
     await this.audit.record({ action: 'account.logout', tenantId: null, actor });
   }
 
@@ -74,6 +77,7 @@ export class AccountsService implements AccountDirectory, OnApplicationBootstrap
     const passwordHash = await hashPassword(newPassword);
     await runInTransaction(this.dataSource, async (manager) => {
       await this.accounts.setPassword(account.id, passwordHash, manager);
+      await this.endSubscriptions(actor, manager);
       await this.audit.record({ action: 'account.password-changed', tenantId: null, actor }, manager);
     });
     return this.tokens.issue({ id: account.id, tokenEpoch: account.tokenEpoch + 1 });
@@ -103,6 +107,11 @@ export class AccountsService implements AccountDirectory, OnApplicationBootstrap
       if (!account.isProvider) await this.accounts.makeProvider(account.id, manager);
       if (!(await passwordMatches(account.passwordHash, admin.password))) await this.accounts.setPassword(account.id, passwordHash, manager);
     });
+  }
+
+  /** Every process checks the tokens of the account's sockets again. */
+  private async endSubscriptions(actor: Actor, manager?: EntityManager): Promise<void> {
+    if (actor.accountId !== null) await this.bus.publish({ topic: 'account', id: actor.accountId, tenantId: '', revision: 0 }, manager);
   }
 
   private async accountOf(actor: Actor): Promise<AccountEntity> {

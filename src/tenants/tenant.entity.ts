@@ -4,7 +4,7 @@ import { Column, Entity, PrimaryColumn } from 'typeorm';
 /** A column that the driver reads as text because it may pass 2^53. */
 const bigintAsBigint = {
   from: (value: string | null) => (value === null ? null : BigInt(value)),
-  to: (value: bigint | null) => (value === null ? null : value.toString()),
+  to: (value: bigint | null | undefined) => value?.toString() ?? value,
 };
 
 /** Never returned by a resolver: it holds the sealed connection string. */

@@ -9,6 +9,7 @@ import { TenantAdministration } from './tenant-administration.js';
 import { TenantAuditResolver } from './tenant-audit.resolver.js';
 import { TenantDatabases } from './tenant-databases.js';
 import { TenantEntity } from './tenant.entity.js';
+import { TenantMembersResolver } from './tenant-members.resolver.js';
 import { TenantTargets } from './tenant-targets.js';
 import { TenantsRepository } from './tenants.repository.js';
 import { TenantsResolver } from './tenants.resolver.js';
@@ -17,7 +18,7 @@ import { ViewerResolver } from './viewer.resolver.js';
 
 @Module({
   imports: [TypeOrmModule.forFeature([TenantEntity]), EnginesModule, EventsModule, SecretsModule],
-  providers: [TargetPolicy, TenantActions, TenantAdministration, TenantAuditResolver, TenantDatabases, TenantTargets, TenantsRepository, TenantsResolver, TenantsService, ViewerResolver],
+  providers: [TargetPolicy, TenantActions, TenantAdministration, TenantAuditResolver, TenantDatabases, TenantMembersResolver, TenantTargets, TenantsRepository, TenantsResolver, TenantsService, ViewerResolver],
   exports: [TenantsService, TenantActions],
 })
 export class TenantsModule {}

@@ -45,13 +45,6 @@ export class ErrorFormatter {
     this.logger.error({ msg: 'A request failed', traceId, path: located?.path?.join('.'), err: cause });
     return { message: internal.message, ...place, extensions: { code: internal.code, hint: internal.hint, traceId } };
   }
-
-  /** For graphql-ws, which prints errors with `toJSON`. */
-  toGraphQLError(error: unknown): GraphQLError {
-    const { message, extensions, locations, path } = this.format(error);
-    const plain = new GraphQLError(message, { ...(path === undefined ? {} : { path }), extensions: extensions ?? {} });
-    return locations === undefined ? plain : Object.defineProperty(plain, 'locations', { value: locations, enumerable: true });
-  }
 }
 
 function rootCause(error: unknown): unknown {

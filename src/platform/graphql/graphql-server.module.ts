@@ -3,23 +3,29 @@ import { Module } from '@nestjs/common';
 import { GraphQLModule } from '@nestjs/graphql';
 import type { IncomingMessage } from 'node:http';
 import { AppConfig } from '../../config/app-config.js';
+import { EventsModule } from '../events/events.module.js';
+import { DocumentLimits, maxDocumentTokens } from './document-limits.js';
 import { ErrorFormatter } from './error-formatter.js';
+import { GraphqlSockets } from './graphql-sockets.js';
+import { limitsPlugin } from './limits.plugin.js';
 import { NodeResolver } from './node.resolver.js';
+import { RateLimiter } from './rate-limiter.js';
 import { RequestContextFactory } from './request-context.factory.js';
 import { ByteCount, Count, DateTimeScalar } from './scalars.js';
 
-@Module({ providers: [RequestContextFactory], exports: [RequestContextFactory] })
+@Module({ providers: [DocumentLimits, RateLimiter, RequestContextFactory], exports: [DocumentLimits, RateLimiter, RequestContextFactory] })
 export class RequestContextModule {}
 
 /** The GraphQL endpoint, `/graphql`. */
 @Module({
   imports: [
+    EventsModule,
     RequestContextModule,
     GraphQLModule.forRootAsync<ApolloDriverConfig>({
       driver: ApolloDriver,
       imports: [RequestContextModule],
-      inject: [AppConfig, ErrorFormatter, RequestContextFactory],
-      useFactory: (config: AppConfig, errors: ErrorFormatter, contexts: RequestContextFactory) => ({
+      inject: [AppConfig, ErrorFormatter, RequestContextFactory, DocumentLimits],
+      useFactory: (config: AppConfig, errors: ErrorFormatter, contexts: RequestContextFactory, limits: DocumentLimits) => ({
         path: '/graphql',
         autoSchemaFile: true,
         sortSchema: true,
@@ -30,12 +36,15 @@ export class RequestContextModule {}
         includeStacktraceInErrorResponses: false,
         cache: 'bounded',
         persistedQueries: false,
-        parseOptions: { maxTokens: 20_000 },
+        hideSchemaDetailsFromClientErrors: !config.introspection,
+        parseOptions: { maxTokens: maxDocumentTokens },
+        validationRules: [limits.rule],
+        plugins: [limitsPlugin(limits)],
         context: ({ req }: { req: IncomingMessage }) => contexts.forRequest(req),
         formatError: (_formatted: unknown, error: unknown) => errors.format(error),
       }),
     }),
   ],
-  providers: [NodeResolver, DateTimeScalar, ByteCount, Count],
+  providers: [GraphqlSockets, NodeResolver, DateTimeScalar, ByteCount, Count],
 })
 export class GraphqlServerModule {}

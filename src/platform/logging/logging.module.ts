@@ -15,7 +15,9 @@ import { redactFields } from './redact-fields.js';
           base: { role: config.role },
           autoLogging: false,
           quietReqLogger: true,
-          serializers: { err: redactFields },
+          // Wrapped, it would get errors with everything that drivers hang on them.
+          wrapSerializers: false,
+          serializers: { err: (error: unknown) => redactFields(error) },
           formatters: {
             level: (label: string) => ({ level: label }),
             log: (fields: Record<string, unknown>) => {

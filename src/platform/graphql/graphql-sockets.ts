@@ -1,0 +1,205 @@
+import type { IncomingMessage, Server as HttpServer } from 'node:http';
+import type { Duplex } from 'node:stream';
+import { type BeforeApplicationShutdown, Injectable, Logger, type OnApplicationBootstrap } from '@nestjs/common';
+import { HttpAdapterHost } from '@nestjs/core';
+import { GraphQLSchemaHost } from '@nestjs/graphql';
+import { type ExecutionArgs, getOperationAST, GraphQLError, parse, specifiedRules, validate } from 'graphql';
+import { type Context, GRAPHQL_TRANSPORT_WS_PROTOCOL, handleProtocols, makeServer, type Server, type SubscribePayload } from 'graphql-ws';
+import { type WebSocket, WebSocketServer } from 'ws';
+import { AppError, asAppError } from '#errors';
+import type { Actor } from '../auth/actor.js';
+import { Authenticator } from '../auth/authenticator.js';
+import { EventBus } from '../events/event-bus.js';
+import type { NoticeStream } from '../events/notice-stream.js';
+import { DocumentLimits, maxDocumentLength, maxDocumentTokens } from './document-limits.js';
+import { ErrorFormatter } from './error-formatter.js';
+import { RateLimiter } from './rate-limiter.js';
+import { RequestContextFactory } from './request-context.factory.js';
+import type { RequestContext } from './request-context.js';
+
+const path = '/graphql';
+const maxMessageBytes = 256 * 1024;
+const maxSubscriptionsPerSocket = 100;
+const pingEveryMs = 15_000;
+const initWithinMs = 10_000;
+/** The longest delay that a timer takes. */
+const maxTimerMs = 2 ** 31 - 1;
+
+/** Clients may come back with another token after 4403; 4401 says that none was sent. */
+const closeCodes = { unauthorized: 4401, forbidden: 4403, internal: 4500, goingAway: 1001 } as const;
+
+interface Connection {
+  readonly socket: WebSocket;
+  readonly address: string;
+  authorization: string | undefined;
+  actor: Actor | null;
+  expiry: NodeJS.Timeout | null;
+}
+
+type SocketContext = Context<{ authorization?: unknown }, Connection>;
+
+/**
+ * Subscriptions over `graphql-transport-ws`. Apollo has no part in this, so the limits, the formatter and the authentication of HTTP requests
+ * are applied here by hand; queries and mutations are refused.
+ */
+@Injectable()
+export class GraphqlSockets implements OnApplicationBootstrap, BeforeApplicationShutdown {
+  private readonly logger = new Logger(GraphqlSockets.name);
+  private readonly sockets = new WebSocketServer({ noServer: true, maxPayload: maxMessageBytes, handleProtocols, clientTracking: false });
+  private readonly connections = new Set<Connection>();
+  private readonly protocol: Server<Connection>;
+  private revocations: NoticeStream | null = null;
+
+  constructor(
+    private readonly http: HttpAdapterHost,
+    private readonly schemaHost: GraphQLSchemaHost,
+    private readonly contexts: RequestContextFactory,
+    private readonly authenticator: Authenticator,
+    private readonly rates: RateLimiter,
+    private readonly limits: DocumentLimits,
+    private readonly errors: ErrorFormatter,
+    private readonly bus: EventBus,
+  ) {
+    this.protocol = makeServer<{ authorization?: unknown }, Connection>({
+      connectionInitWaitTimeout: initWithinMs,
+      onConnect: (context) => this.connect(context),
+      onSubscribe: (context, _id, payload) => this.prepare(context, payload),
+      onNext: (_context, _id, _payload, _args, { data, errors }) =>
+        errors === undefined ? undefined : { data: data ?? null, errors: errors.map((error) => this.errors.format(error)) },
+      onError: (_context, _id, _payload, errors) => errors.map((error) => this.errors.format(error)),
+    });
+  }
+
+  onApplicationBootstrap(): void {
+    this.server.on('upgrade', this.upgrade);
+    this.revocations = this.bus.subscribe('account');
+    void this.watchRevocations(this.revocations);
+  }
+
+  async beforeApplicationShutdown(): Promise<void> {
+    this.server.off('upgrade', this.upgrade);
+    await this.revocations?.return();
+    for (const { socket } of this.connections) socket.close(closeCodes.goingAway, 'Going away');
+  }
+
+  private get server(): HttpServer {
+    return this.http.httpAdapter.getHttpServer() as HttpServer;
+  }
+
+  private readonly upgrade = (request: IncomingMessage, socket: Duplex, head: Buffer): void => {
+    // Without a listener a reset connection would end the process.
+    socket.on('error', () => socket.destroy());
+    if (!URL.canParse(request.url ?? '', 'http://host') || new URL(request.url ?? '', 'http://host').pathname !== path) return refuse(socket, '404 Not Found');
+    const offered = (request.headers['sec-websocket-protocol'] ?? '').split(',').map((name) => name.trim());
+    if (!offered.includes(GRAPHQL_TRANSPORT_WS_PROTOCOL)) return refuse(socket, '400 Bad Request');
+    this.sockets.handleUpgrade(request, socket, head, (webSocket) => this.open(webSocket, request));
+  };
+
+  private open(socket: WebSocket, request: IncomingMessage): void {
+    const connection: Connection = { socket, address: this.contexts.addressOf(request), authorization: undefined, actor: null, expiry: null };
+    this.connections.add(connection);
+    let answered = true;
+    const ping = setInterval(() => {
+      if (!answered) return socket.terminate();
+      answered = false;
+      socket.ping();
+    }, pingEveryMs);
+    socket.on('pong', () => (answered = true));
+    socket.on('error', (error) => this.logger.debug({ msg: 'A socket failed', err: error }));
+    const closed = this.protocol.opened(
+      {
+        protocol: socket.protocol,
+        send: (text) => new Promise((resolve) => (socket.readyState === socket.OPEN ? socket.send(text, () => resolve()) : resolve())),
+        close: (code, reason) => socket.close(code, reason),
+        onMessage: (handle) => {
+          socket.on('message', (data: Buffer) => {
+            handle(data.toString('utf8')).catch((error: unknown) => {
+              this.errors.format(error);
+              socket.close(closeCodes.internal, 'Internal error');
+            });
+          });
+        },
+      },
+      connection,
+    );
+    socket.once('close', (code, reason) => {
+      clearInterval(ping);
+      if (connection.expiry !== null) clearTimeout(connection.expiry);
+      this.connections.delete(connection);
+      closed(code, reason.toString('utf8')).catch((error: unknown) => this.errors.format(error));
+    });
+  }
+
+  /** What is thrown here would become the close reason, so nothing is. */
+  private async connect(context: SocketContext): Promise<boolean> {
+    const connection = context.extra;
+    const authorization = context.connectionParams?.authorization;
+    connection.authorization = typeof authorization === 'string' ? authorization : undefined;
+    if (connection.authorization === undefined) {
+      connection.socket.close(closeCodes.unauthorized, 'Unauthorized');
+      return false;
+    }
+    return this.authenticate(connection);
+  }
+
+  /** Checks the token, closes the socket if it is not good, else checks it again when it expires. */
+  private async authenticate(connection: Connection): Promise<boolean> {
+    try {
+      const authentication = await this.authenticator.authenticate(connection.authorization, connection.address);
+      connection.actor = authentication.kind === 'actor' ? authentication.actor : null;
+    } catch (error) {
+      this.errors.format(error);
+      connection.socket.close(closeCodes.internal, 'Internal error');
+      return false;
+    }
+    if (connection.actor === null) {
+      connection.socket.close(closeCodes.forbidden, 'Forbidden');
+      return false;
+    }
+    const expiresAt = connection.actor.tokenExpiresAt;
+    if (connection.expiry !== null) clearTimeout(connection.expiry);
+    connection.expiry =
+      expiresAt === null ? null : setTimeout(() => void this.authenticateAtExpiry(connection), Math.min(maxTimerMs, Math.max(0, expiresAt.getTime() - Date.now())));
+    return true;
+  }
+
+  private async authenticateAtExpiry(connection: Connection): Promise<void> {
+    const expiresAt = connection.actor?.tokenExpiresAt?.getTime() ?? 0;
+    if (Date.now() < expiresAt) await this.authenticate(connection);
+    else connection.socket.close(closeCodes.forbidden, 'Token expired');
+  }
+
+  private async prepare(context: SocketContext, payload: SubscribePayload): Promise<ExecutionArgs | GraphQLError[]> {
+    const { actor, address } = context.extra;
+    try {
+      if (actor === null) throw new AppError('UNAUTHENTICATED', 'You are not logged in');
+      this.rates.count(actor.id);
+      if (Object.keys(context.subscriptions).length > maxSubscriptionsPerSocket) throw new AppError('COST_EXCEEDED', `More than ${maxSubscriptionsPerSocket} subscriptions on one socket`);
+      if (payload.query.length > maxDocumentLength) throw new AppError('COST_EXCEEDED', `The document is longer than ${maxDocumentLength} characters`);
+      const { schema } = this.schemaHost;
+      const document = parse(payload.query, { maxTokens: maxDocumentTokens });
+      const operation = getOperationAST(document, payload.operationName);
+      if (operation == null) throw new AppError('BAD_USER_INPUT', 'Name one operation of the document');
+      if (operation.operation !== 'subscription') throw new AppError('BAD_USER_INPUT', 'Sockets carry subscriptions alone; send queries and mutations by POST');
+      const faults = validate(schema, document, [...specifiedRules, this.limits.rule]);
+      if (faults.length > 0) return [...faults];
+      this.limits.checkCost(schema, document, payload.operationName ?? undefined, payload.variables ?? undefined);
+      const contextValue: RequestContext = { req: { headers: {} }, user: { ...actor }, refusal: null, address };
+      return { schema, document, operationName: payload.operationName ?? null, variableValues: payload.variables ?? null, contextValue };
+    } catch (error) {
+      return [error instanceof GraphQLError ? error : new GraphQLError('Refused', { originalError: asAppError(error) })];
+    }
+  }
+
+  /** A token that was revoked ends its sockets in every process. */
+  private async watchRevocations(notices: NoticeStream): Promise<void> {
+    for await (const notice of notices) {
+      const concerned = [...this.connections].filter(({ actor }) => actor !== null && (notice.kind === 'resync' || notice.id === actor.accountId));
+      await Promise.all(concerned.map((connection) => this.authenticate(connection)));
+    }
+  }
+}
+
+function refuse(socket: Duplex, status: string): void {
+  socket.end(`HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`, () => socket.destroy());
+}
