@@ -30,13 +30,23 @@ export class KeyRing {
     const text = current?.trim() ?? '';
     const ring = new KeyRing(text === '' ? null : parseEntry(text, 'BACKUP_ENCRYPTION_KEY'));
     const entries = (old ?? '').trim() === '' ? [] : (old ?? '').split(',');
-    entries.forEach((entry, index) => {
-      const where = `Entry ${index + 1} of BACKUP_ENCRYPTION_KEYS_OLD`;
-      const key = parseEntry(entry.trim(), where);
-      if (ring.keys.has(key.id)) throw new AppError('ENCRYPTION_KEY_MISSING', `${where} has the same id as another key: ${key.id}`);
-      ring.keys.set(key.id, key);
-    });
+    entries.forEach((entry, index) => ring.add(entry.trim(), `Entry ${index + 1} of BACKUP_ENCRYPTION_KEYS_OLD`));
     return ring;
+  }
+
+  /** Keys out of a file: an entry a line, the current key first; empty lines and lines that begin with # do not count. Throws as `parse`. */
+  static parseFile(text: string): KeyRing {
+    const lines = text.split('\n').map((line, index) => ({ entry: line.trim(), where: `Line ${index + 1} of the key file` }));
+    const [first, ...others] = lines.filter(({ entry }) => entry !== '' && !entry.startsWith('#'));
+    const ring = new KeyRing(first === undefined ? null : parseEntry(first.entry, first.where));
+    for (const { entry, where } of others) ring.add(entry, where);
+    return ring;
+  }
+
+  private add(entry: string, where: string): void {
+    const key = parseEntry(entry, where);
+    if (this.keys.has(key.id)) throw new AppError('ENCRYPTION_KEY_MISSING', `${where} has the same id as another key: ${key.id}`);
+    this.keys.set(key.id, key);
   }
 
   find(id: string): MasterKey | null {

@@ -1,6 +1,6 @@
 import { AppError } from '#errors';
 import { pipeline, Readable } from 'node:stream';
-import { constants, createGunzip, createZstdDecompress, gunzip, gzip, zstdCompress, zstdDecompress } from 'node:zlib';
+import zlib from 'node:zlib';
 import type { Codec } from './header.js';
 
 /** Frames above this are refused: a reader holds whole frames in memory. */
@@ -18,9 +18,9 @@ export function compressFrame(codec: Codec, payload: Buffer, level: number | und
       case 'none':
         return resolve(payload);
       case 'gzip':
-        return gzip(payload, { level: level ?? 6, chunkSize: outputChunkBytes }, done);
+        return zlib.gzip(payload, { level: level ?? 6, chunkSize: outputChunkBytes }, done);
       case 'zstd':
-        return zstdCompress(payload, { chunkSize: outputChunkBytes, pledgedSrcSize: payload.length, params: { [constants.ZSTD_c_compressionLevel]: level ?? 3 } }, done);
+        return zlib.zstdCompress(payload, { chunkSize: outputChunkBytes, pledgedSrcSize: payload.length, params: { [zlib.constants.ZSTD_c_compressionLevel]: level ?? 3 } }, done);
     }
   });
 }
@@ -42,22 +42,22 @@ function inflate(codec: 'gzip' | 'zstd', compressed: Buffer, payloadBytes: numbe
   return new Promise((resolve, reject) => {
     const done = (error: Error | null, result: unknown): void => {
       if (error === null) resolve(result as InflatedInfo);
-      else reject(decompressionError(error));
+      else reject(zlibFailure(error) ?? error);
     };
     // One byte more than expected, so that the usual frame needs a single pass.
     const options = { info: true, maxOutputLength: payloadBytes, chunkSize: Math.min(Math.max(payloadBytes + 1, 1024), 4 * 1024 * 1024) };
-    if (codec === 'gzip') gunzip(compressed, options, done);
-    else zstdDecompress(compressed, options, done);
+    if (codec === 'gzip') zlib.gunzip(compressed, options, done);
+    else zlib.zstdDecompress(compressed, options, done);
   });
 }
 
-/** The archive error that a failure of zlib stands for; other errors are returned unchanged. */
-export function decompressionError(error: unknown): unknown {
-  if (typeof error !== 'object' || error === null || !('code' in error) || typeof error.code !== 'string') return error;
+/** The archive error that a failure of zlib stands for; null for other errors. */
+function zlibFailure(error: unknown): AppError | null {
+  if (typeof error !== 'object' || error === null || !('code' in error) || typeof error.code !== 'string') return null;
   if (error.code === 'ERR_BUFFER_TOO_LARGE') return new AppError('ARCHIVE_TOO_LARGE', 'A frame of the archive expands beyond what the manifest says', { cause: error });
   if (error.code === 'Z_BUF_ERROR' || error.code === 'ZSTD_error_srcSize_wrong') return new AppError('ARCHIVE_TRUNCATED', 'The compressed data end too early', { cause: error });
   if (/^(?:Z_|ZSTD_error)/.test(error.code)) return new AppError('ARCHIVE_CORRUPT', 'The compressed data are damaged', { cause: error });
-  return error;
+  return null;
 }
 
 /**
@@ -73,13 +73,13 @@ export async function* decompressStream(codec: Codec, input: AsyncIterable<Buffe
   try {
     // zlib reads on over gzip members; of zstd, Node reads one frame and leaves the rest.
     do {
-      const engine = codec === 'gzip' ? createGunzip({ chunkSize: 1 << 20 }) : createZstdDecompress({ chunkSize: 1 << 20 });
+      const engine = codec === 'gzip' ? zlib.createGunzip({ chunkSize: 1 << 20 }) : zlib.createZstdDecompress({ chunkSize: 1 << 20 });
       // Errors reach the loop below: pipeline destroys the engine with them.
       pipeline(Readable.from(feed.chunks(() => engine.bytesWritten), { objectMode: false, highWaterMark: 1 << 18 }), engine, () => undefined);
       try {
         for await (const chunk of engine as AsyncIterable<Buffer>) yield chunk;
       } catch (error) {
-        throw decompressionError(error);
+        throw zlibFailure(error) ?? error;
       } finally {
         engine.destroy();
       }

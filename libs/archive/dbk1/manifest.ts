@@ -1,5 +1,5 @@
 import { AppError } from '#errors';
-import { gunzip, gzip } from 'node:zlib';
+import zlib from 'node:zlib';
 import type { NamespaceKind } from '../mongodump/format.js';
 import { tagBytes } from './cipher.js';
 import { maxFrameBytes, maxPreludeBytes } from './codec.js';
@@ -63,7 +63,7 @@ export function encodeManifest(manifest: ArchiveManifest): Promise<Buffer> {
   const json = Buffer.from(JSON.stringify(manifest));
   if (json.length > maxManifestBytes) throw tooLarge('The manifest would be larger than 256 MiB');
   return new Promise((resolve, reject) => {
-    gzip(json, { chunkSize: 1 << 18 }, (error, result) => {
+    zlib.gzip(json, { chunkSize: 1 << 18 }, (error, result) => {
       if (error !== null) reject(error);
       else if (result.length + tagBytes > maxTrailerBytes) reject(tooLarge('The compressed manifest would be larger than 64 MiB'));
       else resolve(result);
@@ -74,7 +74,7 @@ export function encodeManifest(manifest: ArchiveManifest): Promise<Buffer> {
 /** Undoes encodeManifest and checks every field; a gzip bomb is refused at 256 MiB. Throws ARCHIVE_CORRUPT, ARCHIVE_TOO_LARGE, ARCHIVE_UNSUPPORTED. */
 export async function decodeManifest(compressed: Buffer): Promise<ArchiveManifest> {
   const json = await new Promise<Buffer>((resolve, reject) => {
-    gunzip(compressed, { maxOutputLength: maxManifestBytes, chunkSize: 1 << 18 }, (error, result) => {
+    zlib.gunzip(compressed, { maxOutputLength: maxManifestBytes, chunkSize: 1 << 18 }, (error, result) => {
       if (error === null) resolve(result);
       else if ('code' in error && error.code === 'ERR_BUFFER_TOO_LARGE') reject(tooLarge('The manifest expands to more than 256 MiB'));
       else reject(corrupt('it is not gzip', error));

@@ -16,15 +16,26 @@ export class StreamedArchive {
   private constructor(
     private readonly reader: ByteReader,
     readonly header: ArchiveHeader,
+    private readonly input: ByteReader,
   ) {}
 
   /** Throws ARCHIVE_UNSUPPORTED, ARCHIVE_TRUNCATED, ARCHIVE_CORRUPT. */
   static async begin(input: AsyncIterable<Buffer>): Promise<StreamedArchive> {
     const reader = new ByteReader(input);
     // A header tells its own length, so it is read as far as needed; most archives are longer than the longest header.
-    const start = Buffer.from(await reader.take(maxHeaderBytes));
-    const header = parseHeader(start);
-    return new StreamedArchive(new ByteReader(prepend(start.subarray(header.sizeBytes), reader)), header);
+    try {
+      const start = Buffer.from(await reader.take(maxHeaderBytes));
+      const header = parseHeader(start);
+      return new StreamedArchive(new ByteReader(prepend(start.subarray(header.sizeBytes), reader)), header, reader);
+    } catch (error) {
+      await reader.close();
+      throw error;
+    }
+  }
+
+  /** Lets go of the input; the end of `compressed()` does it too. */
+  close(): Promise<void> {
+    return this.input.close();
   }
 
   /** Of the trailer; throws before `compressed()` has ended. */
@@ -35,13 +46,13 @@ export class StreamedArchive {
 
   /** The decrypted compressed stream; may be called once. Throws the codes of openArchive. */
   async *compressed(options: OpenOptions): AsyncGenerator<Buffer, void, undefined> {
-    const archiveKey = unlockArchive(this.header, options);
     const { segmentSize, sizeBytes } = this.header;
     let segments = 0;
     let compressedBytes = 0;
     let offset = sizeBytes;
     let isLast = false;
     try {
+      const archiveKey = unlockArchive(this.header, options);
       for (;;) {
         const word = (await this.exactly(4, 'before its trailer')).readUInt32BE();
         if (word >= trailerFlag) {
@@ -65,7 +76,7 @@ export class StreamedArchive {
         yield plain;
       }
     } finally {
-      await this.reader.close();
+      await this.close();
     }
   }
 
@@ -79,14 +90,10 @@ export class StreamedArchive {
 const corrupt = (reason: string): AppError => new AppError('ARCHIVE_CORRUPT', `The archive is damaged: ${reason}`);
 
 async function* prepend(start: Buffer, reader: ByteReader): AsyncGenerator<Buffer, void, undefined> {
-  try {
-    yield start;
-    for (;;) {
-      const bytes = await reader.take(1 << 16);
-      if (bytes.length === 0) return;
-      yield bytes;
-    }
-  } finally {
-    await reader.close();
+  yield start;
+  for (;;) {
+    const bytes = await reader.take(1 << 16);
+    if (bytes.length === 0) return;
+    yield bytes;
   }
 }

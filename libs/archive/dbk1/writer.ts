@@ -96,12 +96,9 @@ export class ArchiveWriter {
    * Adds a frame: whole blocks of namespace `namespaceIndex` of the manifest, or the prelude (-1, first call only). Resolves when `payload`
    * may be reused; keep several calls in flight. Rejects with the error of the destination or of `abort`.
    */
-  writeFrame(namespaceIndex: number, payload: Buffer): Promise<void> {
-    try {
-      this.requireFrame(namespaceIndex, payload);
-    } catch (error) {
-      return Promise.reject(error);
-    }
+  async writeFrame(namespaceIndex: number, payload: Buffer): Promise<void> {
+    // Up to the first await all is done within the call, so frames keep the order of the calls.
+    this.requireFrame(namespaceIndex, payload);
     const payloadOffset = this.payloadBytes;
     this.frames.push([-1, payloadOffset, namespaceIndex]);
     const place = this.frames.length - 1;
@@ -114,7 +111,8 @@ export class ArchiveWriter {
     const stored = this.store(before, compressed, place);
     stored.catch(this.onError);
     this.tail = stored;
-    return this.options.codec === 'none' ? stored : compressed.then(() => this.requireHealthy());
+    await (this.options.codec === 'none' ? stored : compressed);
+    this.requireHealthy();
   }
 
   /** Writes the rest, the manifest and the footer; resolves when the destination has taken every byte. */
@@ -262,13 +260,13 @@ class Slots {
     if (!Number.isInteger(free) || free < 1) throw new RangeError('parallelism must be at least 1');
   }
 
-  acquire(): Promise<void> {
-    if (this.closed !== null) return Promise.reject(this.closed.error);
+  async acquire(): Promise<void> {
+    if (this.closed !== null) throw this.closed.error;
     if (this.free > 0) {
       this.free -= 1;
-      return Promise.resolve();
+      return;
     }
-    return new Promise((resolve, reject) => this.waiting.push({ resolve, reject }));
+    await new Promise<void>((resolve, reject) => this.waiting.push({ resolve, reject }));
   }
 
   release(): void {

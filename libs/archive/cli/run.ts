@@ -1,0 +1,290 @@
+import { AppError, type ErrorCode } from '#errors';
+import { createHash } from 'node:crypto';
+import { createReadStream } from 'node:fs';
+import { readFile, stat } from 'node:fs/promises';
+import { Readable, type Writable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
+import { parseArgs } from 'node:util';
+import { decompressStream } from '../dbk1/codec.js';
+import type { ArchiveHeader } from '../dbk1/header.js';
+import { readArchiveHeader } from '../dbk1/layout.js';
+import type { ArchiveManifest, ManifestNamespace } from '../dbk1/manifest.js';
+import { openArchive, type OpenArchive } from '../dbk1/reader.js';
+import { StreamedArchive } from '../dbk1/stream-reader.js';
+import type { OpenOptions } from '../dbk1/open.js';
+import { KeyRing } from '../keys.js';
+import { openPlainArchive, sniffArchive } from '../plain.js';
+import { compareWithManifest, scanPayload, verifyArchive } from '../scan.js';
+import { fileSource, type ArchiveSource } from '../source.js';
+
+export interface CliStreams {
+  readonly env: Readonly<Record<string, string | undefined>>;
+  readonly stdin: Readable;
+  readonly stdout: Writable & { readonly isTTY?: boolean };
+  readonly stderr: Writable;
+}
+
+export const exitCodes = {
+  done: 0,
+  failed: 1,
+  usage: 2,
+  key: 3,
+  truncated: 4,
+  corrupt: 5,
+  unsupported: 6,
+  tooLarge: 7,
+  foreign: 8,
+  outputClosed: 9,
+} as const;
+
+const exitCodeOf: Partial<Record<ErrorCode, number>> = {
+  ENCRYPTION_KEY_MISSING: exitCodes.key,
+  KEY_UNKNOWN: exitCodes.key,
+  KEY_MISMATCH: exitCodes.key,
+  ARCHIVE_TRUNCATED: exitCodes.truncated,
+  ARCHIVE_CORRUPT: exitCodes.corrupt,
+  ARCHIVE_UNSUPPORTED: exitCodes.unsupported,
+  ARCHIVE_TOO_LARGE: exitCodes.tooLarge,
+  ARCHIVE_FOREIGN: exitCodes.foreign,
+};
+
+const help = `Usage: holdfast-archive <command> <file> [options]
+
+Commands
+  info      Say what the archive is, from its header alone: needs no key, proves nothing
+  list      List the collections that the archive holds
+  verify    Read everything and compare it with the manifest
+  decrypt   Write the compressed stream to standard output:
+            holdfast-archive decrypt f.gz.enc | gunzip | mongorestore --archive
+
+<file> is an archive, or - for standard input. verify and list also read
+archives that mongodump wrote (.archive, .gz).
+
+Options
+  --key-file <path>  Keys from a file, an entry a line, instead of the environment
+  --tenant <id>      Refuse the archive unless it belongs to this tenant
+  --json             Machine-readable output (info, list, verify)
+  --help             This text
+
+Keys are <base64 of 32 bytes> or <id>:<base64>, from BACKUP_ENCRYPTION_KEY and,
+separated by commas, BACKUP_ENCRYPTION_KEYS_OLD.
+
+Exit codes
+  0  done; for decrypt, list and verify: the archive's trailer was authentic
+  1  something else failed, such as reading the file
+  2  wrong usage
+  3  no key, an unknown key or the wrong key
+  4  the archive is incomplete
+  5  the archive is damaged
+  6  not an archive that this program reads
+  7  the archive holds more than it declares or than the limits allow
+  8  the archive belongs to another tenant
+  9  the output was closed before everything was written
+What decrypt has written is only good when it exits with 0.
+`;
+
+class UsageError extends Error {}
+
+type Command = 'info' | 'list' | 'verify' | 'decrypt';
+const commands: readonly Command[] = ['info', 'list', 'verify', 'decrypt'];
+
+interface Invocation {
+  readonly command: Command;
+  readonly file: string;
+  readonly keyFile: string | undefined;
+  readonly tenant: string | undefined;
+  readonly isJson: boolean;
+}
+
+/** The command line without its process; returns the exit code. */
+export async function run(argv: readonly string[], streams: CliStreams): Promise<number> {
+  try {
+    const invocation = parseInvocation(argv);
+    if (invocation === null) {
+      await print(streams, help);
+      return exitCodes.done;
+    }
+    await execute(invocation, streams);
+    return exitCodes.done;
+  } catch (error) {
+    return report(error, streams.stderr);
+  }
+}
+
+function parseInvocation(argv: readonly string[]): Invocation | null {
+  let parsed;
+  try {
+    parsed = parseArgs({
+      args: [...argv],
+      allowPositionals: true,
+      options: { 'key-file': { type: 'string' }, tenant: { type: 'string' }, json: { type: 'boolean' }, help: { type: 'boolean', short: 'h' } },
+    });
+  } catch (error) {
+    throw new UsageError(error instanceof Error ? error.message : String(error));
+  }
+  const { values, positionals } = parsed;
+  if (values.help === true) return null;
+  const [name, file, ...more] = positionals;
+  if (name === undefined) throw new UsageError('No command given');
+  const command = commands.find((candidate) => candidate === name);
+  if (command === undefined) throw new UsageError(`Unknown command: ${name}`);
+  if (file === undefined) throw new UsageError('No file given; use - for standard input');
+  if (more.length > 0) throw new UsageError('More than one file given');
+  return { command, file, keyFile: values['key-file'], tenant: values.tenant, isJson: values.json === true };
+}
+
+async function execute(invocation: Invocation, streams: CliStreams): Promise<void> {
+  const { command, file } = invocation;
+  if (command === 'decrypt' && streams.stdout.isTTY === true) throw new UsageError('decrypt writes binary data: send its output to a file or a pipe');
+  if (file === '-') return executeOnStream(invocation, streams, streams.stdin);
+  // A pipe or device cannot be read at any place.
+  if (!(await stat(file)).isFile()) return executeOnStream(invocation, streams, createReadStream(file));
+  const source = await fileSource(file);
+  try {
+    await executeOnFile(invocation, streams, source);
+  } finally {
+    await source.close();
+  }
+}
+
+async function executeOnFile(invocation: Invocation, streams: CliStreams, source: ArchiveSource): Promise<void> {
+  const { command, isJson } = invocation;
+  const format = sniffArchive(await source.read(0, Math.min(source.sizeBytes, 8)));
+  if (format !== 'dbk1' && format !== 'unknown' && (command === 'verify' || command === 'list')) {
+    const { header, namespaces, bytes } = await scanPayload((await openPlainArchive(source)).payload());
+    await print(streams, isJson ? json({ serverVersion: header.serverVersion, bytes, namespaces }) : command === 'list' ? table(namespaces) : `${verified(namespaces, bytes)}\nThe archive is not encrypted.\n`);
+    return;
+  }
+  const header = await readArchiveHeader(source);
+  if (command === 'info') return print(streams, describe(header, source.sizeBytes, isJson));
+  const archive = await openArchive(source, await openOptions(invocation, streams, header));
+  switch (command) {
+    case 'list':
+      return print(streams, isJson ? json(archive.manifest.namespaces) : table(archive.manifest.namespaces));
+    case 'verify':
+      await verifyWhole(archive);
+      return print(streams, verification(archive.manifest, isJson));
+    case 'decrypt':
+      return pipeline(archive.compressed(), streams.stdout, { end: false });
+  }
+}
+
+async function executeOnStream(invocation: Invocation, streams: CliStreams, input: Readable): Promise<void> {
+  const { command, isJson } = invocation;
+  const archive = await StreamedArchive.begin(input);
+  const { header } = archive;
+  try {
+    if (command === 'info') return await print(streams, describe(header, null, isJson));
+    const compressed = archive.compressed(await openOptions(invocation, streams, header));
+    switch (command) {
+      case 'decrypt':
+        return await pipeline(compressed, streams.stdout, { end: false });
+      case 'list':
+        // The list stands in the trailer, behind everything.
+        for await (const segment of compressed) void segment;
+        return await print(streams, isJson ? json(archive.manifest.namespaces) : table(archive.manifest.namespaces));
+      case 'verify':
+        await verifyStreamed(archive, compressed);
+        return await print(streams, verification(archive.manifest, isJson));
+    }
+  } finally {
+    await archive.close();
+  }
+}
+
+async function verifyWhole(archive: OpenArchive): Promise<void> {
+  if (archive.header.payloadType === 'mongodump') await verifyArchive(archive);
+  else for await (const chunk of archive.payload()) void chunk;
+}
+
+async function verifyStreamed(archive: StreamedArchive, compressed: AsyncIterable<Buffer>): Promise<void> {
+  const hash = createHash('sha256');
+  let bytes = 0;
+  const payload = async function* (): AsyncGenerator<Buffer> {
+    for await (const chunk of decompressStream(archive.header.codec, compressed)) {
+      hash.update(chunk);
+      bytes += chunk.length;
+      yield chunk;
+    }
+  };
+  if (archive.header.payloadType === 'mongodump') {
+    const result = await scanPayload(payload());
+    compareWithManifest(result, archive.manifest);
+  } else {
+    for await (const chunk of payload()) void chunk;
+  }
+  const { payload: promised } = archive.manifest;
+  if (bytes !== promised.bytes || hash.digest('hex') !== promised.sha256) throw new AppError('ARCHIVE_CORRUPT', 'The archive is damaged: its payload differs from the manifest');
+}
+
+async function openOptions({ keyFile, tenant }: Invocation, { env }: CliStreams, header: ArchiveHeader): Promise<OpenOptions> {
+  const keys = keyFile === undefined ? KeyRing.parse(env['BACKUP_ENCRYPTION_KEY'], env['BACKUP_ENCRYPTION_KEYS_OLD']) : KeyRing.parseFile(await readFile(keyFile, 'utf8'));
+  if (keys.isEmpty) throw new AppError('ENCRYPTION_KEY_MISSING', 'No key given: set BACKUP_ENCRYPTION_KEY or use --key-file');
+  return { keys, tenantId: tenant ?? header.context.tenant };
+}
+
+// ---- Output -----------------------------------------------------------------------------------------------------------
+
+const json = (value: unknown): string => `${JSON.stringify(value, null, 2)}\n`;
+
+async function print({ stdout }: CliStreams, text: string): Promise<void> {
+  await pipeline([Buffer.from(text)], stdout, { end: false });
+}
+
+function describe(header: ArchiveHeader, sizeBytes: number | null, isJson: boolean): string {
+  const { codec, payloadType, segmentSize, keyId, salt, context } = header;
+  if (isJson) return json({ format: 'DBK1', ...context, keyId, codec, payload: payloadType, segmentSize, salt, sizeBytes, isVerified: false });
+  const lines = [
+    ['Tenant', context.tenant],
+    ['Backup', context.backup],
+    ['Label', context.label],
+    ['Created', context.createdAt],
+    ['Key', keyId],
+    ['Codec', codec],
+    ['Payload', payloadType],
+    ['Segments of', `${segmentSize} bytes`],
+    ...(sizeBytes === null ? [] : [['Size', `${sizeBytes} bytes`]]),
+  ].map(([name, value]) => `${name!.padEnd(12)} ${printable(value!)}`);
+  return `${lines.join('\n')}\nRead from the header without a key: nothing of this is verified.\n`;
+}
+
+/** Names come from the file: control characters would reach the terminal. */
+function printable(text: string): string {
+  return text.replace(/\p{Cc}/gu, (character) => `\\x${character.charCodeAt(0).toString(16).padStart(2, '0')}`);
+}
+
+function table(namespaces: readonly ManifestNamespace[]): string {
+  const rows = [['KIND', 'DOCUMENTS', 'BYTES', 'INDEXES', 'CRC-64', 'NAME'], ...namespaces.map(({ kind, documents, bytes, indexes, crc64, name }) => [kind, String(documents), String(bytes), String(indexes), crc64, printable(name)])];
+  const widths = rows[0]!.map((_, column) => Math.max(...rows.map((row) => row[column]!.length)));
+  const line = (row: readonly string[]): string => row.map((cell, column) => (column === row.length - 1 ? cell : column >= 1 && column <= 3 ? cell.padStart(widths[column]!) : cell.padEnd(widths[column]!))).join('  ');
+  return `${rows.map(line).join('\n')}\n`;
+}
+
+function verified(namespaces: readonly ManifestNamespace[], bytes: number): string {
+  const documents = namespaces.reduce((sum, namespace) => sum + namespace.documents, 0);
+  return `Verified: ${namespaces.length} collections, ${documents} documents, ${bytes} bytes.`;
+}
+
+function verification(manifest: ArchiveManifest, isJson: boolean): string {
+  const { backup, tenant, consistency, payload, namespaces } = manifest;
+  if (isJson) return json({ isVerified: true, tenant, backup, consistency, payload, namespaces });
+  return `${verified(namespaces, payload.bytes)}\nBackup ${printable(backup.id)} of ${printable(tenant.name)}, ${printable(backup.createdAt)}, consistency ${consistency.level}.\n`;
+}
+
+function report(error: unknown, stderr: Writable): number {
+  if (error instanceof UsageError) {
+    stderr.write(`holdfast-archive: ${error.message}\nTry holdfast-archive --help\n`);
+    return exitCodes.usage;
+  }
+  if (error instanceof AppError) {
+    stderr.write(`holdfast-archive: ${error.code}: ${printable(error.message)}\n  ${error.hint}\n`);
+    return exitCodeOf[error.code] ?? exitCodes.failed;
+  }
+  const { code, message } = error as { readonly code?: unknown; readonly message?: unknown };
+  if (code === 'EPIPE' || code === 'ERR_STREAM_PREMATURE_CLOSE' || code === 'ERR_STREAM_DESTROYED') {
+    stderr.write('holdfast-archive: the output was closed before everything was written\n');
+    return exitCodes.outputClosed;
+  }
+  stderr.write(`holdfast-archive: ${printable(String(message ?? error))}\n`);
+  return exitCodes.failed;
+}
