@@ -1,5 +1,5 @@
 import type { Environment } from '../../src/config/env.schema.ts';
-import { type RawEnvironment } from '../../src/config/parse-environment.ts';
+import type { RawEnvironment } from '../../src/config/parse-environment.ts';
 
 /** What the person who typed the command can mend; its message is all there is to say. */
 export class StartError extends Error {
