@@ -1,15 +1,21 @@
 import { type DynamicModule, Module } from '@nestjs/common';
 import { AccessModule } from './access/access.module.js';
 import { AuditModule } from './audit/audit.module.js';
+import { BackupsModule } from './backups/backups.module.js';
 import type { AppConfig } from './config/app-config.js';
 import { ConfigModule } from './config/config.module.js';
 import { AuthModule } from './platform/auth/auth.module.js';
+import { EncryptionModule } from './encryption/encryption.module.js';
+import { OperationsModule } from './operations/operations.module.js';
 import { DatabaseModule } from './platform/database/database.module.js';
 import { EventsModule } from './platform/events/events.module.js';
 import { GraphqlServerModule } from './platform/graphql/graphql-server.module.js';
 import { GraphqlSupportModule } from './platform/graphql/graphql-support.module.js';
+import { HealthModule } from './platform/health/health.module.js';
 import { LoggingModule } from './platform/logging/logging.module.js';
+import { RestoreModule } from './restore/restore.module.js';
 import { TenantsModule } from './tenants/tenants.module.js';
+import { TransfersModule } from './transfers/transfers.module.js';
 
 @Module({})
 export class AppModule {
@@ -23,10 +29,16 @@ export class AppModule {
         DatabaseModule,
         EventsModule,
         GraphqlSupportModule,
+        HealthModule,
         AuthModule,
         AuditModule,
         AccessModule,
         TenantsModule,
+        OperationsModule,
+        EncryptionModule,
+        BackupsModule,
+        RestoreModule,
+        TransfersModule,
         ...(config.runsApi ? [GraphqlServerModule] : []),
       ],
     };

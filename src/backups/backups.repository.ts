@@ -114,6 +114,14 @@ export class BackupsRepository {
     return rows.map((row) => row.id);
   }
 
+  async inUse(scope: TenantScope): Promise<ReadonlySet<string>> {
+    const rows: { backup_id: string }[] = await this.manager.query(
+      `select distinct backup_id from operation where tenant_id = $1 and backup_id is not null and state in ('QUEUED', 'RUNNING')`,
+      [scope.tenantId],
+    );
+    return new Set(rows.map((row) => row.backup_id));
+  }
+
   async storageTotals(scope: TenantScope): Promise<StorageTotals> {
     const [row]: { used: string; safety: string; backups: string }[] = await this.manager.query(
       `select coalesce(sum(size_bytes) filter (where trigger <> 'SAFETY'), 0) as used,

@@ -106,6 +106,10 @@ export class BackupsService {
     return backup;
   }
 
+  find(scope: TenantScope, id: string): Promise<BackupEntity | null> {
+    return this.backups.find(scope, id);
+  }
+
   list(scope: TenantScope, filter: BackupFilter, page: Page): Promise<PageOfRows<BackupEntity>> {
     return findPage(this.backups.filtered(scope, filter), 'createdAt', page);
   }

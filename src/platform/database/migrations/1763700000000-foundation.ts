@@ -200,6 +200,8 @@ export class Foundation1763700000000 implements MigrationInterface {
         token_hash bytea not null unique,
         expires_at timestamptz not null,
         spent_at timestamptz,
+        -- Byte ranges that have gone out, end excluded.
+        sent jsonb not null default '[]',
         created_by jsonb,
         created_at timestamptz(3) not null default now()
       );

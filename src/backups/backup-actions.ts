@@ -1,0 +1,28 @@
+import { Permission } from '../access/permission.js';
+import type { BackupModel } from './backup.model.js';
+import { protections } from './backup-deletion.js';
+import type { Protection } from './backup-protection.js';
+
+type ActionSubject = Pick<BackupModel, 'uuid' | 'state' | 'usable' | 'pinned' | 'held'>;
+
+/** Why the server would refuse it now, as a sentence for people; null where it would not. */
+export function blockedReason(backup: ActionSubject, permission: Permission, protection: Protection, encryptionBanner: string | null): string | null {
+  const unusable = backup.usable ? null : `The backup cannot be used: its state is ${backup.state}`;
+  switch (permission) {
+    case Permission.BACKUP_DELETE: {
+      if (backup.state === 'DELETED') return 'The backup is deleted already';
+      if (backup.state === 'QUEUED' || backup.state === 'RUNNING') return 'The backup is still being taken';
+      if (protection.inUse.has(backup.uuid)) return 'A running operation reads this backup';
+      const [reason] = protections({ ...backup, id: backup.uuid }, protection.lastGoodId);
+      return reason === undefined ? null : `The backup is kept: ${reason}`;
+    }
+    case Permission.RESTORE_RUN:
+      return unusable ?? encryptionBanner;
+    case Permission.BACKUP_DOWNLOAD:
+      return unusable;
+    case Permission.BACKUP_PIN:
+      return backup.pinned ? null : unusable;
+    default:
+      return null;
+  }
+}

@@ -1,0 +1,47 @@
+import { Module, type OnModuleInit } from '@nestjs/common';
+import { TypeOrmModule } from '@nestjs/typeorm';
+import { Permission } from '../access/permission.js';
+import { EncryptionModule } from '../encryption/encryption.module.js';
+import { OperationsModule } from '../operations/operations.module.js';
+import { OperationsRepository } from '../operations/operations.repository.js';
+import { StorageModule } from '../platform/storage/storage.module.js';
+import { TenantActions } from '../tenants/tenant-actions.js';
+import { TenantsModule } from '../tenants/tenants.module.js';
+import { ArchiveFiles } from './archive-files.js';
+import { ArchiveRecorder } from './archive-recorder.js';
+import { BackupDeletion } from './backup-deletion.js';
+import { BackupEntity } from './backup.entity.js';
+import { BackupHandler } from './backup.handler.js';
+import { BackupProtection } from './backup-protection.js';
+import { BackupRunner } from './backup-runner.js';
+import { BackupsRepository } from './backups.repository.js';
+import { BackupsResolver } from './backups.resolver.js';
+import { BackupsService } from './backups.service.js';
+import { SafetyBackups } from './safety-backups.js';
+import { BackupResultResolver, OperationBackupsResolver, TenantBackupsResolver, VerifyResultResolver } from './tenant-backups.resolver.js';
+import { VerifyHandler } from './verify.handler.js';
+
+const exclusiveWork: ReadonlySet<Permission> = new Set([Permission.BACKUP_CREATE, Permission.RESTORE_RUN, Permission.RESET_RUN]);
+
+@Module({
+  imports: [TypeOrmModule.forFeature([BackupEntity]), EncryptionModule, OperationsModule, StorageModule, TenantsModule],
+  providers: [
+    ArchiveFiles, ArchiveRecorder, BackupDeletion, BackupHandler, BackupProtection, BackupResultResolver, BackupRunner, BackupsRepository, BackupsResolver,
+    BackupsService, OperationBackupsResolver, SafetyBackups, TenantBackupsResolver, VerifyHandler, VerifyResultResolver,
+  ],
+  exports: [ArchiveFiles, BackupsRepository, BackupsService, SafetyBackups],
+})
+export class BackupsModule implements OnModuleInit {
+  constructor(
+    private readonly actions: TenantActions,
+    private readonly operations: OperationsRepository,
+  ) {}
+
+  onModuleInit(): void {
+    this.actions.register(async (tenant, permission) => {
+      if (!exclusiveWork.has(permission)) return null;
+      const running = (await this.operations.current(tenant.id)).find(({ exclusive, state }) => exclusive && (state === 'QUEUED' || state === 'RUNNING'));
+      return running === undefined ? null : `The ${running.kind.toLowerCase()} of this workspace has not finished yet`;
+    });
+  }
+}

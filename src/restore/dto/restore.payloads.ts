@@ -1,0 +1,16 @@
+import { Field, ObjectType } from '@nestjs/graphql';
+import { OperationModel } from '../../operations/operation.model.js';
+import { MutationPayload } from '../../platform/graphql/user-error.model.js';
+import { RestorePlanModel } from '../restore-plan.model.js';
+
+@ObjectType()
+export class RestorePlanCreatePayload extends MutationPayload {
+  @Field(() => RestorePlanModel, { nullable: true })
+  plan?: RestorePlanModel | null;
+}
+
+@ObjectType()
+export class RestoreStartPayload extends MutationPayload {
+  @Field(() => OperationModel, { nullable: true })
+  operation?: OperationModel | null;
+}

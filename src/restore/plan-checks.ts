@@ -1,0 +1,92 @@
+import { Inject, Injectable } from '@nestjs/common';
+import type { EngineSession } from '#engines';
+import { type AppError, asAppError, errorCatalogue } from '#errors';
+import type { ArchiveStore } from '#storage';
+import type { TenantScope } from '../access/access.service.js';
+import { BackupsRepository } from '../backups/backups.repository.js';
+import { EncryptionService } from '../encryption/encryption.service.js';
+import { OperationsRepository } from '../operations/operations.repository.js';
+import { toGlobalId } from '../platform/graphql/global-id.js';
+import { ARCHIVE_STORE } from '../platform/storage/storage.module.js';
+import type { PlanCheckRow } from './restore-plan.entity.js';
+import type { SourceRef } from './restore-source.js';
+
+const passed = (key: string, message: string): PlanCheckRow => ({ key, ok: true, blocking: true, message, hint: null });
+const failed = (key: string, message: string, hint: string | null, blocking = true): PlanCheckRow => ({ key, ok: false, blocking, message, hint });
+const failedOf = (key: string, error: AppError): PlanCheckRow => failed(key, error.message, error.hint);
+
+/** What must be right for a restore to go well, each as a sentence for people. */
+@Injectable()
+export class PlanChecks {
+  constructor(
+    private readonly encryption: EncryptionService,
+    private readonly backups: BackupsRepository,
+    private readonly operations: OperationsRepository,
+    @Inject(ARCHIVE_STORE) private readonly store: ArchiveStore,
+  ) {}
+
+  /** The safety backup needs the current key, the archive its own. */
+  key({ keyId }: SourceRef): PlanCheckRow {
+    const { banner } = this.encryption.summary;
+    if (banner !== null) return failed('key', banner, errorCatalogue.ENCRYPTION_KEY_MISSING.hint);
+    if (keyId !== null && this.encryption.keyRing.find(keyId) === null) return failed('key', `The server does not have the key ${keyId} of the archive`, errorCatalogue.KEY_UNKNOWN.hint);
+    return passed('key', keyId === null ? 'The archive is not encrypted; the safety backup will be' : `The key ${keyId} is there`);
+  }
+
+  failedKey(error: AppError): PlanCheckRow {
+    return failedOf('key', error);
+  }
+
+  integrity(error: AppError | null, fullRead: boolean, unknown?: string): PlanCheckRow {
+    if (unknown !== undefined) return failed('integrity', unknown, null);
+    if (error !== null) return failedOf('integrity', error);
+    return passed('integrity', fullRead ? 'Every byte of the archive was read and is right' : 'Header and trailer are authentic; the restore reads the whole archive before it changes anything');
+  }
+
+  target(error: AppError | null): PlanCheckRow {
+    return error === null ? passed('target', 'The database answers') : failedOf('target', error);
+  }
+
+  async privileges(session: EngineSession): Promise<PlanCheckRow> {
+    try {
+      await session.requirePrivileges('BACKUP');
+      await session.requirePrivileges('RESTORE');
+      return passed('privileges', 'The database user may do all that a restore needs');
+    } catch (error) {
+      const cause = asAppError(error);
+      if (cause.code !== 'TARGET_PRIVILEGE_MISSING') throw error;
+      return failedOf('privileges', cause);
+    }
+  }
+
+  /** A newer server reads what an older one wrote; the other way round options and indexes may be unknown. */
+  version(live: string, archive: string | null): PlanCheckRow {
+    if (archive === null) return passed('engineVersion', `The database runs version ${live}`);
+    const [liveMajor = 0, liveMinor = 0] = live.split('.').map(Number);
+    const [archiveMajor = 0, archiveMinor = 0] = archive.split('.').map(Number);
+    const isOlder = liveMajor < archiveMajor || (liveMajor === archiveMajor && liveMinor < archiveMinor);
+    if (!isOlder) return passed('engineVersion', `The database runs version ${live}, the archive is of version ${archive}`);
+    return failed('engineVersion', `The database runs version ${live}, older than version ${archive} of the archive`, 'Update the database server, or try a dry run first', liveMajor < archiveMajor);
+  }
+
+  /** Of the safety backup: it is outside the workspace's quota, not outside the store. */
+  async space(scope: TenantScope, liveBytes: number): Promise<PlanCheckRow> {
+    try {
+      const freeBytes = await this.store.freeBytes();
+      if (freeBytes === null) return passed('space', 'The archive store takes what it is given');
+      const last = await this.backups.lastGood(scope);
+      const neededBytes = last?.sizeBytes ?? Math.ceil(liveBytes / 20);
+      if (freeBytes >= neededBytes) return passed('space', `The archive store has ${freeBytes} bytes free; the safety backup needs about ${neededBytes}`);
+      return failed('space', `The archive store has ${freeBytes} bytes free; the safety backup needs about ${neededBytes}`, errorCatalogue.STORAGE_FULL.hint);
+    } catch (error) {
+      return failedOf('space', asAppError(error));
+    }
+  }
+
+  async environment(scope: TenantScope): Promise<PlanCheckRow[]> {
+    const running = (await this.operations.current(scope.tenantId)).find(({ exclusive, state }) => exclusive && (state === 'QUEUED' || state === 'RUNNING'));
+    if (running === undefined) return [passed('runningWork', 'Nothing else runs in the workspace')];
+    // It may well be over by the time the restore starts, which checks again.
+    return [failed('runningWork', `The ${running.kind.toLowerCase()} ${toGlobalId('Operation', running.id)} has not finished yet`, errorCatalogue.OPERATION_ALREADY_RUNNING.hint, false)];
+  }
+}

@@ -1,0 +1,179 @@
+import { randomUUID } from 'node:crypto';
+import { Injectable } from '@nestjs/common';
+import type { EngineSession, NamespaceState, TargetInspection, Work } from '#engines';
+import { AppError, asAppError } from '#errors';
+import { AccessService, type TenantScope } from '../access/access.service.js';
+import { Permission } from '../access/permission.js';
+import { AuditService } from '../audit/audit.service.js';
+import { archiveRefOf } from '../backups/archive-files.js';
+import type { BackupEntity } from '../backups/backup.entity.js';
+import { BackupsService, requireUsable } from '../backups/backups.service.js';
+import { type Actor, stampOf } from '../platform/auth/actor.js';
+import { fromGlobalId, notFound } from '../platform/graphql/global-id.js';
+import { TenantsService } from '../tenants/tenants.service.js';
+import { diffCollections, type NamespaceShape } from './collection-diff.js';
+import type { RestorePlanCreateInput } from './dto/restore.inputs.js';
+import { estimateOf } from './estimate.js';
+import { PlanChecks } from './plan-checks.js';
+import type { PlanCheckRow, RestorePlanEntity } from './restore-plan.entity.js';
+import { RestorePlansRepository } from './restore-plans.repository.js';
+import type { SourceRef } from './restore-source.js';
+import { RestoreSources } from './restore-sources.js';
+
+const validForMs = 15 * 60 * 1000;
+const fullReadForMs = 10 * 60 * 1000;
+
+interface ArchiveView {
+  readonly checks: readonly PlanCheckRow[];
+  readonly shapes: readonly NamespaceShape[];
+  readonly documents: number;
+  readonly bytes: number;
+}
+
+interface LiveView {
+  readonly checks: readonly PlanCheckRow[];
+  /** Null: the database could not be read. */
+  readonly catalogue: readonly NamespaceState[] | null;
+  readonly inspection: TargetInspection | null;
+}
+
+/** What a source is, before anything of it was opened. */
+export interface PlanSource {
+  readonly ref: SourceRef;
+  readonly backup: BackupEntity | null;
+}
+
+/** Makes plans: looks at the archive and at the live database, and changes neither. */
+@Injectable()
+export class RestorePlanner {
+  constructor(
+    private readonly access: AccessService,
+    private readonly audit: AuditService,
+    private readonly backups: BackupsService,
+    private readonly tenants: TenantsService,
+    private readonly sources: RestoreSources,
+    private readonly checks: PlanChecks,
+    private readonly plans: RestorePlansRepository,
+  ) {}
+
+  async create(actor: Actor, input: RestorePlanCreateInput): Promise<RestorePlanEntity> {
+    const scope = await this.access.authorize(actor, fromGlobalId('Tenant', input.tenantId), Permission.RESTORE_RUN);
+    if (input.mode === 'MERGE') throw new AppError('BAD_USER_INPUT', 'mode: MERGE is not available yet; use REPLACE', { field: ['mode'] });
+    if (input.source.backupId === undefined) throw new AppError('BAD_USER_INPUT', 'source: give a backupId', { field: ['source'] });
+    const backup = await this.backups.get(actor, input.source.backupId);
+    if (backup.tenantId !== scope.tenantId) throw notFound('Backup');
+    requireUsable(backup);
+    return this.plan(scope, actor, { ref: sourceOf(backup), backup }, input.fullRead ?? false);
+  }
+
+  /** For callers that have checked the permission and own the source. */
+  async plan(scope: TenantScope, actor: Actor, source: PlanSource, fullRead: boolean): Promise<RestorePlanEntity> {
+    const tenant = await this.tenants.get(scope);
+    const [archive, live, environment] = await Promise.all([this.readArchive(scope, source, fullRead), this.readLive(scope), this.checks.environment(scope)]);
+    const version = live.inspection === null ? [] : [this.checks.version(live.inspection.version, source.backup?.engineVersion ?? null)];
+    const space = await this.checks.space(scope, live.inspection?.sizeBytes ?? 0);
+    const createdAt = new Date();
+    const id = randomUUID();
+    await this.plans.insert({
+      id,
+      tenantId: scope.tenantId,
+      backupId: source.backup?.id ?? null,
+      mode: 'REPLACE',
+      bound: {
+        source: source.ref,
+        tenantName: tenant.name,
+        targetRevision: tenant.targetRevision,
+        live: live.catalogue?.map(({ name, uuid }) => ({ name, uuid })) ?? null,
+      },
+      checks: [...environment, ...archive.checks, ...live.checks, ...version, space],
+      changes: live.catalogue === null ? [] : diffCollections(live.catalogue.map(toShape), archive.shapes),
+      dataLossSince: dataLossSince(source),
+      estimate: estimateOf({ documents: archive.documents, bytes: archive.bytes, liveBytes: live.inspection?.sizeBytes ?? 0, namespaces: archive.shapes.length + (live.catalogue?.length ?? 0) }),
+      createdBy: stampOf(actor),
+      createdAt,
+      expiresAt: new Date(createdAt.getTime() + validForMs),
+    });
+    await this.audit.record({ action: 'restore.planned', tenantId: scope.tenantId, actor, subject: { type: 'RestorePlan', id }, detail: { fileName: source.ref.fileName } });
+    const plan = await this.plans.find(scope, id);
+    if (plan === null) throw notFound('RestorePlan');
+    return plan;
+  }
+
+  /** Another tenant's plan answers like one that does not exist. */
+  async get(actor: Actor, id: string): Promise<RestorePlanEntity> {
+    const plan = await this.plans.findAnywhere(id);
+    if (plan === null) throw notFound('RestorePlan');
+    try {
+      await this.access.authorize(actor, plan.tenantId, Permission.RESTORE_RUN);
+    } catch (error) {
+      throw error instanceof AppError && error.code === 'NOT_FOUND' ? notFound('RestorePlan') : error;
+    }
+    return plan;
+  }
+
+  private async readArchive(scope: TenantScope, { ref, backup }: PlanSource, fullRead: boolean): Promise<ArchiveView> {
+    const known = knownShapes(backup);
+    const missing = this.checks.key(ref);
+    const view = (shapes: readonly NamespaceShape[], checks: readonly PlanCheckRow[]): ArchiveView => ({
+      shapes,
+      checks,
+      documents: shapes.reduce((sum, shape) => sum + shape.documents, 0),
+      bytes: shapes.reduce((sum, shape) => sum + shape.bytes, 0),
+    });
+    if (!missing.ok) return view(known, [missing, this.checks.integrity(null, fullRead, 'It could not be checked without the key')]);
+    try {
+      const source = await this.sources.open(scope, ref);
+      try {
+        const work: Work = { signal: AbortSignal.timeout(fullReadForMs), report: () => undefined, log: () => undefined };
+        if (fullRead) await source.verify(work);
+        return view(await source.shapes(work), [missing, this.checks.integrity(null, fullRead)]);
+      } finally {
+        await source.close();
+      }
+    } catch (error) {
+      const cause = asAppError(error);
+      if (cause.code === 'INTERNAL') throw error;
+      if (cause.code === 'ARCHIVE_FOREIGN' || cause.code === 'ARCHIVE_REPLACED') {
+        await this.audit.record({ action: 'restore.source-refused', outcome: 'REFUSED', tenantId: scope.tenantId, actor: null, subject: { type: 'Backup', id: backup?.id ?? '' }, detail: { code: cause.code } });
+      }
+      return view(known, [cause.code.startsWith('KEY_') ? this.checks.failedKey(cause) : missing, this.checks.integrity(cause, fullRead)]);
+    }
+  }
+
+  private async readLive(scope: TenantScope): Promise<LiveView> {
+    let session: EngineSession | null = null;
+    try {
+      session = await this.tenants.openTarget(scope);
+      const inspection = await session.inspect();
+      const privileges = await this.checks.privileges(session);
+      return { checks: [this.checks.target(null), privileges], catalogue: await session.catalogue(), inspection };
+    } catch (error) {
+      const cause = asAppError(error);
+      if (!cause.code.startsWith('TARGET_')) throw error;
+      return { checks: [this.checks.target(cause)], catalogue: null, inspection: null };
+    } finally {
+      await session?.close();
+    }
+  }
+}
+
+export function sourceOf(backup: BackupEntity): SourceRef {
+  const { backupId, storeKey, sizeBytes, sha256, salt } = archiveRefOf(backup);
+  return { kind: 'BACKUP', backupId, storeKey, sizeBytes, sha256, salt, keyId: backup.keyId, fileName: backup.fileName ?? backup.name, createdAt: backup.createdAt.toISOString() };
+}
+
+/** What the row knows of the archive, for when the archive itself cannot be opened. */
+function knownShapes(backup: BackupEntity | null): NamespaceShape[] {
+  return (backup?.contents ?? []).map(({ name, kind, documents, bytes, indexes }) => ({ name, kind, documents, bytes, indexCount: indexes, options: null, indexes: null }));
+}
+
+function toShape({ name, kind, documents, sizeBytes, options, indexes }: NamespaceState): NamespaceShape {
+  return { name, kind, documents, bytes: sizeBytes, indexCount: indexes.length, options, indexes };
+}
+
+/** The moment that the archive shows: its cluster time, else when it was taken. */
+function dataLossSince({ ref, backup }: PlanSource): Date | null {
+  const seconds = Number(backup?.clusterTime?.split('.')[0]);
+  if (Number.isFinite(seconds) && seconds > 0) return new Date(seconds * 1000);
+  return ref.createdAt === null ? null : new Date(ref.createdAt);
+}

@@ -1,0 +1,28 @@
+import { Module } from '@nestjs/common';
+import { TypeOrmModule } from '@nestjs/typeorm';
+import { BackupsModule } from '../backups/backups.module.js';
+import { EncryptionModule } from '../encryption/encryption.module.js';
+import { OperationsModule } from '../operations/operations.module.js';
+import { StorageModule } from '../platform/storage/storage.module.js';
+import { TenantsModule } from '../tenants/tenants.module.js';
+import { PlanChecks } from './plan-checks.js';
+import { RestoreFinish } from './restore-finish.js';
+import { RestorePlanEntity } from './restore-plan.entity.js';
+import { RestorePlanner } from './restore-planner.js';
+import { RestorePlansRepository } from './restore-plans.repository.js';
+import './restore-result.model.js';
+import { RestoreSources } from './restore-sources.js';
+import { RestoreHandler } from './restore.handler.js';
+import { OperationPlanResolver, RestoreSourceResolver, RestoresResolver } from './restores.resolver.js';
+import { RestoresService } from './restores.service.js';
+import { StageRemoval } from './stage-removal.js';
+
+@Module({
+  imports: [TypeOrmModule.forFeature([RestorePlanEntity]), BackupsModule, EncryptionModule, OperationsModule, StorageModule, TenantsModule],
+  providers: [
+    OperationPlanResolver, PlanChecks, RestoreFinish, RestoreHandler, RestorePlanner, RestorePlansRepository, RestoreSourceResolver, RestoreSources,
+    RestoresResolver, RestoresService, StageRemoval,
+  ],
+  exports: [RestorePlanner],
+})
+export class RestoreModule {}

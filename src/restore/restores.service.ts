@@ -1,0 +1,95 @@
+import { Injectable } from '@nestjs/common';
+import { DataSource, type EntityManager } from 'typeorm';
+import { AppError } from '#errors';
+import type { TenantScope } from '../access/access.service.js';
+import { AuditService } from '../audit/audit.service.js';
+import { BackupsService, requireUsable } from '../backups/backups.service.js';
+import { EncryptionService } from '../encryption/encryption.service.js';
+import type { OperationEntity } from '../operations/operation.entity.js';
+import { OperationsService } from '../operations/operations.service.js';
+import { type Actor, stampOf } from '../platform/auth/actor.js';
+import { runInTransaction } from '../platform/database/data-source.js';
+import { fromGlobalId, notFound } from '../platform/graphql/global-id.js';
+import { TenantsService } from '../tenants/tenants.service.js';
+import type { RestoreStartInput } from './dto/restore.inputs.js';
+import type { RestorePlanEntity } from './restore-plan.entity.js';
+import { RestorePlanner, sourceOf } from './restore-planner.js';
+import { RestorePlansRepository } from './restore-plans.repository.js';
+import { RestoreHandler } from './restore.handler.js';
+
+/** Starts restores: a plan works once, and only for what it was made for. */
+@Injectable()
+export class RestoresService {
+  constructor(
+    private readonly dataSource: DataSource,
+    private readonly planner: RestorePlanner,
+    private readonly plans: RestorePlansRepository,
+    private readonly tenants: TenantsService,
+    private readonly backups: BackupsService,
+    private readonly operations: OperationsService,
+    private readonly encryption: EncryptionService,
+    private readonly audit: AuditService,
+    private readonly handler: RestoreHandler,
+  ) {}
+
+  async start(actor: Actor, input: RestoreStartInput): Promise<OperationEntity> {
+    const { id, tenantId } = await this.planner.get(actor, fromGlobalId('RestorePlan', input.planId));
+    const scope = { tenantId };
+    const dryRun = input.dryRun ?? false;
+    this.encryption.requireKey();
+    const request = {
+      handler: this.handler, tenantId, actorId: actor.id, idempotencyKey: input.idempotencyKey ?? null,
+      idempotencyInput: { planId: id, confirmName: input.confirmName, dryRun },
+    };
+    try {
+      return await runInTransaction(this.dataSource, async (manager) => {
+        const replay = await this.operations.findReplay(manager, request);
+        if (replay !== null) return replay;
+        const plan = await this.plans.lock(scope, id, manager);
+        if (plan === null) throw notFound('RestorePlan');
+        const live = await this.requireValid(scope, plan, input.confirmName, manager);
+        const { source } = plan.bound;
+        const { operation } = await this.operations.start(manager, {
+          ...request,
+          input: { planId: id, source, dryRun, live: [...live] },
+          startedBy: stampOf(actor),
+          planId: id,
+          ...(plan.backupId === null ? {} : { backupId: plan.backupId }),
+        });
+        await this.plans.markUsed(scope, id, operation.id, manager);
+        await this.audit.record({ action: dryRun ? 'restore.dry-run-started' : 'restore.started', tenantId, actor, subject: { type: 'Operation', id: operation.id }, detail: { fileName: source.fileName, planId: id } }, manager);
+        return operation;
+      });
+    } catch (error) {
+      if (error instanceof AppError && error.code === 'CONFIRM_NAME_MISMATCH') {
+        await this.audit.record({ action: 'restore.refused', outcome: 'REFUSED', tenantId, actor, subject: { type: 'RestorePlan', id }, detail: { code: error.code } });
+      }
+      throw error;
+    }
+  }
+
+  /** All that the plan binds, against rows that are locked until the operation is there. */
+  private async requireValid(scope: TenantScope, plan: RestorePlanEntity, confirmName: string, manager: EntityManager): Promise<NonNullable<RestorePlanEntity['bound']['live']>> {
+    const tenant = await this.tenants.getForUpdate(manager, scope.tenantId);
+    const { bound } = plan;
+    if (plan.usedAt !== null) throw new AppError('PLAN_USED', 'The plan was used already');
+    if (await this.plans.isExpired(scope, plan.id, manager)) throw new AppError('PLAN_EXPIRED', 'The plan has expired');
+    if (tenant.name !== bound.tenantName) throw new AppError('PLAN_STALE', 'The workspace was renamed since the plan was made');
+    if (tenant.targetRevision !== bound.targetRevision) throw new AppError('PLAN_STALE', "The workspace's database was changed since the plan was made");
+    if (confirmName.normalize('NFC') !== tenant.name.normalize('NFC')) throw new AppError('CONFIRM_NAME_MISMATCH', "This is not the workspace's name", { field: ['confirmName'] });
+    if (tenant.suspendedAt !== null) throw new AppError('TENANT_SUSPENDED', 'The workspace is suspended');
+    const blocking = plan.checks.find((check) => check.blocking && !check.ok);
+    if (blocking !== undefined || bound.live === null) throw new AppError('PLAN_BLOCKED', `The plan has a failed check (${blocking?.key ?? 'target'}): ${blocking?.message ?? 'the database could not be read'}`);
+    if (plan.backupId !== null) await this.requireSameBackup(scope, plan, plan.backupId, manager);
+    return bound.live;
+  }
+
+  private async requireSameBackup(scope: TenantScope, plan: RestorePlanEntity, backupId: string, manager: EntityManager): Promise<void> {
+    const backup = await this.backups.lock(scope, backupId, manager);
+    requireUsable(backup);
+    const now = sourceOf(backup);
+    const { source } = plan.bound;
+    const isSame = source.kind === 'BACKUP' && now.kind === 'BACKUP' && now.salt === source.salt && now.sha256 === source.sha256 && now.storeKey === source.storeKey;
+    if (!isSame) throw new AppError('PLAN_STALE', 'The backup was replaced since the plan was made');
+  }
+}

@@ -1,0 +1,131 @@
+import { createHash, randomBytes, randomUUID } from 'node:crypto';
+import { Injectable } from '@nestjs/common';
+import { DataSource } from 'typeorm';
+import { AppError } from '#errors';
+import { AccessService } from '../access/access.service.js';
+import { Permission } from '../access/permission.js';
+import { AuditService } from '../audit/audit.service.js';
+import { ArchiveFiles, archiveRefOf } from '../backups/archive-files.js';
+import type { BackupEntity } from '../backups/backup.entity.js';
+import { BackupsService, requireUsable } from '../backups/backups.service.js';
+import { AppConfig } from '../config/app-config.js';
+import { type Actor, stampOf } from '../platform/auth/actor.js';
+import { notFound } from '../platform/graphql/global-id.js';
+import type { DownloadEntity } from './download.entity.js';
+import { DownloadsRepository } from './downloads.repository.js';
+import type { DownloadCreateInput } from './dto/download.inputs.js';
+import { addRange, coversWhole, type SentRange } from './sent-ranges.js';
+
+const tokenBytes = 32;
+const validForSeconds = 5 * 60;
+
+export interface DownloadLink {
+  readonly url: string;
+  readonly expiresAt: Date;
+}
+
+/** What a link leads to, open; whoever has it closes it. */
+export interface DownloadFile {
+  readonly fileName: string;
+  readonly mediaType: string;
+  readonly sizeBytes: number;
+  /** Changes whenever the bytes do. */
+  readonly entityTag: string;
+  readonly acceptsRanges: boolean;
+  /** From `start` up to, not including, `end`. */
+  stream(start: number, end: number): AsyncIterable<Buffer>;
+  close(): Promise<void>;
+}
+
+/** Links to archives that need no header: a random token, kept as its hash, good for minutes and for one whole file. */
+@Injectable()
+export class DownloadsService {
+  constructor(
+    private readonly config: AppConfig,
+    private readonly dataSource: DataSource,
+    private readonly access: AccessService,
+    private readonly audit: AuditService,
+    private readonly backups: BackupsService,
+    private readonly files: ArchiveFiles,
+    private readonly downloads: DownloadsRepository,
+  ) {}
+
+  async create(actor: Actor, input: DownloadCreateInput): Promise<DownloadLink> {
+    const backup = await this.backups.get(actor, input.backupId);
+    const scope = await this.access.authorize(actor, backup.tenantId, Permission.BACKUP_DOWNLOAD);
+    requireUsable(backup);
+    const { variant } = input;
+    // What is missing or does not open is said here, where a person can read it, not to a download manager.
+    await (await this.openFile(backup, variant)).close();
+    const token = randomBytes(tokenBytes);
+    const id = randomUUID();
+    const expiresAt = await this.dataSource.transaction(async (manager) => {
+      const ends = await this.downloads.insert(scope, { id, backupId: backup.id, variant, tokenHash: hashOf(token), validForSeconds, createdBy: stampOf(actor) }, manager);
+      await this.audit.record({ action: 'download.created', tenantId: scope.tenantId, actor, subject: { type: 'Backup', id: backup.id }, detail: { fileName: backup.fileName, variant } }, manager);
+      return ends;
+    });
+    return { url: `${this.config.publicUrl}/downloads/${token.toString('base64url')}`, expiresAt };
+  }
+
+  /** @throws AppError NOT_FOUND, DOWNLOAD_EXPIRED, ARCHIVE_*, KEY_* */
+  async open(token: string): Promise<{ readonly download: DownloadEntity; readonly file: DownloadFile }> {
+    const bytes = Buffer.from(token, 'base64url');
+    const found = bytes.length === tokenBytes && bytes.toString('base64url') === token ? await this.downloads.findByToken(hashOf(bytes)) : null;
+    if (found === null) throw notFound('Download');
+    const { download, isOpen } = found;
+    if (!isOpen) throw new AppError('DOWNLOAD_EXPIRED', download.spentAt === null ? 'The download link has expired' : 'The download link was used already');
+    const backup = await this.backups.find(download, download.backupId);
+    if (backup === null) throw notFound('Download');
+    requireUsable(backup);
+    return { download, file: await this.openFile(backup, download.variant) };
+  }
+
+  /** Notes what has gone out, whole or in part; the last missing byte spends the link. */
+  async noteSent(download: DownloadEntity, file: DownloadFile, range: SentRange, address: string): Promise<void> {
+    await this.downloads.noteSent(
+      download.id,
+      (before) => {
+        // What cannot be resumed counts only as a whole.
+        const sent = file.acceptsRanges || range[1] >= file.sizeBytes ? addRange(before, range) : [...before];
+        return { sent, isWhole: coversWhole(sent, file.sizeBytes) };
+      },
+      (manager) =>
+        this.audit.record(
+          { action: 'download.finished', tenantId: download.tenantId, actor: download.createdBy, address, subject: { type: 'Backup', id: download.backupId }, detail: { fileName: file.fileName, variant: download.variant } },
+          manager,
+        ),
+    );
+  }
+
+  private async openFile(backup: BackupEntity, variant: DownloadEntity['variant']): Promise<DownloadFile> {
+    const ref = archiveRefOf(backup);
+    const fileName = backup.fileName ?? `${backup.id}.gz.enc`;
+    if (variant === 'ARCHIVE') {
+      const object = await this.files.openObject(ref);
+      return {
+        fileName,
+        mediaType: 'application/octet-stream',
+        sizeBytes: object.sizeBytes,
+        entityTag: `"${ref.sha256}"`,
+        acceptsRanges: true,
+        stream: (start, end) => object.stream(start, end),
+        close: () => object.close(),
+      };
+    }
+    // The trailer is authentic before the first byte goes out, and each piece has passed its tag: a damaged archive breaks off, it never ends well.
+    const archive = await this.files.open(backup, ref);
+    return {
+      fileName: fileName.replace(/\.enc$/, ''),
+      mediaType: backup.codec === 'GZIP' ? 'application/gzip' : backup.codec === 'ZSTD' ? 'application/zstd' : 'application/octet-stream',
+      sizeBytes: archive.compressedBytes,
+      entityTag: `"${ref.sha256}-plain"`,
+      acceptsRanges: false,
+      stream: () => archive.compressed(),
+      close: () => archive.close(),
+    };
+  }
+}
+
+function hashOf(token: Buffer): Buffer {
+  return createHash('sha256').update(token).digest();
+}
