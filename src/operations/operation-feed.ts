@@ -1,5 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { Injectable } from '@nestjs/common';
+import { isConnectionLoss } from '../platform/database/connection-loss.js';
 import { EventBus } from '../platform/events/event-bus.js';
 import type { NoticeStream } from '../platform/events/notice-stream.js';
 import { OperationSnapshots } from './operation-snapshots.js';
@@ -8,6 +9,7 @@ import { isFinal, type OperationEntity } from './operation.entity.js';
 
 /** At most four states a second of each operation. */
 const leastPauseMs = 250;
+const retryMs = 500;
 
 interface Sent {
   readonly revision: number;
@@ -37,7 +39,7 @@ export class OperationFeed {
 
   private async *statesOf(id: string, notices: NoticeStream): AsyncGenerator<OperationEntity, void, undefined> {
     try {
-      let operation = await this.snapshots.read(id);
+      let operation = await outlast(notices, () => this.snapshots.read(id));
       let sent: Sent = { revision: 0, atMs: -Infinity };
       while (operation !== null) {
         if (operation.revision > sent.revision) {
@@ -48,7 +50,8 @@ export class OperationFeed {
         const event = await notices.next();
         if (event.done) return;
         await pauseSince(sent);
-        operation = await this.snapshots.read(id, event.value.kind === 'changed' ? event.value.revision : undefined);
+        const revision = event.value.kind === 'changed' ? event.value.revision : undefined;
+        operation = await outlast(notices, () => this.snapshots.read(id, revision));
       }
     } finally {
       await notices.return();
@@ -64,19 +67,20 @@ export class OperationFeed {
       return isNewer;
     };
     try {
-      for (const operation of await this.repository.current(tenantId)) if (isNews(operation)) yield operation;
+      for (const operation of await outlast(notices, () => this.repository.current(tenantId))) if (isNews(operation)) yield operation;
       for (;;) {
         const event = await notices.next();
         if (event.done) return;
         if (event.value.kind === 'changed') {
-          await pauseSince(unfinished.get(event.value.id));
-          const operation = await this.snapshots.read(event.value.id, event.value.revision);
+          const { id, revision } = event.value;
+          await pauseSince(unfinished.get(id));
+          const operation = await outlast(notices, () => this.snapshots.read(id, revision));
           if (operation !== null && isNews(operation)) yield operation;
           continue;
         }
-        const running = await this.repository.current(tenantId);
+        const running = await outlast(notices, () => this.repository.current(tenantId));
         for (const id of unfinished.keys()) {
-          const ended = running.some((operation) => operation.id === id) ? null : await this.snapshots.read(id);
+          const ended = running.some((operation) => operation.id === id) ? null : await outlast(notices, () => this.snapshots.read(id));
           if (ended !== null) running.push(ended);
         }
         for (const operation of running) if (isNews(operation)) yield operation;
@@ -103,6 +107,18 @@ function stoppable<T>(notices: NoticeStream, states: AsyncGenerator<T, void, und
       return this;
     },
   };
+}
+
+/** A database that is away for a moment ends no subscription: the state is shown when it is back. */
+async function outlast<T>(notices: NoticeStream, read: () => Promise<T>): Promise<T> {
+  for (;;) {
+    try {
+      return await read();
+    } catch (error) {
+      if (notices.hasEnded || !isConnectionLoss(error)) throw error;
+      await delay(retryMs);
+    }
+  }
 }
 
 async function pauseSince(sent: Sent | undefined): Promise<void> {

@@ -40,6 +40,13 @@ export class EventBus implements OnModuleInit, OnApplicationShutdown {
     return this.listener.isConnected;
   }
 
+  /** For metrics and tests: a client that is gone must not be counted. */
+  get subscriberCount(): number {
+    let count = 0;
+    for (const streams of this.subscribers.values()) count += streams.size;
+    return count;
+  }
+
   /** With the manager of a transaction the notice leaves with the commit and not at all with a roll-back. */
   async publish(notice: Notice, manager: EntityManager = this.dataSource.manager): Promise<void> {
     await manager.query('select pg_notify($1, $2)', [channel, printNotice(notice)]);

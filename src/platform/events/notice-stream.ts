@@ -15,6 +15,10 @@ export class NoticeStream implements AsyncIterableIterator<BusEvent> {
 
   constructor(private readonly onEnd: (stream: NoticeStream) => void) {}
 
+  get hasEnded(): boolean {
+    return this.ended;
+  }
+
   push(notice: Notice): void {
     if (this.ended || this.mustResync) return;
     const waiting = this.newest.get(notice.id);
