@@ -2,9 +2,10 @@ import { AppError } from '#errors';
 import type { NamespaceSummary, PayloadSource, StagedDatabase, StagedNamespace, Work } from '../port.js';
 import { collectionSpec, isIdIndex } from './collection-spec.js';
 import type { MongodbContext } from './connection.js';
-import { isLost, throwTargetError } from './errors.js';
+import { throwTargetError } from './errors.js';
 import { findByUuid, findIndexes } from './find-namespaces.js';
 import { inParallel } from './in-parallel.js';
+import { LeasedCommands } from './leased-commands.js';
 import { isDocument, numberOf, parseOrdered, sameValue, type OrderedDocument, type OrderedValue } from './ordered-bson.js';
 import { readSums } from './read-sums.js';
 import { collationOf } from './swap-plan.js';
@@ -12,10 +13,12 @@ import { collationOf } from './swap-plan.js';
 const checksAtOnce = 2;
 // Options that SWAP sets, or that are the server's own; and those whose stored form depends on the version of the server.
 const optionsLeftOut = new Set(['expireAfterSeconds', 'autoIndexId', 'recordIdsReplicated', 'temp', 'collation', 'size']);
+const defaults = new Map([['validationLevel', 'strict'], ['validationAction', 'error']]);
 const indexFieldsLeftOut = new Set(['v', 'ns', 'background', 'expireAfterSeconds', 'collation', 'safe', 'dropDups']);
 
 /** Compares what is staged with what the archive holds: documents, bytes, sums, options, indexes. Throws STAGE_MISMATCH naming the collection. */
 export async function checkStaged(context: MongodbContext, staged: StagedDatabase, source: PayloadSource, work: Work): Promise<void> {
+  const commands = new LeasedCommands(context, work);
   const summaries = new Map(source.namespaces.map((summary) => [summary.name, summary]));
   const bytesTotal = source.namespaces.reduce((sum, { bytes }) => sum + bytes, 0);
   const itemsTotal = source.namespaces.reduce((sum, { documents }) => sum + documents, 0);
@@ -32,10 +35,12 @@ export async function checkStaged(context: MongodbContext, staged: StagedDatabas
       itemsDone += documents;
       work.report({ bytesDone, bytesTotal, itemsDone, itemsTotal, current: namespace.name });
     };
+    const doing = `checking collection "${namespace.name}"`;
     try {
-      await checkCollection(context, namespace, summary, work.signal, report);
+      // A new primary answers after a stepdown; reading twice harms nothing.
+      await commands.repeat(doing, () => checkCollection(context, namespace, summary, work.signal, report));
     } catch (error) {
-      throwTargetError(error, `checking collection "${namespace.name}"`, work.signal);
+      throwTargetError(error, doing, work.signal);
     }
   });
   for (const name of summaries.keys()) throw mismatch(name, 'it was not staged');
@@ -50,30 +55,22 @@ async function checkCollection(
 ): Promise<void> {
   const { name, kind, uuid } = namespace;
   if (uuid === null) throw mismatch(name, 'it has no staged copy');
-  // After a stepdown a new primary answers; reading twice harms nothing.
-  for (let tries = 0; ; tries += 1) {
-    try {
-      const found = await findByUuid(context, uuid, signal);
-      if (found === null) throw mismatch(name, 'its staged copy has disappeared');
-      const sums = await readSums(context, { name: found.name, uuid }, signal, tries === 0 ? report : undefined);
-      if (sums.documents !== summary.documents) throw mismatch(name, `${sums.documents} of ${summary.documents} documents are staged`);
-      if (sums.bytes !== summary.bytes || sums.sum !== summary.sum) throw mismatch(name, 'the staged documents differ from the archived ones');
-      if (kind === 'timeseries') return;
-      const isCapped = found.options.get('capped') === true;
-      if (isCapped && sums.crc64 !== summary.crc64) throw mismatch(name, 'the order of the staged documents differs');
-      requireOptions(name, parseOrdered(namespace.options), found.options);
-      requireIndexes(namespace, await findIndexes(context, found.name, signal));
-      return;
-    } catch (error) {
-      if (!isLost(error) || tries === 5) throw error;
-      signal.throwIfAborted();
-    }
-  }
+  const found = await findByUuid(context, uuid, signal);
+  if (found === null) throw mismatch(name, 'its staged copy has disappeared');
+  const sums = await readSums(context, { name: found.name, uuid }, signal, report);
+  if (sums.documents !== summary.documents) throw mismatch(name, `${sums.documents} of ${summary.documents} documents are staged`);
+  if (sums.bytes !== summary.bytes || sums.sum !== summary.sum) throw mismatch(name, 'the staged documents differ from the archived ones');
+  if (kind === 'timeseries') return;
+  const isCapped = found.options.get('capped') === true;
+  if (isCapped && sums.crc64 !== summary.crc64) throw mismatch(name, 'the order of the staged documents differs');
+  requireOptions(name, parseOrdered(namespace.options), found.options);
+  requireIndexes(namespace, await findIndexes(context, found.name, signal));
 }
 
 function requireOptions(name: string, archived: OrderedDocument, present: OrderedDocument): void {
   for (const option of new Set([...archived.keys(), ...present.keys()])) {
-    if (!optionsLeftOut.has(option) && !sameOption(archived.get(option), present.get(option))) throw mismatch(name, `its option "${option}" differs`);
+    const [left, right] = [archived, present].map((options) => (options.get(option) === defaults.get(option) ? undefined : options.get(option)));
+    if (!optionsLeftOut.has(option) && !sameOption(left, right)) throw mismatch(name, `its option "${option}" differs`);
   }
   if (!sameValue(collationOf(archived), collationOf(present))) throw mismatch(name, 'its collation differs');
 }

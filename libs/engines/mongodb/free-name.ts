@@ -4,6 +4,8 @@ import { bucketsPrefix } from './names.js';
 import type { SwapRun } from './swap-run.js';
 
 const { collectionUuidMismatch, namespaceNotFound, queryPlanKilled } = serverCode;
+// Two copies of one time series at once: the second finds the first's result under its feet.
+const commandFailed = 125;
 
 /** Frees a name that a plan needs from a namespace that the plan doesn't know. */
 export async function clear(run: SwapRun, name: string, index: number): Promise<void> {
@@ -38,7 +40,7 @@ async function keepTimeseries(run: SwapRun, name: string, index: number): Promis
   if ((await run.find(bucketsPrefix + name))?.uuid === buckets.uuid) await dropTimeseriesNow(run, name, async () => undefined);
 }
 
-/** False if the live time series is no longer the one that the plan knows. */
+/** False if the live time series may no longer be the one that the plan knows: look again. */
 export async function copyBuckets(run: SwapRun, name: string, uuid: string, to: string): Promise<boolean> {
   const doing = `copying time series "${name}" aside`;
   const copy = { aggregate: bucketsPrefix + name, pipeline: [{ $out: to }], cursor: {}, collectionUUID: toUuid(uuid) };
@@ -59,6 +61,10 @@ export async function copyBuckets(run: SwapRun, name: string, uuid: string, to: 
   } catch (error) {
     const code = serverCodeOf(error);
     if (code === collectionUuidMismatch || code === namespaceNotFound || code === queryPlanKilled) return false;
+    if (code === commandFailed) {
+      await run.commands.pause(3, doing, error);
+      return false;
+    }
     throwTargetError(error, doing, run.work.signal);
   }
 }

@@ -3,13 +3,14 @@ import type { Document } from 'mongodb';
 import { AppError } from '#errors';
 import type { LeasedWork, Work } from '../port.js';
 import type { MongodbContext } from './connection.js';
-import { isLost, serverCode, serverCodeOf, throwTargetError } from './errors.js';
+import { isLost, serverCode, serverCodeOf, throwTargetError, toTargetError } from './errors.js';
 
 const longestMs = 10_000;
 // What a command may still need on its way to the server and back once its time is over.
 const marginMs = 2_000;
 const shortestMs = 250;
-const mostTries = 60;
+/** With one last attempt to find the server again (8 s) less than half a minute. */
+const longestAwayMs = 20_000;
 
 /**
  * Runs commands that change the tenant's database: with a majority write concern, and with a time limit that ends
@@ -40,15 +41,17 @@ export class LeasedCommands {
     return this.send(command, {});
   }
 
-  /** Runs `attempt` again as long as connection or primary are away and the lease goes on; `attempt` must be idempotent. */
+  /** Runs `attempt`, which must be idempotent, again for some 20 s while connection or primary are away. Throws TARGET_LOST after that. */
   async repeat<T>(doing: string, attempt: () => Promise<T>): Promise<T> {
+    let failingSince = Infinity;
     for (let tries = 0; ; tries += 1) {
       try {
         return await attempt();
       } catch (error) {
         this.work.signal.throwIfAborted();
         if (!isPassing(error)) throw error;
-        if (tries >= mostTries) throwTargetError(error, doing, this.work.signal);
+        failingSince = Math.min(failingSince, Date.now());
+        if (Date.now() - failingSince > longestAwayMs) throw isLost(error) ? toTargetError(error, doing) : tooSlow(error, doing);
         await this.pause(tries, doing, error);
       }
     }
@@ -96,4 +99,9 @@ export class TryAgain extends Error {
 function isPassing(error: unknown): boolean {
   const code = serverCodeOf(error);
   return error instanceof TryAgain || code === serverCode.maxTimeExpired || code === serverCode.writeConflict || isLost(error);
+}
+
+function tooSlow(cause: unknown, doing: string): AppError {
+  const reason = cause instanceof TryAgain ? 'Too few members of the replica set confirmed' : 'The database server was too slow';
+  return new AppError('TARGET_LOST', `${reason} while ${doing}`, { cause });
 }

@@ -27,26 +27,36 @@ const namespaceNotFound = serverCode.namespaceNotFound;
  * staged buckets are dropped when the time series is complete: that they are gone means that the step is done.
  */
 export async function replaceTimeseries(run: SwapRun, step: StepOf<'timeseries'>, index: number): Promise<void> {
-  const { name, liveUuid, oldBuckets } = step;
   const claim = new Claim(run, step);
-  for (;;) {
-    if (!(await claim.take())) return run.touched();
-    const found = await run.find(name);
-    const buckets = await run.find(bucketsPrefix + name);
-    if (buckets !== null && liveUuid !== null && oldBuckets !== null && buckets.uuid === liveUuid) {
-      if (!(await copyBuckets(run, name, liveUuid, oldBuckets))) continue;
-      await dropTimeseriesNow(run, name, () => claim.require());
-    } else if (buckets !== null) {
-      // An attempt that was broken off, or a product's own: only what holds nothing of its own is dropped.
-      if (buckets.uuid !== null && (await holdsOthers(run, name, buckets.uuid, claim.name))) await copyAside(run, name, buckets.uuid, index);
-      await dropTimeseriesNow(run, name, () => claim.require());
-    } else if (found !== null) {
-      await clear(run, name, index);
-    } else if (await fill(run, step, claim)) {
-      await claim.settle();
-      return run.touched();
+  try {
+    while (await claim.take()) {
+      await advance(run, step, claim, index);
+      run.touched();
     }
     run.touched();
+  } catch (error) {
+    // A later worker may have pulled anything from under this one's feet.
+    run.work.signal.throwIfAborted();
+    await claim.require();
+    throw error;
+  }
+}
+
+/** Brings the time series one stage nearer to its end: copied, dropped, filled. What is next is read from the database. */
+async function advance(run: SwapRun, step: StepOf<'timeseries'>, claim: Claim, index: number): Promise<void> {
+  const { name, liveUuid, oldBuckets } = step;
+  const found = await run.find(name);
+  const buckets = await run.find(bucketsPrefix + name);
+  if (buckets !== null && liveUuid !== null && oldBuckets !== null && buckets.uuid === liveUuid) {
+    if (await copyBuckets(run, name, liveUuid, oldBuckets)) await dropTimeseriesNow(run, name, () => claim.require());
+  } else if (buckets !== null) {
+    // An attempt that was broken off, or a product's own: only what holds nothing of its own is dropped.
+    if (buckets.uuid !== null && (await holdsOthers(run, name, buckets.uuid, claim.name))) await copyAside(run, name, buckets.uuid, index);
+    await dropTimeseriesNow(run, name, () => claim.require());
+  } else if (found !== null) {
+    await clear(run, name, index);
+  } else if (await fill(run, step, claim)) {
+    await claim.settle();
   }
 }
 
@@ -163,10 +173,10 @@ async function fill(run: SwapRun, step: StepOf<'timeseries'>, claim: Claim): Pro
     else if (filled.sum !== staged.sum) throw new AppError('STAGE_MISMATCH', `Time series "${name}" differs from its staged buckets`);
     return true;
   } catch (error) {
-    run.work.signal.throwIfAborted();
-    await claim.require();
     const code = serverCodeOf(error);
     if (code === serverCode.collectionUuidMismatch || code === namespaceNotFound) return false;
+    run.work.signal.throwIfAborted();
+    if ((await run.find(bucketsPrefix + name))?.uuid !== uuid) return false;
     throwTargetError(error, `filling time series "${name}"`, run.work.signal);
   } finally {
     await writer.close();
