@@ -1,0 +1,195 @@
+import { Binary, BSON, type Db, type Document, type IndexDescription, ObjectId } from 'mongodb';
+
+/** What a run's database holds. */
+export interface DataSet {
+  readonly documents: number;
+  readonly bytes: number;
+  readonly collections: number;
+  /** Without those of `_id`. */
+  readonly indexes: number;
+}
+
+interface CollectionShape {
+  readonly name: string;
+  /** Share of all documents. */
+  readonly share: number;
+  readonly indexes: readonly IndexDescription[];
+  make(random: Random, index: number): Document;
+}
+
+const seed = 0x5eed;
+const batchDocuments = 2_000;
+const batchesAtOnce = 4;
+const firstDay = Date.UTC(2024, 0, 1);
+const dayMs = 86_400_000;
+
+/** Mulberry32: the same documents on every machine and in every run. */
+class Random {
+  private readonly seed: number;
+  private state: number;
+
+  constructor(seed: number) {
+    this.seed = seed;
+    this.state = seed;
+  }
+
+  next(): number {
+    this.state = (this.state + 0x6d2b79f5) | 0;
+    let mixed = Math.imul(this.state ^ (this.state >>> 15), 1 | this.state);
+    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
+  }
+
+  below(limit: number): number {
+    return Math.floor(this.next() * limit);
+  }
+
+  of<T>(list: readonly T[]): T {
+    return list[this.below(list.length)] as T;
+  }
+
+  /** As in a language, a few words make up most of it. */
+  text(words: number): string {
+    let text = '';
+    for (let index = 0; index < words; index += 1) text += (index === 0 ? '' : ' ') + (vocabulary[Math.floor(vocabulary.length * this.next() ** 3)] ?? '');
+    return text;
+  }
+
+  bytes(length: number): Buffer {
+    const bytes = Buffer.allocUnsafe(length);
+    for (let at = 0; at < length; at += 1) bytes[at] = this.below(256);
+    return bytes;
+  }
+
+  /** As drivers make them: seconds, the process, a counter. */
+  id(index: number): ObjectId {
+    const id = Buffer.alloc(12);
+    id.writeUInt32BE(firstDay / 1000 + index * 90 + this.below(90));
+    id.writeUIntBE(this.seed * 7_919 + this.below(4), 4, 5);
+    id.writeUIntBE(index % 0x1000000, 9, 3);
+    return new ObjectId(id);
+  }
+
+  date(): Date {
+    return new Date(firstDay + this.below(700 * dayMs));
+  }
+}
+
+const syllables = ['ba', 'ren', 'to', 'mil', 'sa', 'vor', 'ne', 'lic', 'ta', 'gor', 'pe', 'sun', 'ka', 'dal', 'ri', 'mon'];
+const vocabulary = vocabularyOf(new Random(seed));
+const cities = vocabulary.slice(0, 200);
+const products = productsOf(new Random(seed));
+const countries = ['NO', 'SE', 'DK', 'DE', 'FR', 'PT', 'IT', 'PL', 'NL', 'AT'];
+const states = ['open', 'paid', 'packed', 'shipped', 'delivered', 'returned'];
+const agents = ['Mozilla/5.0 (X11; Linux x86_64) Firefox/141.0', 'Mozilla/5.0 (Macintosh; Intel Mac OS X 14_5) Safari/605.1.15', 'Mozilla/5.0 (Windows NT 10.0; Win64; x64) Chrome/139.0'];
+const kinds = ['page.viewed', 'cart.changed', 'order.placed', 'invoice.sent', 'login', 'search'];
+
+function vocabularyOf(random: Random): readonly string[] {
+  return Array.from({ length: 1500 }, () => Array.from({ length: 1 + random.below(4) }, () => random.of(syllables)).join(''));
+}
+
+function productsOf(random: Random): readonly Document[] {
+  return Array.from({ length: 400 }, (_, index) => ({ sku: `SKU-${10_000 + index}`, title: random.text(3), price: Math.round(random.next() * 1e5) / 100 }));
+}
+
+const shapes: readonly CollectionShape[] = [
+  {
+    name: 'orders',
+    share: 0.375,
+    indexes: [
+      { key: { customerId: 1, placedAt: -1 }, name: 'by_customer' },
+      { key: { state: 1, total: 1 }, name: 'by_state' },
+      { key: { number: 1 }, name: 'by_number', unique: true },
+    ],
+    make: (random, index) => ({
+      _id: random.id(index),
+      number: `SO-${String(index).padStart(9, '0')}`,
+      customerId: random.below(60_000),
+      state: random.of(states),
+      placedAt: random.date(),
+      total: Math.round(random.next() * 1e6) / 100,
+      lines: Array.from({ length: 1 + random.below(7) }, () => ({ ...random.of(products), quantity: 1 + random.below(9), discount: 0, taxRate: 0.25 })),
+      delivery: { street: random.text(2), city: random.of(cities), country: random.of(countries), carrier: 'standard' },
+    }),
+  },
+  {
+    name: 'events',
+    share: 0.45,
+    indexes: [
+      { key: { at: 1 }, name: 'by_time' },
+      { key: { kind: 1, at: -1 }, name: 'by_kind' },
+    ],
+    make: (random, index) => ({
+      _id: random.id(index),
+      kind: random.of(kinds),
+      at: random.date(),
+      userId: random.below(60_000),
+      session: `s-${random.below(100_000)}`,
+      details: { path: `/${random.of(cities)}/${random.below(500)}`, durationMs: random.below(9_000), agent: random.of(agents) },
+    }),
+  },
+  {
+    name: 'customers',
+    share: 0.15,
+    indexes: [{ key: { email: 1 }, name: 'by_email' }],
+    make: (random, index) => ({
+      _id: index,
+      name: random.text(2),
+      email: `${random.of(vocabulary)}.${index}@example.com`,
+      since: random.date(),
+      address: { street: random.text(3), postcode: String(10_000 + random.below(89_999)), country: random.of(countries) },
+      tags: Array.from({ length: random.below(5) }, () => random.of(vocabulary)),
+      credit: random.next() < 0.2 ? null : random.below(5_000),
+      notes: random.text(25),
+    }),
+  },
+  {
+    name: 'contracts',
+    share: 0.024_75,
+    indexes: [],
+    make: (random, index) => ({ _id: random.id(index), customerId: random.below(60_000), signedAt: random.date(), body: random.text(330 + random.below(420)) }),
+  },
+  {
+    // Scans and pictures: large, and nothing that a codec could do about them.
+    name: 'attachments',
+    share: 0.000_25,
+    indexes: [],
+    make: (random, index) => ({ _id: random.id(index), name: `${random.of(vocabulary)}.jpg`, content: new Binary(random.bytes(40_000 + random.below(40_000))) }),
+  },
+];
+
+/** Fills an empty database. The same `documents` give the same database, byte for byte. */
+export async function fill(db: Db, documents: number): Promise<DataSet> {
+  let bytes = 0;
+  let made = 0;
+  for (const [place, shape] of shapes.entries()) {
+    const random = new Random(seed + 1 + place);
+    const wanted = Math.max(1, Math.round(documents * shape.share));
+    const collection = db.collection(shape.name);
+    const running = new Set<Promise<void>>();
+    for (let index = 0; index < wanted; ) {
+      const batch: Document[] = [];
+      for (; batch.length < batchDocuments && index < wanted; index += 1) {
+        const document = shape.make(random, index);
+        bytes += BSON.calculateObjectSize(document);
+        batch.push(document);
+      }
+      if (running.size >= batchesAtOnce) await Promise.race(running);
+      const inserted: Promise<void> = collection.insertMany(batch, { ordered: false }).then(() => {
+        running.delete(inserted);
+      });
+      running.add(inserted);
+    }
+    await Promise.all(running);
+    if (shape.indexes.length > 0) await collection.createIndexes([...shape.indexes]);
+    made += wanted;
+  }
+  return { documents: made, bytes, collections: shapes.length, indexes: shapes.reduce((sum, { indexes }) => sum + indexes.length, 0) };
+}
+
+/** Tells whether a database is still what it was: documents, and the names of the indexes. */
+export async function fingerprint(db: Db): Promise<string> {
+  const { md5 } = await db.command({ dbHash: 1, collections: shapes.map(({ name }) => name) });
+  const indexes = await Promise.all(shapes.map(async ({ name }) => `${name}: ${(await db.collection(name).indexes()).map((index) => index.name).sort().join(' ')}`));
+  return [String(md5), ...indexes].join('\n');
+}

@@ -1,0 +1,70 @@
+import { mkdir, mkdtemp, rm } from 'node:fs/promises';
+import { homedir, tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { MongoClient } from 'mongodb';
+import { findMongod } from '../scripts/servers/find-mongod.ts';
+import { initiate, Mongod } from '../scripts/servers/mongod.ts';
+import { fill, fingerprint, type DataSet } from './data-set.ts';
+import type { JobTarget } from './job.ts';
+
+export interface BenchServer {
+  readonly target: JobTarget;
+  readonly dataSet: DataSet;
+  readonly version: string;
+  /** Of the data as it was filled in. */
+  readonly original: string;
+}
+
+const database = 'bench';
+
+/** One mongod of our own with the data set, and a folder for archives; both are gone when it ends. */
+export class BenchEnvironment {
+  readonly folder: string;
+  readonly server: BenchServer;
+  private readonly mongod: Mongod;
+  private readonly client: MongoClient;
+
+  private constructor(folder: string, mongod: Mongod, client: MongoClient, server: BenchServer) {
+    this.folder = folder;
+    this.mongod = mongod;
+    this.client = client;
+    this.server = server;
+  }
+
+  static async start(documents: number, cacheMegabytes: number, env: NodeJS.ProcessEnv, say: (line: string) => void): Promise<BenchEnvironment> {
+    const binary = await findMongod({ env, cacheDir: env['HOLDFAST_CACHE_DIR'] ?? join(homedir(), '.cache', 'holdfast'), say });
+    const folder = await mkdtemp(join(tmpdir(), 'holdfast-bench-'));
+    for (const name of ['mongod', 'store']) await mkdir(join(folder, name), { mode: 0o700 });
+    const mongod = await Mongod.start({ binary, dataDir: join(folder, 'mongod'), replSet: 'bench' });
+    try {
+      await initiate('bench', [mongod]);
+      await mongod.command({ setParameter: 1, wiredTigerEngineRuntimeConfig: `cache_size=${cacheMegabytes}M` });
+      const uri = `mongodb://${mongod.address}/?replicaSet=bench`;
+      const client = await MongoClient.connect(uri);
+      const dataSet = await fill(client.db(database), documents);
+      const { version } = await client.db('admin').command({ buildInfo: 1 });
+      const original = await fingerprint(client.db(database));
+      return new BenchEnvironment(folder, mongod, client, { target: { uri, database, folder: join(folder, 'store') }, dataSet, version: String(version), original });
+    } catch (error) {
+      await mongod.stop();
+      await rm(folder, { recursive: true, force: true });
+      throw error;
+    }
+  }
+
+  /** What one contestant left to be written must not slow the next one down. */
+  async settle(): Promise<void> {
+    await this.client.db('admin').command({ fsync: 1 });
+  }
+
+  /** A restore that is fast and wrong is no restore. */
+  async requireUnchanged(who: string): Promise<void> {
+    if ((await fingerprint(this.client.db(database))) !== this.server.original) throw new Error(`After the restore by ${who} the database is not what it was`);
+  }
+
+  async stop(): Promise<void> {
+    await this.client.close();
+    await this.mongod.stop();
+    await rm(this.folder, { recursive: true, force: true });
+  }
+}

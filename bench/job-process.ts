@@ -1,0 +1,25 @@
+import type { Job, JobReply, JobResult } from './job.ts';
+import { engineBackup, engineRestore } from './engine-runs.ts';
+import { measureLimits } from './limits.ts';
+
+async function perform(job: Job): Promise<JobResult> {
+  switch (job.kind) {
+    case 'backup':
+      return engineBackup(job.target, job.codec);
+    case 'restore':
+      return engineRestore(job.target, job.codec, job.number);
+    case 'limits':
+      return measureLimits(job.target);
+  }
+}
+
+async function answer(job: Job): Promise<JobReply> {
+  try {
+    return { result: await perform(job) };
+  } catch (error) {
+    return { failure: error instanceof Error ? (error.stack ?? error.message) : String(error) };
+  }
+}
+
+const reply = await answer(JSON.parse(process.argv[2] ?? '') as Job);
+process.send?.(reply, () => process.disconnect());

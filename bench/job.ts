@@ -1,0 +1,52 @@
+import { fork } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+import type { BenchCodec } from './options.ts';
+
+/** One run of ours, in a process of its own: its peak memory is then the run's own, and nothing is warm. */
+export type Job =
+  | { readonly kind: 'backup'; readonly target: JobTarget; readonly codec: BenchCodec }
+  | { readonly kind: 'restore'; readonly target: JobTarget; readonly codec: BenchCodec; readonly number: number }
+  | { readonly kind: 'limits'; readonly target: JobTarget };
+
+export interface JobTarget {
+  readonly uri: string;
+  readonly database: string;
+  /** Of the archive store. */
+  readonly folder: string;
+}
+
+export interface JobResult {
+  /** From opening the connection to the last byte or the last command. */
+  readonly ms: number;
+  readonly phases: readonly { readonly name: string; readonly ms: number }[];
+  readonly peakBytes: number | null;
+  readonly cpuMs: number;
+  readonly archiveBytes: number;
+  readonly rates: readonly Rate[];
+}
+
+/** A limit of the machine or the server. */
+export interface Rate {
+  readonly name: string;
+  /** MB of payload a second. */
+  readonly megabytesPerSecond: number;
+}
+
+export type JobReply = { readonly result: JobResult } | { readonly failure: string };
+
+export async function runJob(job: Job, profileFolder: string | null = null): Promise<JobResult> {
+  const execArgv = ['--disable-warning=ExperimentalWarning', ...(profileFolder === null ? [] : ['--cpu-prof', `--cpu-prof-dir=${profileFolder}`, `--cpu-prof-name=${job.kind}-${'codec' in job ? job.codec : 'all'}.cpuprofile`])];
+  const child = fork(fileURLToPath(new URL('job-process.ts', import.meta.url)), [JSON.stringify(job)], { execArgv, stdio: ['ignore', 'ignore', 'inherit', 'ipc'] });
+  let reply: JobReply | null = null;
+  child.on('message', (message) => {
+    reply = message as JobReply;
+  });
+  const code = await new Promise<number | null>((resolve, reject) => {
+    child.once('error', reject);
+    child.once('exit', resolve);
+  });
+  const said = reply as JobReply | null;
+  if (said !== null && 'failure' in said) throw new Error(`The ${job.kind} failed: ${said.failure}`);
+  if (code !== 0 || said === null) throw new Error(`The process of the ${job.kind} ended with ${code}`);
+  return said.result;
+}

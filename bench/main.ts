@@ -1,0 +1,79 @@
+import { readFile, writeFile } from 'node:fs/promises';
+import { cpus, release, totalmem, type as systemName } from 'node:os';
+import { contest } from './contest.ts';
+import { BenchEnvironment } from './environment.ts';
+import { runJob } from './job.ts';
+import { type BenchOptions, parseOptions, usage } from './options.ts';
+import { PublicTools } from './peers.ts';
+import { plotOf } from './plot.ts';
+import { type Measured, reportOf } from './report.ts';
+
+const docs = new URL('../docs/', import.meta.url);
+const say = (line: string): void => void process.stderr.write(`${line}\n`);
+
+async function main(options: BenchOptions): Promise<void> {
+  const { tools, missing } = PublicTools.find(process.env);
+  if (tools === null) say(`The public tools are left out: ${missing.join(', ')} not found on PATH or in MONGO_TOOLS_DIR`);
+  say(`Filling a database with ${options.documents} documents`);
+  const environment = await BenchEnvironment.start(options.documents, options.cacheMegabytes, process.env, say);
+  const stop = once(() => environment.stop());
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP', 'disconnect'] as const) {
+    process.once(signal, () => void stop().finally(() => process.exit(130)));
+  }
+  try {
+    const measured = await measure(environment, tools, options);
+    const report = reportOf(measured);
+    process.stdout.write(`${report}\n`);
+    if (options.write) {
+      await replaceBetweenMarkers(new URL('performance.md', docs), report);
+      if (measured.runs.length > 0) await writeFile(new URL('performance.svg', docs), plotOf(measured));
+    }
+  } finally {
+    await stop();
+  }
+}
+
+async function measure(environment: BenchEnvironment, tools: PublicTools | null, options: BenchOptions): Promise<Measured> {
+  const { server } = environment;
+  say(`${server.dataSet.documents} documents, ${(server.dataSet.bytes / 1e6).toFixed(1)} MB of BSON, ${server.dataSet.indexes} secondary indexes`);
+  const rates = options.parts.has('limits') ? (await runJob({ kind: 'limits', target: server.target })).rates : [];
+  const runs = options.parts.has('engine') ? await contest(environment, tools, options, say) : [];
+  return {
+    options,
+    dataSet: server.dataSet,
+    rates,
+    runs,
+    machine: {
+      processor: cpus()[0]?.model ?? 'unknown',
+      cores: cpus().length,
+      memoryBytes: totalmem(),
+      system: `${systemName()} ${release()}`,
+      node: process.versions.node,
+      mongod: server.version,
+      tools: tools?.version ?? null,
+    },
+    at: new Date(),
+  };
+}
+
+function once<T>(work: () => Promise<T>): () => Promise<T> {
+  let result: Promise<T> | null = null;
+  return () => (result ??= work());
+}
+
+async function replaceBetweenMarkers(file: URL, report: string): Promise<void> {
+  const [begin, end] = ['<!-- bench: begin -->', '<!-- bench: end -->'];
+  const text = await readFile(file, 'utf8');
+  const from = text.indexOf(begin);
+  const to = text.indexOf(end);
+  if (from < 0 || to < from) throw new Error(`${file.pathname} has lost its markers ${begin} and ${end}`);
+  await writeFile(file, `${text.slice(0, from + begin.length)}\n\n${report}\n\n${text.slice(to)}`);
+}
+
+try {
+  await main(parseOptions(process.argv.slice(2)));
+} catch (error) {
+  say(error instanceof TypeError && 'code' in error && String(error.code).startsWith('ERR_PARSE_ARGS') ? `${error.message}\n\n${usage}` : String(error instanceof Error ? (error.stack ?? error) : error));
+  process.exitCode = 1;
+}
+if (process.connected) process.disconnect();

@@ -1,0 +1,86 @@
+import { parseArgs } from 'node:util';
+
+export const codecs = ['gzip', 'zstd', 'none'] as const;
+export type BenchCodec = (typeof codecs)[number];
+
+export const parts = ['limits', 'engine', 'operations'] as const;
+export type Part = (typeof parts)[number];
+
+export interface BenchOptions {
+  readonly documents: number;
+  /** Rounds; in each round every contestant runs once. */
+  readonly pairs: number;
+  readonly codecs: readonly BenchCodec[];
+  readonly parts: ReadonlySet<Part>;
+  readonly cacheMegabytes: number;
+  readonly quick: boolean;
+  /** Write the table and the plot into docs/. */
+  readonly write: boolean;
+  /** Folder for CPU profiles of our own processes. */
+  readonly profileFolder: string | null;
+  /** As it was typed, for the report. */
+  readonly command: string;
+}
+
+/** The set of 400,000 documents takes so much BSON. */
+export const bytesPerDocument = 535;
+const defaultDocuments = 400_000;
+const quickDocuments = 40_000;
+
+export const usage = `npm run bench -- [options]
+  --documents <n>     size of the data set; default ${defaultDocuments} (about 214 MB)
+  --megabytes <n>     the same in MB of BSON
+  --pairs <n>         rounds; default 5
+  --codecs <list>     of ${codecs.join(',')}; default all
+  --parts <list>      of ${parts.join(',')}; default all
+  --cache <n>         mongod's cache in MB; default 1024
+  --profile <folder>  write CPU profiles of our own processes there
+  --no-write          leave docs/ as it is
+  --quick             a small set, one round, nothing written: under a minute`;
+
+/** Throws an Error whose message is meant for whoever typed the command. */
+export function parseOptions(args: readonly string[]): BenchOptions {
+  const { values } = parseArgs({
+    args: [...args],
+    allowNegative: true,
+    options: {
+      documents: { type: 'string' },
+      megabytes: { type: 'string' },
+      pairs: { type: 'string' },
+      codecs: { type: 'string' },
+      parts: { type: 'string' },
+      cache: { type: 'string' },
+      profile: { type: 'string' },
+      write: { type: 'boolean' },
+      quick: { type: 'boolean' },
+    },
+  });
+  const quick = values.quick ?? false;
+  const wanted = values.megabytes === undefined ? null : Math.round((count('megabytes', values.megabytes) * 1e6) / bytesPerDocument);
+  return {
+    documents: values.documents === undefined ? (wanted ?? (quick ? quickDocuments : defaultDocuments)) : count('documents', values.documents),
+    pairs: values.pairs === undefined ? (quick ? 1 : 5) : count('pairs', values.pairs),
+    codecs: list('codecs', values.codecs, codecs),
+    parts: new Set(list('parts', values.parts, parts)),
+    cacheMegabytes: values.cache === undefined ? 1024 : count('cache', values.cache),
+    quick,
+    write: values.write ?? !quick,
+    profileFolder: values.profile ?? null,
+    command: ['npm run bench', ...(args.length === 0 ? [] : ['--', ...args])].join(' '),
+  };
+}
+
+function count(name: string, text: string): number {
+  const value = Number(text);
+  if (!Number.isSafeInteger(value) || value < 1) throw new Error(`--${name} takes a whole number from 1, not ${text}`);
+  return value;
+}
+
+function list<T extends string>(name: string, text: string | undefined, known: readonly T[]): readonly T[] {
+  if (text === undefined) return known;
+  return text.split(',').map((word) => {
+    const found = known.find((one) => one === word.trim());
+    if (found === undefined) throw new Error(`--${name} takes ${known.join(', ')}, not ${word}`);
+    return found;
+  });
+}

@@ -1,0 +1,112 @@
+import type { Contestant, Run, Work } from './contest.ts';
+import type { DataSet } from './data-set.ts';
+import type { Rate } from './job.ts';
+import type { BenchOptions } from './options.ts';
+import { ratiosOf, spreadOf } from './statistics.ts';
+
+export interface Machine {
+  readonly processor: string;
+  readonly cores: number;
+  readonly memoryBytes: number;
+  readonly system: string;
+  readonly node: string;
+  readonly mongod: string;
+  /** Null: not found. */
+  readonly tools: string | null;
+}
+
+export interface Measured {
+  readonly options: BenchOptions;
+  readonly dataSet: DataSet;
+  readonly rates: readonly Rate[];
+  readonly runs: readonly Run[];
+  readonly machine: Machine;
+  readonly at: Date;
+}
+
+export const labels: Readonly<Record<Contestant, string>> = { gzip: 'gzip -6', zstd: 'zstd -3', none: 'no codec', peer: 'public tools' };
+const notFound = 'not found';
+
+/** Markdown. */
+export function reportOf(measured: Measured): string {
+  const { runs, rates } = measured;
+  return [
+    setting(measured),
+    ...(runs.length > 0 ? [workTable(measured, 'backup'), workTable(measured, 'restore'), phaseTable(measured)] : []),
+    ...(rates.length > 0 ? [rateTable(rates)] : []),
+  ].join('\n\n');
+}
+
+function setting({ options, dataSet, machine, at }: Measured): string {
+  const tools = machine.tools === null ? `mongodump, mongorestore: ${notFound}` : `mongodump and mongorestore ${machine.tools} with openssl`;
+  return [
+    `Measured ${at.toISOString().slice(0, 16).replace('T', ' ')} UTC by \`${options.command}\`: ${dataSet.documents.toLocaleString('en')} documents, ${megabytes(dataSet.bytes)} of BSON in ${dataSet.collections} collections with ${dataSet.indexes} secondary indexes; ${options.pairs} ${options.pairs === 1 ? 'round' : 'rounds'}.`,
+    `Machine: ${machine.cores} × ${machine.processor}, ${Math.round(machine.memoryBytes / 2 ** 30)} GiB, ${machine.system}; everything, mongod included, on it. Node ${machine.node}, mongod ${machine.mongod} (a replica set of one, cache ${options.cacheMegabytes} MB), ${tools}.`,
+  ].join('\n\n');
+}
+
+const of = (runs: readonly Run[], work: Work, contestant: Contestant): readonly Run[] => runs.filter((run) => run.work === work && run.contestant === contestant);
+const phaseMs = (run: Run, name: string): number => run.phases.find((phase) => phase.name === name)?.ms ?? 0;
+
+function workTable({ runs, options, dataSet, machine }: Measured, work: Work): string {
+  const peers = of(runs, work, 'peer').map(({ ms }) => ms);
+  const row = (name: string, own: readonly Run[], cost: (run: Run) => number): string => {
+    const times = own.map(cost);
+    const peaks = own.flatMap(({ peakBytes }) => (peakBytes === null ? [] : [peakBytes]));
+    return cells([
+      name,
+      seconds(times),
+      `${Math.round(dataSet.bytes / 1e3 / spreadOf(times).median)} MB/s`,
+      peers.length === 0 ? notFound : ratio(ratiosOf(times, peers)),
+      megabytes(spreadOf(own.map(({ archiveBytes }) => archiveBytes)).median),
+      peaks.length === 0 ? 'unknown' : `${Math.round(Math.max(...peaks) / 2 ** 20)} MiB`,
+    ]);
+  };
+  const rows = options.codecs.flatMap((codec) => {
+    const own = of(runs, work, codec);
+    const whole = row(`Holdfast, ${labels[codec]}`, own, ({ ms }) => ms);
+    if (work === 'backup') return [whole];
+    return [whole, row(`Holdfast, ${labels[codec]}, without CHECK's re-read`, own, (run) => run.ms - phaseMs(run, 'check'))];
+  });
+  const pipeline = work === 'backup' ? '`mongodump --gzip --archive \\| openssl enc`' : '`openssl enc -d \\| mongorestore --gzip --archive --drop`';
+  const peer = machine.tools === null ? cells([pipeline, notFound, notFound, '', notFound, notFound]) : row(pipeline, of(runs, work, 'peer'), ({ ms }) => ms);
+  return [
+    work === 'backup' ? '### Engine alone: backup' : '### Engine alone: restore',
+    '',
+    cells([work === 'backup' ? 'Database to encrypted archive' : 'Encrypted archive to live database', 'Time', 'BSON', 'Times as fast as the public tools', 'Archive', 'Peak RSS']),
+    cells(['---', '---:', '---:', '---:', '---:', '---:']),
+    ...rows,
+    peer,
+  ].join('\n');
+}
+
+function phaseTable({ runs, options }: Measured): string {
+  const lines = (['backup', 'restore'] as const).flatMap((work) =>
+    options.codecs.map((codec) => {
+      const own = of(runs, work, codec);
+      const names = own[0]?.phases.map(({ name }) => name) ?? [];
+      const parts = names.map((name) => `${name} ${Math.round(spreadOf(own.map((run) => phaseMs(run, name))).median)}`);
+      const cores = spreadOf(own.map(({ cpuMs, ms }) => (cpuMs ?? 0) / ms)).median;
+      return cells([`${work}, ${labels[codec]}`, parts.join(' · '), cores.toFixed(2)]);
+    }),
+  );
+  return ['### Where the time goes', '', cells(['Work', 'Phases, median ms', 'Cores used by Holdfast']), cells(['---', '---', '---:']), ...lines].join('\n');
+}
+
+function rateTable(rates: readonly Rate[]): string {
+  const lines = rates.map(({ name, megabytesPerSecond }) => cells([name, `${Math.round(megabytesPerSecond)} MB/s`]));
+  return ['### Physical limits, in the same run', '', cells(['Limit', 'BSON']), cells(['---', '---:']), ...lines].join('\n');
+}
+
+const cells = (texts: readonly string[]): string => `| ${texts.join(' | ')} |`;
+const megabytes = (bytes: number): string => `${(bytes / 1e6).toFixed(1)} MB`;
+
+function seconds(times: readonly number[]): string {
+  const { median, lowest, highest } = spreadOf(times.map((ms) => ms / 1000));
+  return times.length === 1 ? `${median.toFixed(2)} s` : `${median.toFixed(2)} s (${lowest.toFixed(2)}–${highest.toFixed(2)})`;
+}
+
+function ratio(ratios: readonly number[]): string {
+  const { median, lowest, highest } = spreadOf(ratios);
+  return ratios.length === 1 ? `${median.toFixed(2)}` : `${median.toFixed(2)} (${lowest.toFixed(2)}–${highest.toFixed(2)})`;
+}
