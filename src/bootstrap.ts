@@ -4,6 +4,7 @@ import type { NestExpressApplication } from '@nestjs/platform-express';
 import { Logger } from 'nestjs-pino';
 import { AppModule } from './app.module.js';
 import type { AppConfig } from './config/app-config.js';
+import { sandboxPage } from './platform/graphql/sandbox/sandbox-page.js';
 
 /** More than any document of ours, and bounded: archives never pass through GraphQL. */
 const maxBodyBytes = 1024 * 1024;
@@ -15,5 +16,6 @@ export async function createApp(config: AppConfig): Promise<NestExpressApplicati
   app.useBodyParser('json', { limit: maxBodyBytes });
   app.set('trust proxy', [...config.trustedProxies]);
   app.disable('x-powered-by');
+  if (config.runsApi && config.introspection) app.use('/graphql', sandboxPage());
   return app;
 }
