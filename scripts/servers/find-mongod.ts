@@ -1,7 +1,7 @@
 import { execFile, spawn } from 'node:child_process';
 import { createHash, randomBytes } from 'node:crypto';
 import { createReadStream, existsSync } from 'node:fs';
-import { chmod, copyFile, mkdir, mkdtemp, readdir, rename, rm, stat } from 'node:fs/promises';
+import { chmod, copyFile, mkdir, mkdtemp, open, readdir, rename, rm, stat } from 'node:fs/promises';
 import { request, Agent } from 'node:https';
 import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
@@ -79,6 +79,8 @@ export type BinaryAnswer = { readonly version: string } | { readonly problem: st
 /** Runs `mongod --version`; the problem says what to install. */
 export async function tryBinary(path: string): Promise<BinaryAnswer> {
   if (!existsSync(path)) return { problem: 'does not exist' };
+  const foreign = await foreignTo(path);
+  if (foreign !== null) return { problem: `${foreign}; install a mongod for ${process.platform} on ${process.arch}` };
   return new Promise((resolve) => {
     execFile(path, ['--version'], { timeout: 10_000, env: { PATH: process.env['PATH'] } }, (error, stdout, stderr) => {
       const version = /db version v(\d+)\.(\d+\.\d+)/.exec(stdout);
@@ -92,13 +94,28 @@ export async function tryBinary(path: string): Promise<BinaryAnswer> {
   });
 }
 
+/** Looks itself, as a binary that the system refuses would be tried as a shell script. */
+async function foreignTo(path: string): Promise<string | null> {
+  const machines: Readonly<Record<string, number>> = { x64: 62, arm64: 183, ppc64: 21, s390x: 22 };
+  const file = await open(path, 'r').catch(() => null);
+  if (file === null) return null;
+  try {
+    const { buffer, bytesRead } = await file.read(Buffer.alloc(20), 0, 20, 0);
+    const isElf = bytesRead === 20 && buffer.readUInt32BE(0) === 0x7f454c46;
+    if (isElf && process.platform !== 'linux') return 'is a Linux program';
+    const machine = buffer[5] === 2 ? buffer.readUInt16BE(18) : buffer.readUInt16LE(18);
+    return isElf && machine !== machines[process.arch] ? 'is built for another processor than this one' : null;
+  } finally {
+    await file.close();
+  }
+}
+
 function explain(error: (Error & { code?: unknown; signal?: unknown }) | null, stderr: string): string {
   const library = /error while loading shared libraries: ([\w.+-]+)/.exec(stderr)?.[1] ?? /Library not loaded: (\S+)/.exec(stderr)?.[1];
   if (library !== undefined) return `needs the library ${library}, which is missing; install ${packageOf(library)}`;
   const symbols = /version [`'](\S+)' not found/.exec(stderr)?.[1];
   if (symbols !== undefined) return `needs a newer system library (${symbols}); use a mongod built for this system`;
   if (error?.signal === 'SIGILL') return 'needs a processor with AVX instructions; set MONGODB_URI to a server elsewhere';
-  if (error?.code === 'ENOEXEC' || /cannot execute binary|Exec format error/i.test(stderr)) return `is built for another processor than this one (${process.arch}); install a mongod for ${process.arch}`;
   if (error?.code === 'EACCES') return 'may not be executed by this user';
   if (error?.code === 'ENOENT') return 'cannot be loaded; it was built for another C library than this system has (glibc is needed)';
   return `does not run as a mongod${error === null ? '' : ` (${(stderr.trim().split('\n')[0] || error.message).slice(0, 200)})`}`;

@@ -26,6 +26,8 @@ export interface PostgresOptions {
   readonly port?: number;
   /** For data that need not survive a power cut; a killed server still loses nothing. */
   readonly fast?: boolean;
+  /** For tests: where the package's binaries are. */
+  readonly binaries?: string;
 }
 
 /** A real PostgreSQL from the npm package, on a free port of 127.0.0.1, with a password of its own. */
@@ -46,7 +48,7 @@ export class EmbeddedPostgres {
   static async start(options: PostgresOptions): Promise<EmbeddedPostgres> {
     const account = serverAccount();
     const folder = prepareFolder(options.dataDir, account);
-    const binaries = await reachableBinaries(account);
+    const binaries = await reachableBinaries(options.binaries ?? packagedBinaries(), account);
     const cluster = join(folder, 'cluster');
     if (!existsSync(join(cluster, 'PG_VERSION'))) await initialise(binaries, folder, cluster, account);
     const password = (await readFile(join(folder, 'password'), 'utf8')).trim();
@@ -210,7 +212,7 @@ function prepareFolder(dataDir: string, account: Account | undefined): string {
   return folder;
 }
 
-function packagedBinaries(): string {
+export function packagedBinaries(): string {
   const platform = `${process.platform === 'win32' ? 'windows' : process.platform}-${process.arch}`;
   const require = createRequire(import.meta.url);
   try {
@@ -221,8 +223,7 @@ function packagedBinaries(): string {
 }
 
 /** The package's binaries, or a copy of them where the user who runs them cannot reach the package. */
-async function reachableBinaries(account: Account | undefined): Promise<string> {
-  const packaged = packagedBinaries();
+async function reachableBinaries(packaged: string, account: Account | undefined): Promise<string> {
   await restoreLinks(packaged);
   if (canEnter(join(packaged, 'bin'), account)) return packaged;
   const { version } = JSON.parse(await readFile(join(dirname(packaged), 'package.json'), 'utf8')) as { version: string };

@@ -36,7 +36,7 @@ export class ServerProcess {
   }
 
   static async spawn(command: ServerCommand): Promise<ServerProcess> {
-    const log = openSync(command.logFile, 'a');
+    const log = openSync(command.logFile, 'a', 0o600);
     try {
       const child = spawn(command.binary, command.args, {
         cwd: command.cwd,
