@@ -8,24 +8,20 @@ export interface Protection {
   readonly inUse: ReadonlySet<string>;
 }
 
-const freshForMs = 250;
-
 /** What keeps backups from being deleted, read once for all backups of one answer. */
 @Injectable()
 export class BackupProtection {
-  private readonly known = new WeakMap<object, Map<string, { readonly at: number; readonly value: Promise<Protection> }>>();
+  private readonly underWay = new WeakMap<object, Map<string, Promise<Protection>>>();
 
   constructor(private readonly backups: BackupsRepository) {}
 
-  /** @param request any object that lives as long as the request; a subscription's lives longer, so what it knows grows old */
+  /** Shares a read that is under way with the same `request`: the fields of one answer are resolved side by side. */
   of(request: object, scope: TenantScope): Promise<Protection> {
-    const tenants = this.known.get(request) ?? new Map<string, { readonly at: number; readonly value: Promise<Protection> }>();
-    this.known.set(request, tenants);
-    const kept = tenants.get(scope.tenantId);
-    if (kept !== undefined && performance.now() - kept.at < freshForMs) return kept.value;
-    const value = this.read(scope);
-    tenants.set(scope.tenantId, { at: performance.now(), value });
-    return value;
+    const tenants = this.underWay.get(request) ?? new Map<string, Promise<Protection>>();
+    this.underWay.set(request, tenants);
+    const reading = tenants.get(scope.tenantId) ?? this.read(scope).finally(() => tenants.delete(scope.tenantId));
+    tenants.set(scope.tenantId, reading);
+    return reading;
   }
 
   private async read(scope: TenantScope): Promise<Protection> {
