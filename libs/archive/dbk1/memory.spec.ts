@@ -1,0 +1,47 @@
+import { afterAll, describe, expect, it } from '@jest/globals';
+import { randomFillSync } from 'node:crypto';
+import { createWriteStream } from 'node:fs';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { finished } from 'node:stream/promises';
+import { manifestInput, tenantId, testKeys, writerOptions } from '../../../test/support/archives.js';
+import { fileSource } from '../source.js';
+import { openArchive } from './reader.js';
+import { ArchiveWriter } from './writer.js';
+
+const folder = await mkdtemp(join(tmpdir(), 'holdfast-archive-memory-'));
+afterAll(() => rm(folder, { recursive: true, force: true }));
+
+const frameBytes = 1 << 20;
+const frames = 192;
+
+describe('memory', () => {
+  it('stays flat while an archive larger than it is written and read', async () => {
+    let peak = 0;
+    const timer = setInterval(() => (peak = Math.max(peak, process.memoryUsage().arrayBuffers)), 2);
+    const before = process.memoryUsage().arrayBuffers;
+    const path = join(folder, 'large.enc');
+    const destination = createWriteStream(path);
+    const writer = new ArchiveWriter(destination, writerOptions({ codec: 'none' }));
+    await writer.writeFrame(-1, Buffer.from('prelude'));
+    const pool = [1, 2, 3, 4].map(() => randomFillSync(Buffer.alloc(frameBytes)));
+    const inFlight: (Promise<void> | undefined)[] = pool.map(() => undefined);
+    for (let index = 0; index < frames; index += 1) {
+      await inFlight[index % pool.length];
+      inFlight[index % pool.length] = writer.writeFrame(0, pool[index % pool.length]!);
+    }
+    await Promise.all(inFlight);
+    await writer.finish(manifestInput([{ name: 'a', kind: 'collection', documents: 0, bytes: 0, crc64: '0'.repeat(16), sum: '0'.repeat(16), indexes: 0 }]));
+    destination.end();
+    await finished(destination);
+
+    const archive = await openArchive(await fileSource(path), { keys: testKeys, tenantId });
+    let bytes = 0;
+    for await (const chunk of archive.payload()) bytes += chunk.length;
+    await archive.close();
+    clearInterval(timer);
+    expect(bytes).toBe(7 + frames * frameBytes);
+    expect(peak - before).toBeLessThan(128 << 20);
+  });
+});
