@@ -1,5 +1,6 @@
 import { Module, type OnModuleInit } from '@nestjs/common';
 import { Permission } from '../access/permission.js';
+import { HealthRegistry } from '../platform/health/health-registry.js';
 import { TenantActions } from '../tenants/tenant-actions.js';
 import { TenantsModule } from '../tenants/tenants.module.js';
 import { EncryptionResolver } from './encryption.resolver.js';
@@ -12,9 +13,12 @@ export class EncryptionModule implements OnModuleInit {
   constructor(
     private readonly encryption: EncryptionService,
     private readonly actions: TenantActions,
+    private readonly health: HealthRegistry,
   ) {}
 
   onModuleInit(): void {
+    const { banner } = this.encryption.summary;
+    this.health.register('encryption', () => Promise.resolve(banner === null ? { state: 'ok' } : { state: 'warning', message: banner }));
     this.actions.register((_tenant, permission) => (needsKey.has(permission) ? this.encryption.summary.banner : null));
   }
 }
