@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { inspect } from 'node:util';
 import { Logger } from '@nestjs/common';
 import { AppError, asAppError, errorCatalogue, redact } from '#errors';
 import type { OperationFailure } from './operation-handler.js';
@@ -14,7 +15,6 @@ export function failureOfAny(error: unknown, operationId: string): OperationFail
   const known = asAppError(error);
   if (known.code !== 'INTERNAL') return failureOf(known);
   const traceId = randomUUID();
-  const cause = known.cause ?? known;
-  logger.error({ msg: 'An operation failed of an unexpected error', operationId, traceId, error: redact(cause instanceof Error ? (cause.stack ?? cause.message) : String(cause)) });
+  logger.error({ msg: 'An operation failed of an unexpected error', operationId, traceId, error: redact(inspect(known.cause ?? known)) });
   return failureOf(new AppError('INTERNAL', `Something went wrong inside Holdfast (traceId ${traceId})`));
 }

@@ -15,12 +15,15 @@ export interface OperationResultValue {
   readonly type: string;
 }
 
-export const OperationResult = createUnionType({
+const union: unknown = createUnionType({
   name: 'OperationResult',
   description: 'What a completed operation brought about.',
   types: () => [...resultTypes.values()],
   resolveType: (value: OperationResultValue) => value.type,
 });
+
+/** For `@Field(() => OperationResult)`. */
+export const OperationResult = union as object;
 
 /** Null for a result that no model shows. */
 export function toOperationResult(result: Readonly<Record<string, unknown>> | null): OperationResultValue | null {

@@ -1,6 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import { Logger } from '@nestjs/common';
+import { z } from 'zod';
 import { AppError } from '#errors';
 import { OperationProcess, type OperationProcessOptions, ScriptedHandler, untilAborted } from '../../test/support/operation-process.js';
 import { testDatabaseUrl } from '../../test/support/servers.js';
@@ -337,7 +338,7 @@ describe('operations', () => {
       const handler = new ScriptedHandler(
         {
           run: async (context) => {
-            reached.get(String(context.input['n']))?.resolve();
+            reached.get(z.string().parse(context.input['n']))?.resolve();
             await delay(Number(context.input['pauseMs']));
             await context.commit({ done: true });
             return {};

@@ -1,4 +1,4 @@
-import { Injectable } from '@nestjs/common';
+import { Inject, Injectable } from '@nestjs/common';
 import { OperationsRepository } from './operations.repository.js';
 import type { OperationEntity } from './operation.entity.js';
 
@@ -15,7 +15,7 @@ export class OperationSnapshots {
   private readonly readings = new Map<string, Reading>();
   private readonly newest = new Map<string, OperationEntity>();
 
-  constructor(private readonly repository: OperationsRepository) {}
+  constructor(@Inject(OperationsRepository) private readonly repository: Pick<OperationsRepository, 'findAnywhere'>) {}
 
   /**
    * The row as it was at `revision` or later. Without a revision it is read anew: a read that is already under way may have begun before the

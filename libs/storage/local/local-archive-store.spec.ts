@@ -90,7 +90,7 @@ describe('LocalArchiveStore', () => {
 
   it('says that it cannot write to a folder of somebody else', async () => {
     if (process.getuid?.() === 0) {
-      console.info('Skipped: root may write everywhere');
+      process.stderr.write('Skipped: root may write everywhere\n');
       return;
     }
     await mkdir(root, { mode: 0o700 });
@@ -110,7 +110,7 @@ describe('LocalArchiveStore on a full disk', () => {
       execFileSync('mount', ['-t', 'tmpfs', '-o', `size=${sizeBytes}`, 'tmpfs', mountPoint], { stdio: 'pipe' });
       mounted = true;
     } catch {
-      console.info('Skipped: a file system of its own cannot be mounted here, so nothing is tested on a full disk');
+      process.stderr.write('Skipped: a file system of its own cannot be mounted here, so nothing is tested on a full disk\n');
     }
   });
   afterAll(async () => {

@@ -28,8 +28,8 @@ export class LocalUpload implements ObjectUpload {
   ) {
     this.body = new Writable({
       highWaterMark: bufferedBytes,
-      write: (chunk: Buffer, _encoding, done) => this.append([chunk]).then(() => done(), done),
-      writev: (chunks: { chunk: Buffer }[], done) => this.append(chunks.map(({ chunk }) => chunk)).then(() => done(), done),
+      write: (chunk: Buffer, _encoding, done) => void this.append([chunk]).then(() => done(), done),
+      writev: (chunks: { chunk: Buffer }[], done) => void this.append(chunks.map(({ chunk }) => chunk)).then(() => done(), done),
       decodeStrings: true,
     });
     // A failure is seen by whoever writes and by commit; nobody else has to listen.

@@ -84,7 +84,7 @@ export class ChannelListener {
       connected();
       this.ears.onConnected();
       // A dead peer sends no FIN: without this a half-open connection would look alive for ever.
-      heartbeat = setInterval(() => client.query('select 1').catch(lost.reject), heartbeatMs).unref();
+      heartbeat = setInterval(() => void client.query('select 1').catch(lost.reject), heartbeatMs).unref();
       if (!this.stopped.signal.aborted) await lost.promise;
     } finally {
       clearInterval(heartbeat);

@@ -1,6 +1,7 @@
 import { Module } from '@nestjs/common';
 import { DataSource } from 'typeorm';
 import { AppConfig } from '../../config/app-config.js';
+import { HealthRegistry } from '../health/health-registry.js';
 import { EventBus } from './event-bus.js';
 
 @Module({
@@ -13,4 +14,8 @@ import { EventBus } from './event-bus.js';
   ],
   exports: [EventBus],
 })
-export class EventsModule {}
+export class EventsModule {
+  constructor(registry: HealthRegistry, bus: EventBus) {
+    registry.register('events', () => Promise.resolve(bus.isListening ? { state: 'ok' } : { state: 'warning', message: 'Subscriptions wait for the database' }));
+  }
+}

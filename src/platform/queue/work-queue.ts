@@ -54,6 +54,11 @@ export class WorkQueue implements OnModuleInit, OnApplicationShutdown {
     await this.boss.stop({ graceful: true, timeout: 2_000 });
   }
 
+  /** Throws when the queue's own connections do not reach it. */
+  async check(): Promise<void> {
+    if (!(await this.boss.isInstalled())) throw new Error('The tables of the work queue are missing');
+  }
+
   /** Part of the transaction of `manager`: no message without the row, and no row without a message. */
   async send(queue: WakeUpQueue, data: { readonly id: string }, manager: EntityManager): Promise<void> {
     await this.boss.send(queue.name, data, {
