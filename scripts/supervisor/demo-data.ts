@@ -106,7 +106,7 @@ async function createIndexes(db: Db): Promise<void> {
     { key: { email: 1 }, name: 'email', unique: true, collation: { locale: 'en', strength: 2 } },
     { key: { 'address.location': '2dsphere' }, name: 'location' },
   ]);
-  await db.collection('products').createIndexes([{ key: { name: 'text', tags: 'text' }, name: 'search', default_language: 'none' }]);
+  await db.collection('products').createIndexes([{ key: { name: 'text', tags: 'text' }, name: 'search', default_language: 'none', collation: { locale: 'simple' } }]);
   await db.collection('orders').createIndexes([
     { key: { number: 1 }, name: 'number', unique: true },
     { key: { customer: 1, placedAt: -1 }, name: 'by_customer' },

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
-import { readFile, writeFile } from 'node:fs/promises';
+import { existsSync } from 'node:fs';
+import { readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { MongoClient } from 'mongodb';
 import { ApiError, ConsoleApi } from './console-api.ts';
@@ -26,7 +27,7 @@ export interface DemoSetting {
 
 /** Makes the workspace "Acme Trading" with its data and a member of each role, or completes what an earlier start made. */
 export async function ensureDemoWorkspace(setting: DemoSetting): Promise<readonly DemoMember[]> {
-  await seed(setting.mongoUri);
+  await seed(setting);
   const api = new ConsoleApi(setting.url);
   await api.login(setting.admin.email, setting.admin.password);
   const tenantId = await ensureTenant(api, setting);
@@ -45,11 +46,17 @@ export async function ensureDemoWorkspace(setting: DemoSetting): Promise<readonl
 }
 
 /** Fills an empty database; one that holds anything is somebody's work by now and stays as it is. */
-async function seed(uri: string): Promise<void> {
-  const client = new MongoClient(uri, { serverSelectionTimeoutMS: 10_000 });
+async function seed({ mongoUri, dataDir }: DemoSetting): Promise<void> {
+  const client = new MongoClient(mongoUri, { serverSelectionTimeoutMS: 10_000 });
+  // Lies there while the data is being written: found at the next start, it says that what is there is half a demo.
+  const unfinished = join(dataDir, 'demo-unfinished');
   try {
     const db = client.db(demoDatabase);
-    if ((await db.listCollections({}, { nameOnly: true }).toArray()).length === 0) await seedAcmeTrading(db);
+    if (existsSync(unfinished)) await db.dropDatabase();
+    else if ((await db.listCollections({}, { nameOnly: true }).toArray()).length > 0) return;
+    await writeFile(unfinished, '');
+    await seedAcmeTrading(db);
+    await rm(unfinished);
   } finally {
     await client.close();
   }
