@@ -26,7 +26,7 @@ describe('memory', () => {
     const writer = new ArchiveWriter(destination, writerOptions({ codec: 'none' }));
     await writer.writeFrame(-1, Buffer.from('prelude'));
     const pool = [1, 2, 3, 4].map(() => randomFillSync(Buffer.alloc(frameBytes)));
-    const inFlight: (Promise<void> | undefined)[] = pool.map(() => undefined);
+    const inFlight: Promise<void>[] = pool.map(() => Promise.resolve());
     for (let index = 0; index < frames; index += 1) {
       await inFlight[index % pool.length];
       inFlight[index % pool.length] = writer.writeFrame(0, pool[index % pool.length]!);
