@@ -303,16 +303,21 @@ describe('collections that change under a dump', () => {
     for (const { name, sum } of result.namespaces) expect(sum).toBe(sumOf(await raw(name)));
   });
 
-  it('never ends a half-read collection as a whole one', async () => {
-    await db.collection('victim').insertMany(documents);
-    let frames = 0;
+  it('never ends a half-read collection as a whole one, and reads no other to its end', async () => {
+    await db.collection('victim').insertMany(documents.map((each) => ({ ...each })));
+    await db.collection('long').insertMany(Array.from({ length: 24_000 }, (_, n) => ({ n, pad: 'x'.repeat(1_000) })));
+    const frames = [0, 0];
+    let dropped: Promise<unknown> | undefined;
     const attempt = dump({
-      async onFrame() {
-        frames += 1;
-        if (frames === 2) await db.collection('victim').drop();
+      async onFrame(index) {
+        if (index < 0) return;
+        frames[index] = (frames[index] ?? 0) + 1;
+        if (index === 1) await (dropped ??= db.collection('victim').drop());
       },
     });
-    await expect(attempt).rejects.toMatchObject({ code: 'COLLECTION_CHANGED' });
+    await expect(attempt).rejects.toMatchObject({ code: 'COLLECTION_CHANGED', message: expect.stringContaining('"victim"') });
+    expect(frames[0]).toBeLessThan(24);
+    expect(frames[1]).toBeLessThan(12);
   });
 
   /** The session's own context, with something happening just before each command that `isMoment` picks. */
@@ -450,8 +455,7 @@ describe('the end of a dump before its time', () => {
     const waiting: (() => void)[] = [];
     const slow = dump({ signal: abort.signal, concurrency: 1, onFrame: () => new Promise<void>((resolve) => void waiting.push(resolve)) });
     while (waiting.length < 5) await db.command({ ping: 1 });
-    await db.command({ ping: 1 });
-    await db.command({ ping: 1 });
+    for (let round = 0; round < 200; round += 1) await db.command({ ping: 1 });
     expect(waiting).toHaveLength(5);
     const release = setInterval(() => waiting.splice(0).forEach((resolve) => resolve()), 5);
     await expect(slow).resolves.toMatchObject({ result: { namespaces: [{ documents: many.length }] } });

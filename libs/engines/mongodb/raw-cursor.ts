@@ -1,6 +1,10 @@
 import { Long, type ClientSession, type Db, type Document } from 'mongodb';
+import { setTimeout as delay } from 'node:timers/promises';
 import type { MongodbContext } from './connection.js';
+import { isLost } from './errors.js';
 import { bsonType, documentsOf, findElement, textOf } from './raw-bson.js';
+
+const closeLimitMs = 2_000;
 
 /**
  * A cursor that hands out whole reply batches as the server's bytes: no document is decoded or turned into an object.
@@ -51,16 +55,29 @@ export class RawCursor {
     if (this.#id.isZero()) return null;
     const command: Document = { getMore: this.#id, collection: this.collection };
     if (size !== undefined) command['batchSize'] = size;
-    const reply = await run(this.db, command, this.session, this.signal);
-    this.#id = reply.id;
-    return reply.batch;
+    try {
+      const reply = await run(this.db, command, this.session, this.signal);
+      this.#id = reply.id;
+      return reply.batch;
+    } catch (error) {
+      // Asking a server that went away to free the cursor would wait for it to come back.
+      if (isLost(error) && !this.signal?.aborted) this.#id = Long.ZERO;
+      throw error;
+    }
   }
 
-  /** Frees the server's cursor; never throws and may be called again. */
+  /** Frees the server's cursor; never throws, waits no longer than two seconds, and may be called again. */
   async close(): Promise<void> {
     const id = this.#id;
     this.#id = Long.ZERO;
     this.#batch = null;
+    const freed = this.free(id);
+    const limit = new AbortController();
+    await Promise.race([freed, delay(closeLimitMs, undefined, { signal: limit.signal }).catch(() => undefined)]);
+    limit.abort();
+  }
+
+  private async free(id: Long): Promise<void> {
     try {
       if (!id.isZero()) await this.db.command({ killCursors: this.collection, cursors: [id] }, { session: this.session });
     } catch {
