@@ -96,14 +96,7 @@ export class BackupsService {
   }
 
   async getByUuid(actor: Actor, id: string): Promise<BackupEntity> {
-    const backup = await this.backups.findAnywhere(id);
-    if (backup === null) throw notFound('Backup');
-    try {
-      await this.access.authorize(actor, backup.tenantId, Permission.BACKUP_READ);
-    } catch (error) {
-      throw error instanceof AppError && error.code === 'NOT_FOUND' ? notFound('Backup') : error;
-    }
-    return backup;
+    return this.access.authorizeRow(actor, 'Backup', await this.backups.findAnywhere(id), Permission.BACKUP_READ);
   }
 
   find(scope: TenantScope, id: string): Promise<BackupEntity | null> {

@@ -101,14 +101,7 @@ export class RestorePlanner {
 
   /** Another tenant's plan answers like one that does not exist. */
   async get(actor: Actor, id: string): Promise<RestorePlanEntity> {
-    const plan = await this.plans.findAnywhere(id);
-    if (plan === null) throw notFound('RestorePlan');
-    try {
-      await this.access.authorize(actor, plan.tenantId, Permission.RESTORE_RUN);
-    } catch (error) {
-      throw error instanceof AppError && error.code === 'NOT_FOUND' ? notFound('RestorePlan') : error;
-    }
-    return plan;
+    return this.access.authorizeRow(actor, 'RestorePlan', await this.plans.findAnywhere(id), Permission.RESTORE_RUN);
   }
 
   private async readArchive(scope: TenantScope, { ref, backup }: PlanSource, fullRead: boolean): Promise<ArchiveView> {

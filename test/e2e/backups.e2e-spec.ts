@@ -1,0 +1,239 @@
+import { readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
+import { FaultPoints } from '../../src/operations/fault-points.ts';
+import { toGlobalId } from '../../src/platform/graphql/global-id.ts';
+import { createTestMember, createTestTenant, startTestApp, type TestApp, type TestTenant } from '../support/app.ts';
+import {
+  backupCreate, type BackupAnswer, backupFields, ended, idOf, operationFields, type OperationAnswer, readBackup, restore, seedShop, takeBackup, type UserErrorAnswer, withDatabase,
+} from '../support/backup-calls.ts';
+import type { GraphqlClient } from '../support/graphql-client.ts';
+import { startMongod } from '../support/servers.ts';
+import { faultsOf, storedFiles, storeFolder } from '../support/store-faults.ts';
+
+let app: TestApp;
+let admin: GraphqlClient;
+let faults: ReturnType<typeof faultsOf>;
+
+beforeAll(async () => {
+  app = await startTestApp();
+  admin = await app.loginAsAdmin();
+  faults = faultsOf(app);
+});
+
+afterEach(() => {
+  for (const name of Object.keys(faults) as (keyof typeof faults)[]) delete faults[name];
+});
+
+afterAll(async () => {
+  await app?.stop();
+});
+
+async function shop(orders = 200): Promise<TestTenant> {
+  const tenant = await createTestTenant(admin);
+  await withDatabase(tenant, (db) => seedShop(db, orders));
+  return tenant;
+}
+
+type Payload = Record<string, { readonly userErrors: readonly UserErrorAnswer[]; readonly backup?: BackupAnswer | null; readonly operation?: { readonly id: string } | null }>;
+
+async function call(client: GraphqlClient, mutation: string, input: Readonly<Record<string, unknown>>): Promise<Payload[string]> {
+  const type = `${mutation[0]!.toUpperCase()}${mutation.slice(1)}Input`;
+  const answer = await client.run<Payload>(`mutation ($input: ${type}!) { ${mutation}(input: $input) { backup { ${backupFields} } userErrors { code message field hint } } }`, { input });
+  return answer[mutation]!;
+}
+
+const count = async (tenant: TestTenant): Promise<number> => {
+  const { tenant: found } = await admin.run<{ tenant: { operations: { totalCount: number } } }>('query ($id: ID!) { tenant(id: $id) { operations { totalCount } } }', { id: tenant.id });
+  return found.operations.totalCount;
+};
+
+/** Holds every backup at its first frame until it is let go. */
+function holdBackups(): { readonly reached: Promise<void>; letGo(): void } {
+  const reached = Promise.withResolvers<void>();
+  const gate = Promise.withResolvers<void>();
+  const off = app.nest.get(FaultPoints, { strict: false }).on('backup.prelude', () => {
+    reached.resolve();
+    return gate.promise;
+  });
+  return { reached: reached.promise, letGo: () => (off(), gate.resolve()) };
+}
+
+describe('starting a backup', () => {
+  it('names a backup by the clock of the workspace', async () => {
+    const tenant = await shop();
+    expect((await takeBackup(admin, tenant.id)).name).toMatch(/^Manual \d{4}-\d{2}-\d{2} \d{2}:\d{2}$/);
+  });
+
+  it.each(['TRANSACTIONS', 'MASTER'])('refuses the scope %s instead of backing up everything', async (scope) => {
+    const tenant = await createTestTenant(admin);
+    expect(await backupCreate(admin, tenant.id, { scope })).toMatchObject({ operation: null, backup: null, userErrors: [{ code: 'SCOPE_UNDEFINED', field: ['scope'], hint: expect.any(String) }] });
+    expect(await count(tenant)).toBe(0);
+  });
+
+  it('runs once for a request that is sent twice, and one at a time otherwise', async () => {
+    const tenant = await shop();
+    const hold = holdBackups();
+    const input = { name: 'Twice', idempotencyKey: 'one-click' };
+    const [first, second] = await Promise.all([backupCreate(admin, tenant.id, input), backupCreate(admin, tenant.id, input)]);
+    expect(idOf(first)).toBe(idOf(second));
+    expect(first.backup?.id).toBe(second.backup?.id);
+    await hold.reached;
+    expect(await backupCreate(admin, tenant.id, { ...input, name: 'Other' })).toMatchObject({ operation: null, userErrors: [{ code: 'IDEMPOTENCY_MISMATCH' }] });
+    expect(await backupCreate(admin, tenant.id)).toMatchObject({ operation: null, userErrors: [{ code: 'OPERATION_ALREADY_RUNNING', field: [idOf(first)] }] });
+    const { tenant: state } = await admin.run<{ tenant: { actions: { permission: string; allowed: boolean; reason: string | null }[] } }>('query ($id: ID!) { tenant(id: $id) { actions { permission allowed reason } } }', { id: tenant.id });
+    expect(state.actions.find(({ permission }) => permission === 'BACKUP_CREATE')).toMatchObject({ allowed: false, reason: expect.stringMatching(/has not finished/) });
+    hold.letGo();
+    expect(await ended(admin, idOf(first))).toMatchObject({ state: 'COMPLETED' });
+    expect(await count(tenant)).toBe(1);
+  });
+
+  it('answers unknown ids and those of another tenant alike', async () => {
+    const [mine, theirs] = [await createTestTenant(admin), await shop()];
+    const backup = await takeBackup(admin, theirs.id);
+    const owner = await createTestMember(app, admin, mine.id, 'OWNER');
+    const unknown = toGlobalId('Backup', '00000000-0000-4000-8000-000000000000');
+    for (const backupId of [backup.id, unknown, 'nonsense', mine.id]) {
+      expect(await owner.codeOf('query ($id: ID!) { backup(id: $id) { id } }', { id: backupId })).toBe('NOT_FOUND');
+      expect(await owner.codeOf('query ($id: ID!) { node(id: $id) { id } }', { id: backup.id })).toBe('NOT_FOUND');
+      for (const mutation of ['backupUpdate', 'backupPin', 'backupUnpin', 'backupDelete', 'backupVerify']) {
+        const type = `${mutation[0]!.toUpperCase()}${mutation.slice(1)}Input`;
+        expect(await owner.codeOf(`mutation ($input: ${type}!) { ${mutation}(input: $input) { userErrors { code } } }`, { input: { backupId } })).toBe('NOT_FOUND');
+      }
+      expect(await owner.codeOf('mutation ($input: DownloadCreateInput!) { downloadCreate(input: $input) { url } }', { input: { backupId, variant: 'ARCHIVE' } })).toBe('NOT_FOUND');
+      expect(await owner.codeOf('mutation ($input: RestorePlanCreateInput!) { restorePlanCreate(input: $input) { plan { id } } }', { input: { tenantId: mine.id, source: { backupId } } })).toBe('NOT_FOUND');
+    }
+    expect(await owner.codeOf('mutation ($input: BackupCreateInput!) { backupCreate(input: $input) { operation { id } } }', { input: { tenantId: theirs.id } })).toBe('NOT_FOUND');
+    // Even somebody who sees both does not restore one's backup into the other.
+    expect(await admin.codeOf('mutation ($input: RestorePlanCreateInput!) { restorePlanCreate(input: $input) { plan { id } } }', { input: { tenantId: mine.id, source: { backupId: backup.id } } })).toBe('NOT_FOUND');
+  });
+});
+
+describe('a backup that cannot be finished', () => {
+  it('fails with STORAGE_FULL on a full disk, leaves no bytes, and the next one works', async () => {
+    const tenant = await shop();
+    const filesBefore = await storedFiles(app);
+    faults.fullAtByte = 2_000;
+    const failed = await ended(admin, idOf(await backupCreate(admin, tenant.id)));
+    expect(failed).toMatchObject({ state: 'FAILED', failure: { code: 'STORAGE_FULL', hints: [expect.any(String)] }, backup: { state: 'FAILED', usable: false, failure: { code: 'STORAGE_FULL' } } });
+    expect(await storedFiles(app)).toEqual(filesBefore);
+    delete faults.fullAtByte;
+    expect(await takeBackup(admin, tenant.id)).toMatchObject({ state: 'COMPLETED' });
+  });
+
+  it.each([
+    ['lost its last bytes', { loseLastBytes: 7 }],
+    ['stored one bit wrongly', { flipBitAtByte: 5_000 }],
+  ])('is never COMPLETED by a store that %s', async (_what, fault) => {
+    const tenant = await shop();
+    const filesBefore = await storedFiles(app);
+    Object.assign(faults, fault);
+    expect(await ended(admin, idOf(await backupCreate(admin, tenant.id)))).toMatchObject({ state: 'FAILED', failure: { code: 'READ_BACK_FAILED' }, backup: { state: 'FAILED' } });
+    expect(await storedFiles(app)).toEqual(filesBefore);
+  });
+
+  it('is CANCELED at once, without bytes, and the next one starts', async () => {
+    const tenant = await shop();
+    const filesBefore = await storedFiles(app);
+    const hold = holdBackups();
+    const id = idOf(await backupCreate(admin, tenant.id));
+    await hold.reached;
+    await admin.run('mutation ($input: OperationCancelInput!) { operationCancel(input: $input) { operation { id } userErrors { code } } }', { input: { operationId: id } });
+    hold.letGo();
+    expect(await ended(admin, id)).toMatchObject({ state: 'CANCELED', backup: { state: 'CANCELED', usable: false } });
+    expect(await storedFiles(app)).toEqual(filesBefore);
+    expect(await takeBackup(admin, tenant.id)).toMatchObject({ state: 'COMPLETED' });
+  });
+
+  it('fails clearly while the database is away', async () => {
+    const mongod = await startMongod({});
+    const tenant = await createTestTenant(admin, { uri: mongod.uri, database: 'away' });
+    await mongod.kill();
+    const failed = await ended(admin, idOf(await backupCreate(admin, tenant.id)));
+    expect(failed).toMatchObject({ state: 'FAILED', failure: { code: 'TARGET_UNREACHABLE' }, backup: { state: 'FAILED' } });
+    expect(JSON.stringify(failed)).not.toContain(mongod.uri);
+  });
+
+  it('is refused when the quota is used up', async () => {
+    const tenant = await shop();
+    await takeBackup(admin, tenant.id);
+    const { DataSource } = await import('typeorm');
+    await app.nest.get(DataSource).query('update tenant set quota_bytes = 100 where slug = $1', [tenant.slug]);
+    expect(await backupCreate(admin, tenant.id)).toMatchObject({ operation: null, userErrors: [{ code: 'STORAGE_QUOTA_EXCEEDED' }] });
+  });
+});
+
+describe('odd content', () => {
+  it('backs up and restores a database without collections', async () => {
+    const tenant = await createTestTenant(admin);
+    const backup = await takeBackup(admin, tenant.id);
+    expect(backup).toMatchObject({ documents: '0', contents: [], consistency: 'SNAPSHOT', usable: true });
+    await withDatabase(tenant, (db) => db.collection('later').insertOne({ a: 1 }));
+    expect(await restore(admin, tenant.id, backup.id)).toMatchObject({ state: 'COMPLETED' });
+    expect(await withDatabase(tenant, async (db) => (await db.listCollections().toArray()).length)).toBe(0);
+  });
+
+  it('keeps names of unicode, quotes, spaces and 200 bytes, and a document of 16 MiB', async () => {
+    const tenant = await createTestTenant(admin);
+    const names = ['コレクション', `it's "quoted"`, ' with spaces ', 'n'.repeat(200), 'per%24cent', '1st'];
+    const payload = Buffer.alloc(16 * 1024 * 1024 - 64, 7);
+    await withDatabase(tenant, async (db) => {
+      for (const name of names) await db.collection(name).insertOne({ name });
+      await db.collection('large').insertOne({ payload });
+    });
+    const backup = await takeBackup(admin, tenant.id);
+    await withDatabase(tenant, (db) => db.dropDatabase());
+    expect(await restore(admin, tenant.id, backup.id)).toMatchObject({ state: 'COMPLETED' });
+    await withDatabase(tenant, async (db) => {
+      for (const name of names) expect(await db.collection(name).findOne({}, { projection: { _id: 0 } })).toEqual({ name });
+      expect((await db.collection('large').findOne({}, { promoteBuffers: true }))?.['payload']).toHaveLength(payload.length);
+    });
+  });
+});
+
+describe('keeping and deleting', () => {
+  it('deletes what is not protected: first the row says so, then the bytes go', async () => {
+    const tenant = await shop();
+    const [old, last] = [await takeBackup(admin, tenant.id), await takeBackup(admin, tenant.id)];
+    expect(await call(admin, 'backupDelete', { backupId: last.id })).toMatchObject({ backup: null, userErrors: [{ code: 'BACKUP_PROTECTED', message: expect.stringMatching(/last good/) }] });
+    expect((await call(admin, 'backupPin', { backupId: old.id })).backup).toMatchObject({ pinned: true, keptBecause: ['it is pinned'] });
+    expect(await call(admin, 'backupDelete', { backupId: old.id })).toMatchObject({ userErrors: [{ code: 'BACKUP_PROTECTED', message: expect.stringMatching(/pinned/) }] });
+    expect((await readBackup(admin, old.id)).actions.find(({ permission }) => permission === 'BACKUP_DELETE')).toEqual({ permission: 'BACKUP_DELETE', allowed: false, reason: 'The backup is kept: it is pinned' });
+    await call(admin, 'backupUnpin', { backupId: old.id });
+    expect((await call(admin, 'backupDelete', { backupId: old.id })).backup).toMatchObject({ state: 'DELETED', usable: false });
+    expect(await storedFiles(app)).not.toContainEqual(expect.stringContaining(old.fileName!));
+    const list = async (filter: object) => (await admin.run<{ tenant: { backups: { edges: { node: { id: string } }[] }; lastGoodBackup: { id: string } } }>('query ($id: ID!, $filter: BackupFilter) { tenant(id: $id) { lastGoodBackup { id } backups(filter: $filter) { edges { node { id } } } } }', { id: tenant.id, filter })).tenant;
+    expect((await list({})).backups.edges.map(({ node }) => node.id)).toEqual([last.id]);
+    expect((await list({ states: ['DELETED'] })).backups.edges.map(({ node }) => node.id)).toEqual([old.id]);
+    expect((await list({ text: old.fileName, states: ['DELETED'] })).backups.edges).toHaveLength(1);
+    expect((await list({ labels: ['cron'] })).backups.edges).toHaveLength(0);
+    expect((await list({})).lastGoodBackup.id).toBe(last.id);
+    const url = await admin.run<{ downloadCreate: { userErrors: UserErrorAnswer[] } }>('mutation ($input: DownloadCreateInput!) { downloadCreate(input: $input) { url userErrors { code } } }', { input: { backupId: old.id } });
+    expect(url.downloadCreate).toMatchObject({ url: null, userErrors: [{ code: 'BACKUP_NOT_USABLE' }] });
+  });
+
+  it('changes name, description and notes, and nothing else', async () => {
+    const tenant = await createTestTenant(admin);
+    const backup = await takeBackup(admin, tenant.id, { description: 'Before' });
+    const change = async (input: object) => (await admin.run<{ backupUpdate: { backup: object | null; userErrors: UserErrorAnswer[] } }>('mutation ($input: BackupUpdateInput!) { backupUpdate(input: $input) { backup { name description notes } userErrors { code } } }', { input: { backupId: backup.id, ...input } })).backupUpdate.backup;
+    expect(await change({ name: 'Renamed', notes: 'Kept for the auditor' })).toEqual({ name: 'Renamed', description: 'Before', notes: 'Kept for the auditor' });
+    expect(await change({ description: null })).toEqual({ name: 'Renamed', description: null, notes: 'Kept for the auditor' });
+  });
+
+  it('tells a damaged file from a good one when it is verified', async () => {
+    const tenant = await shop();
+    const backup = await takeBackup(admin, tenant.id);
+    const verify = async (): Promise<OperationAnswer> => {
+      const { backupVerify } = await admin.run<{ backupVerify: { operation: { id: string } } }>('mutation ($input: BackupVerifyInput!) { backupVerify(input: $input) { operation { id } userErrors { code } } }', { input: { backupId: backup.id } });
+      await ended(admin, backupVerify.operation.id);
+      return (await admin.run<{ operation: OperationAnswer }>(`query ($id: ID!) { operation(id: $id) { ${operationFields} } }`, { id: backupVerify.operation.id })).operation;
+    };
+    expect(await verify()).toMatchObject({ state: 'COMPLETED', result: { __typename: 'VerifyResult', ok: true } });
+    const [file] = (await storedFiles(app)).filter((path) => path.endsWith(backup.fileName!));
+    const path = join(storeFolder(app), file!);
+    const bytes = await readFile(path);
+    bytes[Math.floor(bytes.length / 2)]! ^= 1;
+    await writeFile(path, bytes);
+    expect(await verify()).toMatchObject({ state: 'COMPLETED', result: { ok: false, code: 'ARCHIVE_REPLACED' }, backup: { verification: { ok: false } } });
+  });
+});
