@@ -23,9 +23,11 @@ export interface TargetInspection {
   readonly topology: 'replicaSet' | 'standalone';
   /** Identifies the deployment wherever it is reached from (the replica set's id); unique with the database name. */
   readonly deployment: string;
+  /** The server's estimates of the whole database, what Holdfast itself may have put there included. */
   readonly sizeBytes: number;
-  readonly collections: number;
   readonly documents: number;
+  /** Namespaces as a user knows them, views included. */
+  readonly collections: number;
 }
 
 /** One namespace as it is live. `options` and `indexes` are canonical Extended JSON, key order kept. */
@@ -95,13 +97,14 @@ export interface NamespaceSummary {
   /** Sum modulo 2^64 of each document's CRC-64, 16 hex digits: free of order. */
   readonly sum: string;
   readonly indexes: number;
-  /** Present only where it is weaker than the whole backup's promise. */
+  /** Present only where it is weaker than the others' (a capped collection). */
   readonly consistency?: ConsistencyLevel;
 }
 
 export interface DumpResult {
+  /** The weakest of all namespaces. If it is fuzzy and some namespaces say so themselves, only those are; if none does, all are. */
   readonly consistency: ConsistencyLevel;
-  /** "<seconds>.<ordinal>", null when fuzzy without a cluster time. */
+  /** "<seconds>.<ordinal>", null on a server without cluster times. A fuzzy dump holds at least everything written up to it. */
   readonly clusterTime: string | null;
   readonly engineVersion: string;
   readonly featureCompatibility: string;
@@ -177,6 +180,11 @@ export interface EngineSession {
   requirePrivileges(purpose: 'BACKUP' | 'RESTORE'): Promise<void>;
   /** Live namespaces as a user knows them (no `hf_*` collections), sorted by name. */
   catalogue(): Promise<readonly NamespaceState[]>;
+  /**
+   * What the sink got from a call that threw is of no use; each call needs a new sink. After COLLECTION_CHANGED another call on the same
+   * session reads the collections that were lost before all others, which makes it unlikely that they are lost again. After
+   * SNAPSHOT_TOO_OLD only `fuzzy` helps. Errors of the sink pass unchanged.
+   */
   dump(sink: FrameSink, options: DumpOptions, work: Work): Promise<DumpResult>;
 
   /** Builds everything beside the live data; idempotent for one (operation, token). */

@@ -114,7 +114,8 @@ async function readStatistics(context: MongodbContext, { name, kind }: LiveNames
   if (kind === 'view') return { documents: 0, sizeBytes: 0 };
   try {
     const stats = await context.db.command({ collStats: name });
-    const documents: unknown = kind === 'timeseries' ? stats['timeseries']?.bucketCount : stats['count'];
+    const series = stats['timeseries'] as { readonly bucketCount?: unknown } | undefined;
+    const documents: unknown = kind === 'timeseries' ? series?.bucketCount : stats['count'];
     return { documents: Number(documents ?? 0), sizeBytes: Number(stats['size'] ?? 0) };
   } catch (error) {
     if (serverCodeOf(error) === serverCode.namespaceNotFound) return { documents: 0, sizeBytes: 0 };

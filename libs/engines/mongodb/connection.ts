@@ -136,8 +136,8 @@ async function refuseQueryableEncryption(db: Db): Promise<void> {
 async function readFeatureCompatibility(client: MongoClient, version: readonly [number, number, number]): Promise<string> {
   try {
     const reply = await client.db('admin').command({ getParameter: 1, featureCompatibilityVersion: 1 });
-    const found: unknown = reply['featureCompatibilityVersion']?.version;
-    if (typeof found === 'string') return found;
+    const found = reply['featureCompatibilityVersion'] as { readonly version?: unknown } | undefined;
+    if (typeof found?.version === 'string') return found.version;
   } catch (error) {
     if (serverCodeOf(error) === undefined) throw error;
   }
@@ -151,8 +151,8 @@ async function readFeatureCompatibility(client: MongoClient, version: readonly [
  * `electionId`, `topologyVersion` and the signing key's id change with elections, restarts and time.
  */
 function deploymentOf(hello: Document, client: MongoClient): string {
-  const lists: unknown[] = ['hosts', 'passives', 'arbiters'].flatMap((field) => hello[field] ?? []);
-  if (typeof hello['setName'] === 'string') return `${hello['setName']}/${sorted(lists.map(String))}`;
+  const members = ['hosts', 'passives', 'arbiters'].flatMap((field) => (hello[field] as string[] | undefined) ?? []);
+  if (typeof hello['setName'] === 'string') return `${hello['setName']}/${sorted(members)}`;
   return `standalone/${sorted(client.options.hosts.map(String))}`;
 }
 

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/glo
 import { bsonToExtendedJson, parseCollectionMetadata } from '#archive';
 import { AppError } from '#errors';
 import {
-  Binary, BSON, BSONRegExp, BSONSymbol, Code, DBRef, Decimal128, Double, Int32, Long, MaxKey, MinKey, MongoClient, ObjectId, Timestamp, UUID, type Db, type Document, type RunCommandOptions,
+  Binary, BSON, BSONRegExp, BSONSymbol, Code, DBRef, Decimal128, Double, Int32, Long, MaxKey, MinKey, MongoClient, ObjectId, Timestamp, UUID, type Collection, type Db, type Document, type RunCommandOptions,
 } from 'mongodb';
 import { dumpIntoMemory, sumOf, type MemoryDump, type MemoryDumpOptions } from '../../../test/support/memory-dump.ts';
 import { testMongo } from '../../../test/support/servers.ts';
@@ -189,8 +189,9 @@ async function makeEveryKind(): Promise<void> {
 describe('reading at one moment', () => {
   it('keeps the sum of accounts while money moves between collections', async () => {
     const accounts = 200;
+    const side = (name: string): Collection<{ _id: number; balance: number; pad: string }> => db.collection(name);
     for (const name of ['left', 'right']) {
-      await db.collection(name).insertMany(Array.from({ length: accounts }, (_, index) => ({ _id: new Int32(index) as unknown as ObjectId, balance: 1_000, pad: 'x'.repeat(10_000) })));
+      await side(name).insertMany(Array.from({ length: accounts }, (_, index) => ({ _id: index, balance: 1_000, pad: 'x'.repeat(10_000) })));
     }
     const writing = new AbortController();
     const transfer = async (): Promise<number> => {
@@ -199,8 +200,8 @@ describe('reading at one moment', () => {
         await client.withSession((each) => each.withTransaction(async () => {
           const amount = 1 + (transfers % 50);
           const id = Math.floor(Math.random() * accounts);
-          await db.collection('left').updateOne({ _id: new Int32(id) as unknown as ObjectId }, { $inc: { balance: -amount } }, { session: each });
-          await db.collection('right').updateOne({ _id: new Int32(accounts - 1 - id) as unknown as ObjectId }, { $inc: { balance: amount } }, { session: each });
+          await side('left').updateOne({ _id: id }, { $inc: { balance: -amount } }, { session: each });
+          await side('right').updateOne({ _id: accounts - 1 - id }, { $inc: { balance: amount } }, { session: each });
         }));
       }
       return transfers;

@@ -245,8 +245,11 @@ class DumpRun {
     if (physical === null || uuid === null) throw collectionChanged([name]);
     const command = { find: physical, filter: {}, batchSize, collectionUUID: new Binary(Buffer.from(uuid, 'hex'), Binary.SUBTYPE_UUID), readConcern: this.readConcern(namespace) };
     const attempt = (): Promise<RawCursor> => RawCursor.open(this.context, command, this.signal);
-    // Nothing of this collection has been written yet, so that a new primary may serve it as well.
-    const opened = attempt().catch((error: unknown) => (isLost(error) && !this.signal.aborted ? attempt() : Promise.reject(error)));
+    const opened = attempt().catch((error: unknown) => {
+      // Nothing of this collection has been written yet, so that a new primary may serve it as well.
+      if (isLost(error) && !this.signal.aborted) return attempt();
+      throw error;
+    });
     return this.ask(opened, `opening "${name}"`, namespace);
   }
 

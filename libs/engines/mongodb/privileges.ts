@@ -59,17 +59,16 @@ function bucketsNeed(name: string, purpose: Purpose): Need {
 }
 
 async function requireActions({ db }: MongodbContext, needs: readonly Need[]): Promise<void> {
-  let info: Document;
+  let info: { readonly authenticatedUsers: readonly unknown[]; readonly authenticatedUserPrivileges: readonly Privilege[] };
   try {
-    info = (await db.command({ connectionStatus: 1, showPrivileges: true }))['authInfo'];
+    info = (await db.command({ connectionStatus: 1, showPrivileges: true }))['authInfo'] as typeof info;
   } catch (error) {
     throwTargetError(error, "reading the user's privileges");
   }
   // Nobody is logged in, yet the server listed its collections: it runs without access control.
-  if (info['authenticatedUsers'].length === 0) return;
-  const privileges: readonly Privilege[] = info['authenticatedUserPrivileges'];
+  if (info.authenticatedUsers.length === 0) return;
   const missing = needs.flatMap(({ collection, actions }) => {
-    const lacking = actions.filter((action) => !privileges.some((held) => held.actions.includes(action) && covers(held.resource, db.databaseName, collection)));
+    const lacking = actions.filter((action) => !info.authenticatedUserPrivileges.some((held) => held.actions.includes(action) && covers(held.resource, db.databaseName, collection)));
     return lacking.length === 0 ? [] : [`${lacking.join(', ')} on ${collection === '' ? `database "${db.databaseName}"` : `"${collection}"`}`];
   });
   if (missing.length > 0) {
