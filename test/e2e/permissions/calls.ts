@@ -1,0 +1,95 @@
+import { randomBytes } from 'node:crypto';
+import type { Ids } from './world.ts';
+
+export interface Call {
+  readonly document: string;
+  /**
+   * The variables of one call, made anew for each. Choose input that is refused as a `userError` after the permission was checked where a success would be in
+   * the way of later calls.
+   */
+  readonly variables: (ids: Ids) => Promise<Record<string, unknown>> | Record<string, unknown>;
+  /** False for calls that name nothing of a tenant. */
+  readonly namesTenant: boolean;
+  /** The call ends its own token: it is made with a login of its own. */
+  readonly endsLogin?: true;
+}
+
+function query(field: string, args: string, selection: string, variables: Call['variables']): Call {
+  const declared = args === '' ? '' : ` (${args})`;
+  const passed = args === '' ? '' : `(${args.replace(/\$(\w+): [\w!]+/g, '$1: $$$1')})`;
+  return { document: `query${declared} { ${field}${passed} ${selection} }`, variables, namesTenant: args !== '' };
+}
+
+function subscription(field: string, name: string, selection: string, variables: Call['variables']): Call {
+  return { document: `subscription ($${name}: ID!) { ${field}(${name}: $${name}) ${selection} }`, variables, namesTenant: true };
+}
+
+function mutation(field: string, input: (ids: Ids) => Promise<Record<string, unknown>> | Record<string, unknown>, options: { namesTenant?: false; endsLogin?: true } = {}): Call {
+  const type = `${field.charAt(0).toUpperCase()}${field.slice(1)}Input`;
+  return {
+    document: `mutation ($input: ${type}!) { ${field}(input: $input) { userErrors { code message } } }`,
+    variables: async (ids) => ({ input: await input(ids) }),
+    namesTenant: options.namesTenant ?? true,
+    ...(options.endsLogin === undefined ? {} : { endsLogin: options.endsLogin }),
+  };
+}
+
+function ofTenant(field: string, selection: string): Call {
+  return { document: `query ($id: ID!) { tenant(id: $id) { ${field} ${selection} } }`, variables: ({ tenant }) => ({ id: tenant }), namesTenant: true };
+}
+
+const anyEmail = () => `guest-${randomBytes(4).toString('hex')}@holdfast.test`;
+
+/** One call for each row of docs/permissions.md. */
+export const calls: Readonly<Record<string, Call>> = {
+  'Query.backup': query('backup', '$id: ID!', '{ id actions { permission } }', ({ backup }) => ({ id: backup })),
+  'Query.node': query('node', '$id: ID!', '{ id }', ({ backup }) => ({ id: backup })),
+  'Query.operation': query('operation', '$id: ID!', '{ id tenant { id } log { message } }', ({ operation }) => ({ id: operation })),
+  'Query.restorePlan': query('restorePlan', '$id: ID!', '{ id }', ({ plan }) => ({ id: plan })),
+  'Query.tenant': query('tenant', '$slug: String!', '{ id }', ({ slug }) => ({ slug })),
+  'Query.tenants': query('tenants', '', '{ totalCount }', () => ({})),
+  'Query.viewer': query('viewer', '', '{ id tenants { totalCount } }', () => ({})),
+
+  'Tenant.actions': ofTenant('actions', '{ permission }'),
+  'Tenant.auditEvents': ofTenant('auditEvents', '{ edges { node { action } } }'),
+  'Tenant.backups': ofTenant('backups', '{ edges { node { id } } }'),
+  'Tenant.database': ofTenant('database', '{ version }'),
+  'Tenant.encryption': ofTenant('encryption', '{ state }'),
+  'Tenant.lastGoodBackup': ofTenant('lastGoodBackup', '{ id }'),
+  'Tenant.maintenance': ofTenant('maintenance', '{ on operation { id } }'),
+  'Tenant.members': ofTenant('members', '{ edges { node { email } } }'),
+  'Tenant.operations': ofTenant('operations', '{ edges { node { id } } }'),
+  'Tenant.storage': ofTenant('storage', '{ usedBytes }'),
+
+  'Mutation.backupCreate': mutation('backupCreate', ({ tenant }) => ({ tenantId: tenant, scope: 'MASTER' })),
+  'Mutation.backupDelete': mutation('backupDelete', ({ backup }) => ({ backupId: backup })),
+  'Mutation.backupPin': mutation('backupPin', ({ backup }) => ({ backupId: backup })),
+  'Mutation.backupUnpin': mutation('backupUnpin', ({ backup }) => ({ backupId: backup })),
+  'Mutation.backupUpdate': mutation('backupUpdate', ({ backup }) => ({ backupId: backup, notes: 'seen' })),
+  'Mutation.backupVerify': mutation('backupVerify', ({ backup }) => ({ backupId: backup })),
+  'Mutation.downloadCreate': mutation('downloadCreate', ({ backup }) => ({ backupId: backup, variant: 'ARCHIVE' })),
+  'Mutation.login': mutation('login', () => ({ email: anyEmail(), password: 'not the password' }), { namesTenant: false }),
+  'Mutation.logout': mutation('logout', () => ({}), { namesTenant: false, endsLogin: true }),
+  'Mutation.maintenanceAcknowledge': mutation('maintenanceAcknowledge', ({ tenant }) => ({ tenantId: tenant })),
+  'Mutation.maintenanceEnd': mutation('maintenanceEnd', ({ tenant }) => ({ tenantId: tenant })),
+  'Mutation.memberInvite': mutation('memberInvite', ({ tenant }) => ({ tenantId: tenant, email: anyEmail(), role: 'VIEWER' })),
+  'Mutation.memberRemove': mutation('memberRemove', async ({ member }) => ({ memberId: await member() })),
+  'Mutation.memberSetRole': mutation('memberSetRole', async ({ member }) => ({ memberId: await member(), role: 'OPERATOR' })),
+  'Mutation.operationCancel': mutation('operationCancel', ({ operation }) => ({ operationId: operation })),
+  'Mutation.passwordChange': mutation('passwordChange', () => ({ currentPassword: 'not the password', newPassword: 'another good password' }), { namesTenant: false }),
+  'Mutation.restorePlanCreate': mutation('restorePlanCreate', ({ tenant, backup }) => ({ tenantId: tenant, source: { backupId: backup } })),
+  'Mutation.restoreStart': mutation('restoreStart', ({ plan }) => ({ planId: plan, confirmName: 'not the name' })),
+  'Mutation.tenantCreate': mutation(
+    'tenantCreate',
+    () => ({ slug: 'x', name: 'X', environment: 'SANDBOX', timeZone: 'UTC', target: { engine: 'MYSQL', uri: 'mysql://x', database: 'x' } }),
+    { namesTenant: false },
+  ),
+  'Mutation.tenantResume': mutation('tenantResume', ({ tenant }) => ({ tenantId: tenant })),
+  'Mutation.tenantSuspend': mutation('tenantSuspend', ({ tenant }) => ({ tenantId: tenant })),
+  'Mutation.tenantUpdate': mutation('tenantUpdate', ({ tenant }) => ({ tenantId: tenant, timeZone: 'Asia/Tokyo' })),
+  'Mutation.tokenRefresh': mutation('tokenRefresh', () => ({}), { namesTenant: false }),
+
+  'Subscription.operationUpdated': subscription('operationUpdated', 'id', '{ id }', ({ operation }) => ({ id: operation })),
+  'Subscription.tenantActivity': subscription('tenantActivity', 'tenantId', '{ id }', ({ tenant }) => ({ tenantId: tenant })),
+  'Subscription.tenantUpdated': subscription('tenantUpdated', 'id', '{ id }', ({ tenant }) => ({ id: tenant })),
+};

@@ -1,0 +1,98 @@
+import { randomBytes, randomUUID } from 'node:crypto';
+import { MongoClient } from 'mongodb';
+import { toGlobalId } from '../../../src/platform/graphql/global-id.ts';
+import { createTestMember, createTestTenant, type TestApp, type TestRole, type TestTenant } from '../../support/app.ts';
+import type { GraphqlClient } from '../../support/graphql-client.ts';
+
+/** The ids that a call is made with: the caller's own tenant's, another tenant's, or ones that do not exist. */
+export interface Ids {
+  readonly tenant: string;
+  readonly slug: string;
+  /** Made for one call, because the call may remove it. */
+  member(): Promise<string>;
+  readonly backup: string;
+  readonly operation: string;
+  readonly plan: string;
+}
+
+export const roles = ['Owner', 'Admin', 'Operator', 'Restorer', 'Viewer', 'Provider', 'not logged in'] as const;
+export type Role = (typeof roles)[number];
+
+export interface World {
+  readonly app: TestApp;
+  readonly clients: ReadonlyMap<Role, GraphqlClient>;
+  /** A viewer of the own tenant who owns the other one: a guard that asks only "ever?" lets it through. */
+  readonly viewerWhoOwnsTheOther: GraphqlClient;
+  readonly own: Ids;
+  readonly other: Ids;
+  readonly unknown: Ids;
+}
+
+const password = 'a password for everybody';
+
+/** Two tenants that have everything, members of each role in the first, and the owner of the second. */
+export async function createWorld(app: TestApp): Promise<World> {
+  const admin = await app.loginAsAdmin();
+  const [ownTenant, otherTenant] = [await createTestTenant(admin), await createTestTenant(admin)];
+  const own = await furnish(admin, ownTenant);
+  const other = await furnish(admin, otherTenant);
+  const clients = new Map<Role, GraphqlClient>([
+    ['Provider', admin],
+    ['not logged in', app.anonymous],
+  ]);
+  for (const role of ['Owner', 'Admin', 'Operator', 'Restorer', 'Viewer'] as const) {
+    clients.set(role, await createTestMember(app, admin, own.tenant, role.toUpperCase() as TestRole));
+  }
+  const both = `both-${randomBytes(4).toString('hex')}@holdfast.test`;
+  await invite(admin, own.tenant, both, 'VIEWER', password);
+  await invite(admin, other.tenant, both, 'OWNER');
+  const unknown: Ids = {
+    tenant: toGlobalId('Tenant', randomUUID()),
+    slug: 'no-such-slug',
+    member: () => Promise.resolve(toGlobalId('Member', randomUUID())),
+    backup: toGlobalId('Backup', randomUUID()),
+    operation: toGlobalId('Operation', randomUUID()),
+    plan: toGlobalId('RestorePlan', randomUUID()),
+  };
+  return { app, clients, viewerWhoOwnsTheOther: await app.login(both, password), own, other, unknown };
+}
+
+async function furnish(admin: GraphqlClient, tenant: TestTenant): Promise<Ids> {
+  const client = await MongoClient.connect(tenant.uri);
+  try {
+    await client.db(tenant.database).collection('orders').insertMany([{ total: 1 }, { total: 2 }]);
+  } finally {
+    await client.close();
+  }
+  const { backupCreate } = await admin.run<{ backupCreate: { backup: { id: string }; operation: { id: string } } }>(
+    'mutation ($input: BackupCreateInput!) { backupCreate(input: $input) { backup { id } operation { id } userErrors { code message } } }',
+    { input: { tenantId: tenant.id } },
+  );
+  const updates = admin.subscribe<{ operationUpdated: { state: string; failure: { message: string } | null } }>(
+    'subscription ($id: ID!) { operationUpdated(id: $id) { state failure { message } } }',
+    { id: backupCreate.operation.id },
+  );
+  let state = '';
+  for await (const { data } of updates) state = `${data?.operationUpdated.state} ${data?.operationUpdated.failure?.message ?? ''}`;
+  if (!state.startsWith('COMPLETED')) throw new Error(`The backup ended ${state}`);
+  const { restorePlanCreate } = await admin.run<{ restorePlanCreate: { plan: { id: string } } }>(
+    'mutation ($input: RestorePlanCreateInput!) { restorePlanCreate(input: $input) { plan { id } userErrors { code message } } }',
+    { input: { tenantId: tenant.id, source: { backupId: backupCreate.backup.id } } },
+  );
+  return {
+    tenant: tenant.id,
+    slug: tenant.slug,
+    member: () => invite(admin, tenant.id, `victim-${randomBytes(4).toString('hex')}@holdfast.test`, 'VIEWER'),
+    backup: backupCreate.backup.id,
+    operation: backupCreate.operation.id,
+    plan: restorePlanCreate.plan.id,
+  };
+}
+
+async function invite(admin: GraphqlClient, tenantId: string, email: string, role: TestRole, secret?: string): Promise<string> {
+  const { memberInvite } = await admin.run<{ memberInvite: { member: { id: string } } }>(
+    'mutation ($input: MemberInviteInput!) { memberInvite(input: $input) { member { id } userErrors { code message } } }',
+    { input: { tenantId, email, role, ...(secret === undefined ? {} : { password: secret }) } },
+  );
+  return memberInvite.member.id;
+}
