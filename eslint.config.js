@@ -43,4 +43,17 @@ export default tseslint.config(
     files: ['scripts/**/*.ts', 'bench/**/*.ts', 'test/**/*.ts'],
     rules: { 'no-console': 'off' },
   },
+  {
+    // Node runs these as they are: it strips types, but makes nothing of syntax that needs compiling.
+    files: ['scripts/**/*.ts', 'test/support/{run-folder,shared-servers}.ts'],
+    ignores: ['**/*.spec.ts'],
+    rules: {
+      '@typescript-eslint/no-import-type-side-effects': 'error',
+      'no-restricted-syntax': [
+        'error',
+        { selector: 'ExportDefaultDeclaration', message: 'Export by name.' },
+        { selector: 'TSParameterProperty, TSEnumDeclaration, TSModuleDeclaration, TSImportEqualsDeclaration', message: 'Node cannot strip this syntax.' },
+      ],
+    },
+  },
 );

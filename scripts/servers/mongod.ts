@@ -134,7 +134,7 @@ async function moveMember(server: Mongod): Promise<void> {
 async function untilPrimary(server: Mongod): Promise<void> {
   const deadline = Date.now() + 60_000;
   for (;;) {
-    const hello = await server.command({ hello: 1 }).catch(() => ({}) as Document);
+    const hello = await server.command({ hello: 1 }).catch((): Document => ({}));
     if (hello['isWritablePrimary'] === true) return;
     if (Date.now() > deadline) throw new Error('The replica set has no primary after 60 s');
     await new Promise((wake) => setTimeout(wake, 30));

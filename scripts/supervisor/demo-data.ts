@@ -45,6 +45,12 @@ const rows = { products: 96, customers: 600, orders: 3000, activity: 800, sessio
 
 const money = (cents: number) => Decimal128.fromString((cents / 100).toFixed(2));
 
+interface Customer extends Document {
+  readonly _id: ObjectId;
+  readonly email: string;
+  readonly address: Document;
+}
+
 interface Product extends Document {
   readonly _id: string;
   readonly name: string;
@@ -78,11 +84,11 @@ export async function seedAcmeTrading(db: Db): Promise<void> {
   await db.collection('invoices').insertMany(invoices);
 
   await db.collection('activity_log').insertMany(
-    Array.from({ length: rows.activity }, (_, index) => ({ at: new Date(firstDay + index * 3_600_000), who: dice.pick(customers)['email'], what: dice.pick(['signed in', 'viewed an order', 'downloaded an invoice', 'changed the address']) })),
+    Array.from({ length: rows.activity }, (_, index) => ({ at: new Date(firstDay + index * 3_600_000), who: dice.pick(customers).email, what: dice.pick(['signed in', 'viewed an order', 'downloaded an invoice', 'changed the address']) })),
   );
   await db.collection('sessions').insertMany(
     // Far enough ahead that the server does not remove them while somebody looks at the demo.
-    Array.from({ length: rows.sessions }, () => ({ _id: dice.id(), customer: dice.pick(customers)['_id'], expiresAt: new Date(Date.UTC(2099, 0, 1) + dice.below(365) * dayMs) })),
+    Array.from({ length: rows.sessions }, () => ({ _id: dice.id(), customer: dice.pick(customers)._id, expiresAt: new Date(Date.UTC(2099, 0, 1) + dice.below(365) * dayMs) })),
   );
   await createIndexes(db);
 }
@@ -121,7 +127,7 @@ async function createIndexes(db: Db): Promise<void> {
   await db.collection('sessions').createIndexes([{ key: { expiresAt: 1 }, name: 'expiry', expireAfterSeconds: 0 }]);
 }
 
-function customer(dice: Dice, index: number): Document {
+function customer(dice: Dice, index: number): Customer {
   const [first, last] = [dice.pick(firstNames), dice.pick(lastNames)];
   const [city, country] = dice.pick(cities);
   const number = `C-${String(index + 1).padStart(5, '0')}`;
@@ -137,7 +143,7 @@ function customer(dice: Dice, index: number): Document {
   };
 }
 
-function makeOrder(dice: Dice, index: number, buyer: Document, products: readonly Product[]): { order: Document; totalCents: number } {
+function makeOrder(dice: Dice, index: number, buyer: Customer, products: readonly Product[]): { order: Document; totalCents: number } {
   let totalCents = 0;
   const items = Array.from({ length: dice.between(1, 6) }, () => {
     const product = dice.pick(products);
@@ -148,12 +154,12 @@ function makeOrder(dice: Dice, index: number, buyer: Document, products: readonl
   const order = {
     _id: dice.id(),
     number: `O-${String(index + 1).padStart(6, '0')}`,
-    customer: buyer['_id'],
+    customer: buyer._id,
     placedAt: new Date(firstDay + Math.floor((index / rows.orders) * 640 * dayMs) + dice.below(8 * 3_600_000)),
     status: index > rows.orders - 120 ? dice.pick(['new', 'packed']) : dice.next() < 0.05 ? 'cancelled' : 'delivered',
     items,
     total: money(totalCents),
-    shipTo: buyer['address'] as Document,
+    shipTo: buyer.address,
   };
   return { order, totalCents };
 }

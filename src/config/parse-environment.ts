@@ -62,7 +62,7 @@ export function parseEnvironment(raw: RawEnvironment, readFile: (path: string) =
       problems.push(input[name] === undefined ? `${name}: must be set` : `${name}: ${message}`);
     }
   }
-  problems.push(...checkTogether(parsed.success ? parsed.data : (input as Partial<Environment>)));
+  problems.push(...checkTogether(parsed.success ? parsed.data : input));
   if (problems.length > 0 || !parsed.success) throw new ConfigurationError([...new Set(problems)]);
   return { values: parsed.data, warnings };
 }
