@@ -215,6 +215,9 @@ describe('ArchiveWriter', () => {
     const writer = new ArchiveWriter(destination, writerOptions({ codec: 'none' }));
     const calls = [writer.writeFrame(-1, Buffer.from('p')), ...[1, 2, 3].map(() => writer.writeFrame(0, randomBytes(2 << 20)))];
     const reason = new Error('cancelled');
+    // Now the first large frame waits for the header, which the destination never takes.
+    await calls[0];
+    await new Promise((resolve) => setImmediate(resolve));
     writer.abort(reason);
     const results = await Promise.allSettled(calls);
     expect(results.slice(1)).toEqual(Array(3).fill({ status: 'rejected', reason }));

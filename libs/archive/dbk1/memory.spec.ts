@@ -5,8 +5,10 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { finished } from 'node:stream/promises';
+import { gzipSync } from 'node:zlib';
 import { manifestInput, tenantId, testKeys, writerOptions } from '../../../test/support/archives.js';
 import { fileSource } from '../source.js';
+import { decompressStream } from './codec.js';
 import { openArchive } from './reader.js';
 import { ArchiveWriter } from './writer.js';
 
@@ -42,6 +44,22 @@ describe('memory', () => {
     await archive.close();
     clearInterval(timer);
     expect(bytes).toBe(7 + frames * frameBytes);
+    expect(peak - before).toBeLessThan(128 << 20);
+  });
+
+  it('stays flat while a long compressed stream is read', async () => {
+    const member = gzipSync(randomFillSync(Buffer.alloc(frameBytes)), { level: 0 });
+    const input = async function* (): AsyncGenerator<Buffer> {
+      for (let index = 0; index < frames; index += 1) yield Buffer.from(member);
+    };
+    const before = process.memoryUsage().arrayBuffers;
+    let peak = 0;
+    let bytes = 0;
+    for await (const chunk of decompressStream('gzip', input())) {
+      bytes += chunk.length;
+      peak = Math.max(peak, process.memoryUsage().arrayBuffers);
+    }
+    expect(bytes).toBe(frames * frameBytes);
     expect(peak - before).toBeLessThan(128 << 20);
   });
 });

@@ -143,6 +143,7 @@ describe('segments', () => {
 
   it.each<[string, Partial<Forgery>, string]>([
     ['a short segment before the last', { segments: [cut[0]!, cut[1]!.subarray(0, 50), ...cut.slice(2)] }, 'ARCHIVE_CORRUPT'],
+    ['a short segment before the last that is counted', { segments: [cut[0]!, cut[1]!.subarray(0, 50), ...cut.slice(2)], manifest: { ...manifest, payload: { ...manifest.payload, compressedBytes: plain.length - 4046, bytes: plain.length - 4046 } } }, 'ARCHIVE_CORRUPT'],
     ['an oversized segment', { segments: [Buffer.concat([cut[0]!, cut[1]!]), ...cut.slice(2)] }, 'ARCHIVE_CORRUPT'],
     ['a count of segments that differs', { manifest: { ...manifest, payload: { ...manifest.payload, segments: 6 } } }, 'ARCHIVE_CORRUPT'],
     ['a compressed length that differs', { manifest: { ...manifest, payload: { ...manifest.payload, compressedBytes: plain.length - 1 } } }, 'ARCHIVE_CORRUPT'],
@@ -220,7 +221,7 @@ describe('forged lengths', () => {
     expect(await codeOf(readWhole(file))).toBe('ARCHIVE_TOO_LARGE');
   });
 
-  const frameFile = (compressed: Buffer, bytes: number, codec = 1): Buffer =>
+  const frameFile = (compressed: Buffer, bytes: number, codec = 1, hash = '0'.repeat(64)): Buffer =>
     forge({
       masterKey: testKeys.current!.key,
       keyId: testKeys.current!.id,
@@ -228,7 +229,7 @@ describe('forged lengths', () => {
       codec,
       segmentSize: 1 << 20,
       segments: [compressed],
-      manifest: { ...manifestInput([]), formatVersion: 1, payload: { segments: 1, compressedBytes: compressed.length, bytes, sha256: '0'.repeat(64) }, frames: [[0, 0, -1]] },
+      manifest: { ...manifestInput([]), formatVersion: 1, payload: { segments: 1, compressedBytes: compressed.length, bytes, sha256: hash }, frames: [[0, 0, -1]] },
     }).file;
 
   it('a frame that expands 1000:1 beyond the manifest is refused in bounded memory', async () => {
@@ -247,7 +248,9 @@ describe('forged lengths', () => {
     ['that holds less than promised', gzipSync('x'.repeat(999)), 1000],
     ['with zeros behind its gzip member', Buffer.concat([gzipSync('x'.repeat(1000)), Buffer.alloc(3)]), 1000],
   ])('an authentic frame %s is refused', async (_name, compressed, bytes) => {
-    expect(await codeOf(readWhole(frameFile(compressed, bytes)))).toBe('ARCHIVE_CORRUPT');
+    const hash = sha256(Buffer.from('x'.repeat(1000)));
+    expect(await codeOf(readWhole(frameFile(gzipSync('x'.repeat(1000)), 1000, 1, hash)))).toBe('read');
+    expect(await codeOf(readWhole(frameFile(compressed, bytes, 1, hash)))).toBe('ARCHIVE_CORRUPT');
   });
 });
 
