@@ -5,7 +5,7 @@ import { type LeasedWork, MongodbEngine, type PayloadSource } from '#engines';
 import { LocalArchiveStore } from '#storage';
 import type { JobResult, JobTarget } from './job.ts';
 import type { BenchCodec } from './options.ts';
-import { peakMemoryOf } from './peak-memory.ts';
+import { peakMemoryOf } from './process-figures.ts';
 
 const keys = KeyRing.parse(`bench:${Buffer.alloc(32, 7).toString('base64')}`);
 const tenantId = '0b5e55ed-0000-4000-8000-000000000001';

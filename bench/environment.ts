@@ -6,6 +6,7 @@ import { findMongod } from '../scripts/servers/find-mongod.ts';
 import { initiate, Mongod } from '../scripts/servers/mongod.ts';
 import { fill, fingerprint, type DataSet } from './data-set.ts';
 import type { JobTarget } from './job.ts';
+import { processorMsOf } from './process-figures.ts';
 
 export interface BenchServer {
   readonly target: JobTarget;
@@ -55,6 +56,11 @@ export class BenchEnvironment {
   /** What one contestant left to be written must not slow the next one down. */
   async settle(): Promise<void> {
     await this.client.db('admin').command({ fsync: 1 });
+  }
+
+  /** Processor time that mongod has used so far. */
+  get serverCpuMs(): number | null {
+    return processorMsOf(this.mongod.identity.pid);
   }
 
   /** A restore that is fast and wrong is no restore. */

@@ -2,13 +2,15 @@ import { spawn, spawnSync } from 'node:child_process';
 import { accessSync, constants } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import { performance } from 'node:perf_hooks';
-import { childrenOf, peakMemoryOf } from './peak-memory.ts';
+import { childrenOf, peakMemoryOf } from './process-figures.ts';
 
 /** What one run of a contestant cost. */
 export interface PeerRun {
   readonly ms: number;
   /** Of the largest of the pipeline's processes; null where the system does not tell. */
   readonly peakBytes: number | null;
+  /** Of all of them. */
+  readonly cpuMs: number | null;
 }
 
 const password = 'bench';
@@ -67,9 +69,17 @@ function isProgram(path: string): boolean {
   }
 }
 
+/** The second line of bash's `times`: user and system time of everything that it has waited for. */
+function childrenMs(said: string): number | null {
+  const match = /(\d+)m([\d.]+)s (\d+)m([\d.]+)s\s*$/.exec(said);
+  if (match === null) return null;
+  const [userMinutes = 0, user = 0, systemMinutes = 0, system = 0] = match.slice(1).map(Number);
+  return ((userMinutes + systemMinutes) * 60 + user + system) * 1000;
+}
+
 async function run(pipeline: string, variables: Readonly<Record<string, string>>): Promise<PeerRun> {
   const began = performance.now();
-  const shell = spawn('bash', ['-c', `set -o pipefail; ${pipeline}`], {
+  const shell = spawn('bash', ['-c', `set -o pipefail; ${pipeline}; code=$?; times >&2; exit $code`], {
     env: { PATH: process.env['PATH'], BENCH_PASSWORD: password, ...variables },
     stdio: ['ignore', 'ignore', 'pipe'],
   });
@@ -80,7 +90,7 @@ async function run(pipeline: string, variables: Readonly<Record<string, string>>
   let peakBytes: number | null = null;
   // VmHWM only grows, so that the last look before the end misses little.
   const poll = setInterval(() => {
-    for (const { pid } of shell.pid === undefined ? [] : childrenOf(shell.pid)) {
+    for (const pid of shell.pid === undefined ? [] : childrenOf(shell.pid)) {
       const peak = peakMemoryOf(pid);
       if (peak !== null) peakBytes = Math.max(peakBytes ?? 0, peak);
     }
@@ -92,7 +102,7 @@ async function run(pipeline: string, variables: Readonly<Record<string, string>>
     });
     const ms = performance.now() - began;
     if (code !== 0) throw new Error(`The public tools ended with ${code}:\n${said}`);
-    return { ms, peakBytes };
+    return { ms, peakBytes, cpuMs: childrenMs(said) };
   } finally {
     clearInterval(poll);
   }

@@ -59,6 +59,7 @@ function workTable({ runs, options, dataSet, machine }: Measured, work: Work): s
       `${Math.round(dataSet.bytes / 1e3 / spreadOf(times).median)} MB/s`,
       peers.length === 0 ? notFound : ratio(ratiosOf(times, peers)),
       megabytes(spreadOf(own.map(({ archiveBytes }) => archiveBytes)).median),
+      processor(own),
       peaks.length === 0 ? 'unknown' : `${Math.round(Math.max(...peaks) / 2 ** 20)} MiB`,
     ]);
   };
@@ -69,12 +70,12 @@ function workTable({ runs, options, dataSet, machine }: Measured, work: Work): s
     return [whole, row(`Holdfast, ${labels[codec]}, without CHECK's re-read`, own, (run) => run.ms - phaseMs(run, 'check'))];
   });
   const pipeline = work === 'backup' ? '`mongodump --gzip --archive \\| openssl enc`' : '`openssl enc -d \\| mongorestore --gzip --archive --drop`';
-  const peer = machine.tools === null ? cells([pipeline, notFound, notFound, '', notFound, notFound]) : row(pipeline, of(runs, work, 'peer'), ({ ms }) => ms);
+  const peer = machine.tools === null ? cells([pipeline, notFound, notFound, '', notFound, notFound, notFound]) : row(pipeline, of(runs, work, 'peer'), ({ ms }) => ms);
   return [
     work === 'backup' ? '### Engine alone: backup' : '### Engine alone: restore',
     '',
-    cells([work === 'backup' ? 'Database to encrypted archive' : 'Encrypted archive to live database', 'Time', 'BSON', 'Times as fast as the public tools', 'Archive', 'Peak RSS']),
-    cells(['---', '---:', '---:', '---:', '---:', '---:']),
+    cells([work === 'backup' ? 'Database to encrypted archive' : 'Encrypted archive to live database', 'Time', 'BSON', 'Times as fast as the public tools', 'Archive', 'CPU: own + mongod', 'Peak RSS']),
+    cells(['---', '---:', '---:', '---:', '---:', '---:', '---:']),
     ...rows,
     peer,
   ].join('\n');
@@ -86,16 +87,23 @@ function phaseTable({ runs, options }: Measured): string {
       const own = of(runs, work, codec);
       const names = own[0]?.phases.map(({ name }) => name) ?? [];
       const parts = names.map((name) => `${name} ${Math.round(spreadOf(own.map((run) => phaseMs(run, name))).median)}`);
-      const cores = spreadOf(own.map(({ cpuMs, ms }) => (cpuMs ?? 0) / ms)).median;
-      return cells([`${work}, ${labels[codec]}`, parts.join(' · '), cores.toFixed(2)]);
+      return cells([`${work}, ${labels[codec]}`, parts.join(' · ')]);
     }),
   );
-  return ['### Where the time goes', '', cells(['Work', 'Phases, median ms', 'Cores used by Holdfast']), cells(['---', '---', '---:']), ...lines].join('\n');
+  return ['### Where the time goes', '', cells(['Work', 'Phases, median ms']), cells(['---', '---']), ...lines].join('\n');
 }
 
 function rateTable(rates: readonly Rate[]): string {
   const lines = rates.map(({ name, megabytesPerSecond }) => cells([name, `${Math.round(megabytesPerSecond)} MB/s`]));
   return ['### Physical limits, in the same run', '', cells(['Limit', 'BSON']), cells(['---', '---:']), ...lines].join('\n');
+}
+
+function processor(runs: readonly Run[]): string {
+  const median = (values: readonly (number | null)[]): string => {
+    const known = values.flatMap((value) => (value === null ? [] : [value / 1000]));
+    return known.length === 0 ? 'unknown' : spreadOf(known).median.toFixed(1);
+  };
+  return `${median(runs.map(({ cpuMs }) => cpuMs))} + ${median(runs.map(({ serverCpuMs }) => serverCpuMs))} s`;
 }
 
 const cells = (texts: readonly string[]): string => `| ${texts.join(' | ')} |`;
