@@ -1,0 +1,118 @@
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { startTestApp, type TestApp } from '../support/app.ts';
+import { GraphqlClient } from '../support/graphql-client.ts';
+
+let app: TestApp;
+let admin: GraphqlClient;
+beforeAll(async () => {
+  app = await startTestApp();
+  admin = await app.loginAsAdmin();
+});
+afterAll(() => app.stop());
+
+describe('limits of a document', () => {
+  it('refuses one that is deeper than 12 levels, fragments included', async () => {
+    const deep = 'query { tenants(first: 1) { edges { node { operations(first: 1) { edges { node { tenant { ...Again } } } } } } } } fragment Again on Tenant { operations(first: 1) { edges { node { tenant { operations(first: 1) { edges { node { id } } } } } } } }';
+    expect(await admin.codeOf(deep)).toBe('COST_EXCEEDED');
+  });
+
+  it('refuses one that uses more than 30 aliases', async () => {
+    const viewers = (count: number) => `{ ${Array.from({ length: count }, (_, index) => `v${index}: viewer { id }`).join(' ')} }`;
+    expect(await admin.codeOf(viewers(30))).toBeNull();
+    expect(await admin.codeOf(viewers(31))).toBe('COST_EXCEEDED');
+  });
+
+  it('refuses one whose pages multiply past the cost of 1,000, also when the sizes are variables', async () => {
+    const document = 'query ($n: Int) { tenants(first: $n) { edges { node { backups(first: $n) { edges { node { id } } } } } } }';
+    expect(await admin.codeOf(document, { n: 5 })).toBeNull();
+    expect(await admin.codeOf(document, { n: 100 })).toBe('COST_EXCEEDED');
+  });
+
+  it('is not slowed down by fragments that spread each other in great number', async () => {
+    const bomb = Array.from({ length: 25 }, (_, index) => `fragment F${index} on Query { ...F${index + 1} ...F${index + 1} }`).join(' ');
+    const before = performance.now();
+    expect(await admin.codeOf(`query { ...F0 } ${bomb} fragment F25 on Query { viewer { id } }`)).not.toBe('INTERNAL');
+    expect(performance.now() - before).toBeLessThan(2000);
+  });
+
+  it('refuses pages that are empty, too large, or begin at a cursor that is none', async () => {
+    expect(await admin.codeOf('{ tenants(first: 0) { totalCount } }')).toBe('BAD_USER_INPUT');
+    expect(await admin.codeOf('{ tenants(first: 101) { totalCount } }')).toBe('BAD_USER_INPUT');
+    expect(await admin.codeOf('{ tenants(after: "Zm9v") { totalCount } }')).toBe('BAD_USER_INPUT');
+  });
+});
+
+describe('malformed requests', () => {
+  it.each([
+    ['a syntax error', { query: '{ viewer {' }],
+    ['an unknown field', { query: '{ nothing }' }],
+    ['a variable of the wrong type', { query: 'query ($n: Int) { tenants(first: $n) { totalCount } }', variables: { n: 'many' } }],
+    ['a missing variable', { query: 'query ($id: ID!) { node(id: $id) { id } }' }],
+    ['no document', {}],
+    ['a batch', [{ query: '{ viewer { id } }' }]],
+  ])('answers %s as BAD_USER_INPUT', async (_what, body) => {
+    const { errors } = (await (await admin.post(body)).json()) as { errors: { extensions: { code: string } }[] };
+    expect(errors[0]?.extensions.code).toBe('BAD_USER_INPUT');
+  });
+
+  it('refuses what a form of another site could send', async () => {
+    for (const type of ['text/plain', 'application/x-www-form-urlencoded', 'multipart/form-data']) {
+      const response = await admin.post('{"query":"{ viewer { id } }"}', { 'content-type': type });
+      expect(response.status).toBeGreaterThanOrEqual(400);
+      expect(await response.text()).not.toContain('"data":{');
+    }
+    const simple = await fetch(`${app.url}/graphql?query=%7B__typename%7D`);
+    expect(simple.status).toBe(400);
+  });
+
+  it('refuses a body above 1 MiB', async () => {
+    const response = await admin.post({ query: '{ viewer { id } }', variables: { fill: 'x'.repeat(1024 * 1024) } });
+    expect(response.status).toBe(413);
+  });
+});
+
+describe('requests a minute', () => {
+  it('are limited per actor, with the time to wait', async () => {
+    const small = await startTestApp({ env: { HOLDFAST_RATE_PER_MINUTE: '5' } });
+    try {
+      const client = await small.loginAsAdmin();
+      for (let sent = 0; sent < 5; sent++) expect(await client.codeOf('{ viewer { id } }')).toBeNull();
+      const response = await client.post({ query: '{ viewer { id } }' });
+      const { errors } = (await response.json()) as { errors: { extensions: { code: string; retryAfterMs: number } }[] };
+      expect(response.status).toBe(429);
+      expect(errors[0]?.extensions.code).toBe('RATE_LIMITED');
+      expect(errors[0]?.extensions.retryAfterMs).toBeGreaterThan(0);
+      expect(errors[0]?.extensions.retryAfterMs).toBeLessThanOrEqual(12_000);
+      expect(await small.anonymous.codeOf('{ viewer { id } }')).toBe('UNAUTHENTICATED');
+    } finally {
+      await small.stop();
+    }
+  });
+});
+
+describe('the page at /graphql', () => {
+  it('loads nothing from elsewhere', async () => {
+    const page = await fetch(`${app.url}/graphql`, { headers: { accept: 'text/html' } });
+    expect(page.headers.get('content-type')).toContain('text/html');
+    const html = await page.text();
+    const assets = [...html.matchAll(/(?:src|href)="([^"]+)"/g)].map(([, path]) => path ?? '').filter((path) => !path.startsWith('data:'));
+    expect(assets.length).toBeGreaterThan(1);
+    for (const asset of assets) {
+      expect(asset).not.toMatch(/^(\w+:)?\/\//);
+      expect((await fetch(new URL(asset, `${app.url}/graphql`))).status).toBe(200);
+    }
+    expect(page.headers.get('content-security-policy')).toContain("default-src 'none'");
+  });
+
+  it('is gone, and the schema hidden, where introspection is off', async () => {
+    const closed = await startTestApp({ env: { HOLDFAST_INTROSPECTION: 'false' } });
+    try {
+      expect((await fetch(`${closed.url}/graphql`, { headers: { accept: 'text/html' } })).headers.get('content-type')).not.toContain('text/html');
+      expect(await closed.anonymous.codeOf('{ __schema { queryType { name } } }')).toBe('BAD_USER_INPUT');
+      const { errors } = await closed.anonymous.send('{ viewr { id } }');
+      expect(errors?.[0]?.message).not.toContain('viewer');
+    } finally {
+      await closed.stop();
+    }
+  });
+});
