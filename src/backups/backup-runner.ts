@@ -14,6 +14,9 @@ import { BackupsRepository } from './backups.repository.js';
 export const backupPhases = ['PREPARE', 'DUMP', 'FINALIZE', 'READ_BACK'] as const;
 export type BackupPhase = (typeof backupPhases)[number];
 
+// Each attempt reads what the one before lost first: a collection that is lost once more is replaced all the time.
+const changesBorne = 2;
+
 /** What a backup needs of the operation that it is part of. */
 export interface BackupWork extends Work {
   readonly id: string;
@@ -113,13 +116,22 @@ export class BackupRunner {
         quotaLeftBytes: backup.trigger === 'SAFETY' || tenant.quotaBytes === null ? null : Number(tenant.quotaBytes) - (await this.backups.storageTotals(work)).usedBytes,
         dump: (sink, dumpWork) => session.dump(sink, only === undefined ? { fuzzy } : { fuzzy, only }, dumpWork),
       });
-    try {
-      return await attempt(tenant.fuzzyOnly);
-    } catch (error) {
-      if (tenant.fuzzyOnly || asAppError(error).code !== 'SNAPSHOT_TOO_OLD') throw error;
-      work.log('Reading took longer than the database server keeps a snapshot: reading once more without one. Raise minSnapshotHistoryWindowInSeconds on the server to have backups of one point in time', 'WARN');
-      await work.fenced((manager) => this.tenants.rememberFuzzyOnly(work, manager));
-      return attempt(true);
+    let fuzzy = tenant.fuzzyOnly;
+    for (let changes = 0; ; ) {
+      try {
+        return await attempt(fuzzy);
+      } catch (error) {
+        const { code, message } = asAppError(error);
+        if (code === 'COLLECTION_CHANGED' && changes < changesBorne) {
+          changes += 1;
+          // The session reads what it lost first the next time.
+          work.log(`${message}: reading once more from the start`, 'WARN');
+        } else if (code === 'SNAPSHOT_TOO_OLD' && !fuzzy) {
+          fuzzy = true;
+          work.log('Reading took longer than the database server keeps a snapshot: reading once more without one. Raise minSnapshotHistoryWindowInSeconds on the server to have backups of one point in time', 'WARN');
+          await work.fenced((manager) => this.tenants.rememberFuzzyOnly(work, manager));
+        } else throw error;
+      }
     }
   }
 
