@@ -8,6 +8,7 @@ import { PassThrough, Readable, Writable } from 'node:stream';
 import { gunzipSync } from 'node:zlib';
 import { collectBytes, makeArchive, smallPayload, tenantId, testKeyText } from '../../../test/support/archives.js';
 import { binaryFixture, jsonFixture } from '../../../test/support/fixtures.js';
+import { testMongo } from '../../../test/support/servers.js';
 import type { Codec } from '../dbk1/header.js';
 import { run } from './run.js';
 
@@ -234,10 +235,13 @@ describe('the holdfast-archive process', () => {
     }
     const vector = jsonFixture<{ keyId: string; masterKeyBase64: string }>('dbk1/every-shape.json');
     const archive = await store('every-shape.gz.enc', binaryFixture('dbk1/every-shape.gz.enc'));
-    const { status, stderr } = spawnSync('bash', ['-o', 'pipefail', '-c', '"$NODE" "$MAIN" decrypt "$FILE" | "$TOOL" --dryRun --gzip --archive --uri "$URI"'], {
-      env: { ...process.env, BACKUP_ENCRYPTION_KEY: `${vector.keyId}:${vector.masterKeyBase64}`, NODE: process.execPath, MAIN: main, FILE: archive, TOOL: tool, URI: process.env['MONGODB_URI'] ?? 'mongodb://127.0.0.1:27017' },
+    const { uri } = await testMongo();
+    // The promised pipe, into a database of its own.
+    const line = '"$NODE" "$MAIN" decrypt "$FILE" | gunzip | "$TOOL" --archive --uri "$URI" --nsFrom "tenant_fixture.*" --nsTo "cli_$$.*"';
+    const { status, stderr } = spawnSync('bash', ['-o', 'pipefail', '-c', line], {
+      env: { ...process.env, BACKUP_ENCRYPTION_KEY: `${vector.keyId}:${vector.masterKeyBase64}`, NODE: process.execPath, MAIN: main, FILE: archive, TOOL: tool, URI: uri },
     });
-    expect([status, stderr.toString()]).toEqual([0, expect.stringContaining('dry run completed')]);
+    expect([status, stderr.toString()]).toEqual([0, expect.stringMatching(/\d+ document\(s\) restored successfully/)]);
   });
 });
 
