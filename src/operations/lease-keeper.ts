@@ -49,7 +49,8 @@ export class LeaseKeeper {
 
   private async run(): Promise<void> {
     const { signal } = this.stopped;
-    let pauseMs = this.timing.renewEveryMs;
+    // At once, too: a cancel that was asked for before this process began to listen is found by it.
+    let pauseMs = 0;
     while (!signal.aborted) {
       await delay(pauseMs, undefined, { signal }).catch(() => undefined);
       if (signal.aborted) return;

@@ -1,6 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { DataSource, type EntityManager } from 'typeorm';
 import { AppError } from '#errors';
+import { runInTransaction } from '../platform/database/data-source.js';
 import type { JsonObject, OperationFailure, OperationKind } from './operation-handler.js';
 import { type FinalState, OperationEntity, type OperationProgress, type OperationStep } from './operation.entity.js';
 
@@ -104,7 +105,7 @@ export class LeasedOperationRepository {
 
   /** Says COMMITTED again when it is repeated after an answer that was lost. */
   async commit(id: string, token: number, patch: JsonObject, also?: (manager: EntityManager) => Promise<void>): Promise<CommitOutcome> {
-    return this.dataSource.transaction(async (manager) => {
+    return runInTransaction(this.dataSource, async (manager) => {
       const rows: unknown[] = await manager.query(
         `with changed as (
            update operation set committed = true, journal = journal || $3::jsonb, revision = revision + 1
@@ -123,7 +124,7 @@ export class LeasedOperationRepository {
 
   /** @throws AppError LEASE_LOST */
   fenced<T>(id: string, token: number, work: (manager: EntityManager) => Promise<T>): Promise<T> {
-    return this.dataSource.transaction(async (manager) => {
+    return runInTransaction(this.dataSource, async (manager) => {
       const rows: unknown[] = await manager.query(`select 1 from operation where ${held} for update`, [id, token]);
       if (rows.length === 0) throw leaseLost();
       return work(manager);

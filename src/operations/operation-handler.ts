@@ -90,7 +90,7 @@ export interface OperationContext<Input extends JsonObject> {
   saveJournal(patch: JsonObject): Promise<void>;
   /**
    * The commit point: journal and `committed` in one statement that is conditional on the fencing token and on no cancel
-   * having been asked for; `also` writes rows of the feature in the same transaction. Throws CANCELED without effect, or LEASE_LOST
+   * having been asked for; `also` writes rows of the feature in the same transaction (and may run twice). Throws CANCELED without effect, or LEASE_LOST
    * (if PostgreSQL went away during it, nobody knows whether it took effect: recovery will). After it only LEASE_LOST aborts `signal`.
    */
   commit(patch: JsonObject, also?: (manager: EntityManager) => Promise<void>): Promise<void>;

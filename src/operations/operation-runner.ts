@@ -3,6 +3,7 @@ import { Logger } from '@nestjs/common';
 import type { DataSource } from 'typeorm';
 import { AppError, type ErrorCode, redact } from '#errors';
 import { isConnectionLoss } from '../platform/database/connection-loss.js';
+import { runInTransaction } from '../platform/database/data-source.js';
 import type { EventBus } from '../platform/events/event-bus.js';
 import type { FaultPoints } from './fault-points.js';
 import { LeaseKeeper } from './lease-keeper.js';
@@ -146,7 +147,7 @@ export class OperationRunner {
 
   private async end(running: RunningOperation, ending: Ending): Promise<void> {
     const revision = await running.patiently(() =>
-      this.dataSource.transaction(async (manager) => {
+      runInTransaction(this.dataSource, async (manager) => {
         const written = await this.rows.finish(running.id, running.fencingToken, ending, manager);
         if (written !== null) await this.settlement.settle(running.id, manager);
         return written;

@@ -7,10 +7,15 @@ import { OperationProcess, type OperationProcessOptions, ScriptedHandler, untilA
 import { testDatabaseUrl } from '../../test/support/servers.js';
 import { toGlobalId } from '../platform/graphql/global-id.js';
 import type { OperationContext, JsonObject } from './operation-handler.js';
+import type { OperationEntity } from './operation.entity.js';
 
 const lost = () => Promise.reject(new AppError('WORKER_LOST', 'The process that did the work stopped'));
 
 Logger.overrideLogger(false);
+
+/** A worker renews its lease once at the start of the work, then only as often as the timing says. */
+const hasBeenRenewed = (leaseMs: number) => (operation: OperationEntity) =>
+  operation.leaseUntil !== null && operation.startedAt !== null && operation.leaseUntil.getTime() - operation.startedAt.getTime() > leaseMs;
 
 describe('operations', () => {
   let databaseUrl: string;
@@ -287,10 +292,12 @@ describe('operations', () => {
     it('stops a running one within a second, from another process', async () => {
       const handler = new ScriptedHandler({ run: (context) => untilAborted(context.signal) });
       const api = await start({ handlers: [handler], worker: false });
-      await start({ handlers: [handler], timing: { renewEveryMs: 60_000, leaseMs: 120_000 } });
+      const leaseMs = 120_000;
+      await start({ handlers: [handler], timing: { renewEveryMs: 60_000, leaseMs } });
       const tenantId = await api.makeTenant();
       const { operation } = await api.begin(handler, tenantId, { input: {} });
-      await api.until(operation.id, ({ state }) => state === 'RUNNING');
+      // The first renewal would find the cancel; the next one comes in a minute.
+      await api.until(operation.id, hasBeenRenewed(leaseMs));
       expect(await api.operations.cancel(tenantId, operation.id)).toMatchObject({ state: 'RUNNING' });
       await api.operations.cancel(tenantId, operation.id);
       expect(await api.ended(operation.id, 1_000)).toMatchObject({ state: 'CANCELED', failure: { code: 'CANCELED' } });
@@ -382,7 +389,8 @@ describe('operations', () => {
 
     /** What a frozen process looks like from outside: its lease is not renewed. */
     async function freeze(process: OperationProcess, id: string): Promise<void> {
-      await process.until(id, ({ phase, state }) => state === 'RUNNING' && phase === 'WORK');
+      await process.until(id, hasBeenRenewed(300_000));
+      await process.until(id, ({ phase }) => phase === 'WORK');
       await process.dataSource.query(`update operation set lease_until = clock_timestamp() - interval '1 millisecond' where id = $1`, [id]);
     }
 
@@ -471,6 +479,7 @@ describe('operations', () => {
       const { handler } = dyingThenRecovered(lost);
       const process = await start({ handlers: [handler], timing: { renewEveryMs: 60_000, leaseMs: 300_000 }, concurrency: 1 });
       const { operation } = await process.begin(handler, await process.makeTenant(), { input: {} });
+      await process.until(operation.id, hasBeenRenewed(300_000));
       await process.until(operation.id, ({ phase }) => phase === 'WORK');
       await process.dataSource.query(`update operation set cancel_requested_at = now(), lease_until = clock_timestamp() - interval '1 s' where id = $1`, [operation.id]);
       expect(await process.ended(operation.id, 3_000)).toMatchObject({ state: 'CANCELED' });

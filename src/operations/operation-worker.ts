@@ -18,6 +18,7 @@ import { canceled, type RunningOperation } from './running-operation.js';
 
 /** Dead operations are recovered beside the normal work: a full worker must not leave a tenant in maintenance. */
 const maxRecoveries = 8;
+const forgetKeysEveryMs = 3_600_000;
 
 interface Execution {
   readonly running: RunningOperation;
@@ -50,6 +51,7 @@ export class OperationWorker implements OnApplicationBootstrap, BeforeApplicatio
   private slotFree = Promise.withResolvers<void>();
   private cancels: NoticeStream | null = null;
   private sweeping: Promise<void> = Promise.resolve();
+  private keysForgottenAtMs = -Infinity;
 
   constructor(private readonly parts: OperationWorkerParts) {}
 
@@ -101,7 +103,14 @@ export class OperationWorker implements OnApplicationBootstrap, BeforeApplicatio
     }
     await this.parts.operations.endQueuedPastDeadline();
     await this.parts.settlement.settleLeftOvers();
+    await this.forgetOldKeys();
     await this.claimAll();
+  }
+
+  private async forgetOldKeys(): Promise<void> {
+    if (performance.now() - this.keysForgottenAtMs < forgetKeysEveryMs) return;
+    this.keysForgottenAtMs = performance.now();
+    await this.parts.operations.forgetOldKeys();
   }
 
   private async claimLoop(): Promise<void> {

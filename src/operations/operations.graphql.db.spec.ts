@@ -159,7 +159,7 @@ describe('operations over GraphQL', () => {
   });
 
   it('are ready only while queue and storage are', async () => {
-    const readiness = (await (await fetch(`${app.url}/readyz`)).json()) as unknown;
+    const readiness = (await (await fetch(`${app.url}/readyz`)).json());
     expect(readiness).toMatchObject({ checks: { queue: { state: 'ok' }, storage: { state: 'ok' }, events: { state: 'ok' } } });
   });
 });

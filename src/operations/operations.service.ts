@@ -133,6 +133,11 @@ export class OperationsService {
     }
   }
 
+  /** Old keys answer nothing any more; this only keeps their table small. */
+  async forgetOldKeys(): Promise<void> {
+    await this.repository.deleteOldKeys();
+  }
+
   private async endQueued({ id, tenantId }: OperationEntity, state: 'FAILED' | 'CANCELED', reason: AppError, manager: EntityManager): Promise<void> {
     const revision = await this.repository.endQueued(id, state, failureOf(reason), manager);
     await this.settlement.settle(id, manager);

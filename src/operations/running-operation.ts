@@ -1,4 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
+import { Logger } from '@nestjs/common';
 import type { EntityManager } from 'typeorm';
 import { AppError, redact } from '#errors';
 import type { WorkProgress } from '#engines';
@@ -36,6 +37,7 @@ export class RunningOperation implements OperationContext<JsonObject> {
   readonly tenantId: string;
   readonly input: JsonObject;
   readonly fencingToken: number;
+  private readonly logger = new Logger(RunningOperation.name);
   private readonly aborter = new AbortController();
   private readonly rows: LeasedOperationRepository;
   private keeper: LeaseKeeper | null = null;
@@ -117,7 +119,8 @@ export class RunningOperation implements OperationContext<JsonObject> {
 
   log(message: string, level: LogLine['level'] = 'INFO'): void {
     if (++this.lineCount > maxLogLines) return;
-    const text = this.lineCount === maxLogLines ? 'Further lines are left out' : redact(message).slice(0, maxLogLength);
+    // PostgreSQL takes no zero bytes in text.
+    const text = this.lineCount === maxLogLines ? 'Further lines are left out' : redact(message).replaceAll('\0', '').slice(0, maxLogLength);
     this.pendingLines.push({ at: new Date(), level, message: text });
     this.sendProgressSoon();
   }
@@ -210,7 +213,7 @@ export class RunningOperation implements OperationContext<JsonObject> {
       if (revision === null) this.lose();
       else this.parts.announce(revision);
     } catch (error) {
-      if (!isConnectionLoss(error)) throw error;
+      if (!isConnectionLoss(error)) this.logger.error({ msg: 'The progress of an operation could not be written', operationId: this.id, error: redact(String(error)) });
     }
   }
 
