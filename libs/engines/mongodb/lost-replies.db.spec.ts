@@ -1,0 +1,109 @@
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { MongoNetworkError, type Db } from 'mongodb';
+import { jsonFixture } from '../../../test/support/fixtures.ts';
+import { startMongod, type OwnMongod } from '../../../test/support/servers.ts';
+import { everyShape, hashes, namesIn, newOperation, worker } from '../../../test/support/restore-fixture.ts';
+import { watched } from '../../../test/support/watched-context.ts';
+import type { PayloadSource } from '../port.js';
+import { connect, type MongodbContext } from './connection.js';
+import { MongodbSession } from './mongodb-session.js';
+
+const { 'system.views': _, ...everyHash } = jsonFixture<{ collections: Record<string, string> }>('mongodump/every-shape.dbhash.json').collections;
+
+describe('a connection that fails during a restore', () => {
+  let server: OwnMongod;
+  let context: MongodbContext;
+  let db: Db;
+  let source: PayloadSource;
+
+  beforeAll(async () => {
+    server = await startMongod();
+    context = await connect({ uri: server.uri, database: 'tenant' });
+    db = context.db;
+    source = await everyShape();
+  }, 60_000);
+  beforeEach(async () => {
+    await db.dropDatabase();
+  });
+  afterAll(async () => {
+    await context.client.close();
+    await server.stop();
+  });
+
+  async function restore(through: MongodbContext, payload = source): Promise<void> {
+    const session = new MongodbSession(through);
+    const steady = new MongodbSession(context);
+    const work = worker(newOperation());
+    const staged = await session.stage(payload, work);
+    await steady.checkStage(staged, payload, work);
+    const plan = await steady.planSwap(staged, await steady.catalogue(), work);
+    const report = await session.swap(plan, work);
+    expect(report.interlopers).toEqual([]);
+    await session.dropOld(plan, work);
+    expect(await hashes(db)).toEqual(everyHash);
+    expect((await namesIn(db)).filter((name) => name.includes('hf_'))).toEqual([]);
+  }
+
+  it('writes every document once and does every step once, although the reply to each command that writes is lost', async () => {
+    const lost = new Set<string>();
+    const forgetful = watched(context, {
+      after: ({ command }) => {
+        const what = JSON.stringify([command['insert'] ?? command['update'] ?? command['create'] ?? command['drop'] ?? command['renameCollection'] ?? command['collMod'] ?? command['createIndexes'] ?? null, command['txnNumber'] ?? 0, command['lsid'] ?? 0]);
+        if (what.startsWith('[null') || lost.has(what)) return;
+        lost.add(what);
+        throw new MongoNetworkError('connection closed');
+      },
+    });
+    await restore(forgetful);
+    expect(lost.size).toBeGreaterThan(60);
+  }, 60_000);
+
+  it('goes on after the server closed connections and refused commands for a while', async () => {
+    const admin = context.client.db('admin');
+    const data = { failCommands: ['insert', 'create', 'createIndexes', 'renameCollection', 'collMod', 'drop'] };
+    await admin.command({ configureFailPoint: 'failCommand', mode: { activationProbability: 0.2 }, data: { ...data, closeConnection: true } });
+    try {
+      await restore(context);
+    } finally {
+      await admin.command({ configureFailPoint: 'failCommand', mode: 'off' });
+    }
+  }, 60_000);
+
+  it('stages everything over a stepdown of the primary', async () => {
+    const payload: PayloadSource = {
+      ...source,
+      async *payload() {
+        let chunks = 0;
+        for await (const chunk of source.payload()) {
+          yield chunk;
+          chunks += 1;
+          if (chunks === 2) await context.client.db('admin').command({ replSetStepDown: 1, secondaryCatchUpPeriodSecs: 0, force: true });
+        }
+      },
+    };
+    await restore(context, payload);
+  }, 60_000);
+
+  it('stages everything over a crash of the server, and says so when it stays away', async () => {
+    let crashes = 0;
+    const payload: PayloadSource = {
+      ...source,
+      async *payload() {
+        let chunks = 0;
+        for await (const chunk of source.payload()) {
+          yield chunk;
+          chunks += 1;
+          if (chunks !== 2) continue;
+          await server.kill();
+          crashes += 1;
+          if (crashes === 1) await server.restart();
+        }
+      },
+    };
+    await restore(context, payload);
+    const began = Date.now();
+    await expect(new MongodbSession(context).stage(payload, worker(newOperation()))).rejects.toMatchObject({ code: 'TARGET_LOST' });
+    expect(Date.now() - began).toBeLessThan(35_000);
+    await server.restart();
+  }, 120_000);
+});
