@@ -140,6 +140,8 @@ describe('operations over GraphQL', () => {
     expect(await firstAnswer(stranger, 'subscription ($id: ID!) { tenantActivity(tenantId: $id) { id } }', { id: tenant.id })).toMatchObject({ errors: [{ extensions: { code: 'NOT_FOUND' } }] });
     const { operationCancel } = await admin.run<{ operationCancel: { userErrors: unknown[] } }>(cancel, { input: { operationId: id } });
     expect(operationCancel.userErrors).toEqual([]);
+    // Its place is free for the next test once it has ended.
+    for await (const answer of watch(admin, id)) void answer;
   });
 
   it('show up in the activity of their tenant', async () => {
