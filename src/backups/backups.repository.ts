@@ -92,6 +92,17 @@ export class BackupsRepository {
       .getOne();
   }
 
+  /** Another safety backup of the operation than `besidesId`, whatever its state. */
+  safetyBesides(scope: TenantScope, operationId: string, besidesId: string): Promise<BackupEntity | null> {
+    return this.manager
+      .createQueryBuilder(BackupEntity, 'backup')
+      .where(`backup.tenant_id = :tenantId and backup.operation_id = :operationId and backup.trigger = 'SAFETY' and backup.id <> :besidesId`, { tenantId: scope.tenantId, operationId, besidesId })
+      .orderBy(`(backup.state = 'COMPLETED')`, 'DESC')
+      .addOrderBy('backup.created_at', 'DESC')
+      .limit(1)
+      .getOne();
+  }
+
   unfinishedOf(scope: TenantScope, operationId: string): Promise<BackupEntity[]> {
     return this.manager
       .createQueryBuilder(BackupEntity, 'backup')

@@ -1,10 +1,11 @@
 import { randomUUID } from 'node:crypto';
 import { Injectable } from '@nestjs/common';
+import type { EntityManager } from 'typeorm';
 import { AppError } from '#errors';
 import type { EngineSession, SetAsideNamespace } from '#engines';
 import type { JsonObject, OperationContext } from '../operations/operation-handler.js';
 import { archiveFileName, archiveStoreKey } from './backup-naming.js';
-import { asBackupWork, BackupRunner, isLeaseLost } from './backup-runner.js';
+import { asBackupWork, BackupRunner, type BackupRunOptions, isLeaseLost } from './backup-runner.js';
 import type { BackupEntity } from './backup.entity.js';
 import { BackupsRepository } from './backups.repository.js';
 
@@ -19,12 +20,53 @@ export class SafetyBackups {
   ) {}
 
   /**
-   * Takes one inside the running operation. `only`: of what a restore set aside, for its last state.
+   * Takes one inside the running operation.
    *
    * @throws whatever made it fail, after its bytes were removed and its row says why
    */
-  async take(context: OperationContext<JsonObject>, session: EngineSession, name: string, only?: readonly SetAsideNamespace[]): Promise<BackupEntity> {
-    const backup = await context.fenced(async (manager) => {
+  async take(context: OperationContext<JsonObject>, session: EngineSession, name: string): Promise<BackupEntity> {
+    return this.run(context, await this.insert(context, name), { session });
+  }
+
+  /**
+   * Takes one of what a restore set aside, in the place of `earlierId`. Called again after a failure it goes on with the same row, and
+   * after a success that nobody noted it returns what is there: what was set aside does not change.
+   */
+  async takeLastState(context: OperationContext<JsonObject>, session: EngineSession, name: string, only: readonly SetAsideNamespace[], earlierId: string): Promise<BackupEntity> {
+    const begun = await this.backups.safetyBesides(context, context.id, earlierId);
+    if (begun?.state === 'COMPLETED') return begun;
+    if (begun !== null) await this.runner.removeBytes(begun);
+    const row = begun === null ? await this.insert(context, name) : await this.reset(context, begun);
+    return this.run(context, row, { session, only });
+  }
+
+  /** What a dead worker left of safety backups of this operation that it had not finished. Idempotent. */
+  async discardUnfinished(context: OperationContext<JsonObject>, error: AppError): Promise<void> {
+    for (const backup of await this.backups.unfinishedOf(context, context.id)) {
+      await this.runner.discard(context, backup, error);
+    }
+  }
+
+  /** The later one holds everything that undo needs: the earlier one goes, first its bytes, then its row. Idempotent. */
+  async replace(context: OperationContext<JsonObject>, earlierId: string): Promise<void> {
+    const earlier = await this.backups.find(context, earlierId);
+    if (earlier === null || earlier.state === 'DELETED') return;
+    await context.fenced((manager) => this.backups.update(context, earlierId, ['COMPLETED'], { deletedAt: () => 'clock_timestamp()' }, manager));
+    await this.runner.removeBytes(earlier);
+    await context.fenced((manager) => this.backups.update(context, earlierId, ['COMPLETED'], { state: 'DELETED' }, manager));
+  }
+
+  private async run(context: OperationContext<JsonObject>, backup: BackupEntity, options: BackupRunOptions): Promise<BackupEntity> {
+    try {
+      return await this.runner.run(asBackupWork(context, () => Promise.resolve()), backup, options);
+    } catch (error) {
+      if (!isLeaseLost(error) && !isLeaseLost(context.signal.reason)) await this.runner.discard(context, backup, context.signal.reason ?? error);
+      throw error;
+    }
+  }
+
+  private insert(context: OperationContext<JsonObject>, name: string): Promise<BackupEntity> {
+    return context.fenced(async (manager) => {
       const id = randomUUID();
       const createdAt = new Date();
       const fileName = archiveFileName({ id, label: 'safety', createdAt, codec: 'GZIP' });
@@ -36,35 +78,20 @@ export class SafetyBackups {
         },
         manager,
       );
-      const row = await this.backups.find(context, id, manager);
-      if (row === null) throw new AppError('INTERNAL', 'The row of the safety backup is gone');
-      return row;
+      return this.get(context, id, manager);
     });
-    try {
-      return await this.runner.run(asBackupWork(context, () => Promise.resolve()), backup, only === undefined ? { session } : { session, only });
-    } catch (error) {
-      if (!isLeaseLost(error) && !isLeaseLost(context.signal.reason)) await this.runner.discard(context, backup, context.signal.reason ?? error);
-      throw error;
-    }
   }
 
-  /** What a dead worker left of safety backups of this operation that it had not finished. Idempotent. */
-  async discardUnfinished(context: OperationContext<JsonObject>, error: AppError): Promise<void> {
-    for (const backup of await this.backups.unfinishedOf(context, context.id)) {
-      await this.runner.discard(context, backup, error);
-    }
+  private reset(context: OperationContext<JsonObject>, { id }: BackupEntity): Promise<BackupEntity> {
+    return context.fenced(async (manager) => {
+      await this.backups.update(context, id, ['QUEUED', 'RUNNING', 'FAILED', 'CANCELED'], { state: 'QUEUED', failure: () => 'null', finishedAt: null }, manager);
+      return this.get(context, id, manager);
+    });
   }
 
-  find(context: OperationContext<JsonObject>, id: string): Promise<BackupEntity | null> {
-    return this.backups.find(context, id);
-  }
-
-  /** The later one holds everything that undo needs: the earlier one goes, first its bytes, then its row. Idempotent. */
-  async replace(context: OperationContext<JsonObject>, earlierId: string): Promise<void> {
-    const earlier = await this.backups.find(context, earlierId);
-    if (earlier === null || earlier.state === 'DELETED') return;
-    await context.fenced((manager) => this.backups.update(context, earlierId, ['COMPLETED'], { deletedAt: () => 'clock_timestamp()' }, manager));
-    await this.runner.removeBytes(earlier);
-    await context.fenced((manager) => this.backups.update(context, earlierId, ['COMPLETED'], { state: 'DELETED' }, manager));
+  private async get(context: OperationContext<JsonObject>, id: string, manager: EntityManager): Promise<BackupEntity> {
+    const row = await this.backups.find(context, id, manager);
+    if (row === null) throw new AppError('INTERNAL', 'The row of the safety backup is gone');
+    return row;
   }
 }

@@ -1,5 +1,4 @@
 import { Injectable } from '@nestjs/common';
-import { AppError } from '#errors';
 import type { EngineSession } from '#engines';
 import { SafetyBackups } from '../backups/safety-backups.js';
 import type { JsonObject, OperationContext } from '../operations/operation-handler.js';
@@ -53,7 +52,6 @@ export class RestoreFinish {
     const journal = journalOf(context);
     const work = leasedWork(context);
     if (journal.finalSafetyId === undefined) {
-      await this.safety.discardUnfinished(context, new AppError('WORKER_LOST', 'The process that took the safety backup stopped'));
       const written = await session.wasWrittenSince(journal.safetyClusterTime, journal.swapPlan, work);
       if (!written) {
         context.log('Nothing was written between the safety backup and the swap: it holds the last state');
@@ -61,7 +59,7 @@ export class RestoreFinish {
         return;
       }
       context.log('The database was written to after the safety backup: keeping the last state in another one');
-      const last = await this.safety.take(context, session, 'Before the restore, last state', journal.swapPlan.old);
+      const last = await this.safety.takeLastState(context, session, 'Before the restore, last state', journal.swapPlan.old, journal.safetyBackupId);
       await context.faultPoint('restore.last-state-kept');
       await context.saveJournal({ finalSafetyId: last.id });
     }

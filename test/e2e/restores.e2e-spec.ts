@@ -250,6 +250,49 @@ describe('a restore', () => {
     expect(await withDatabase(tenant, (db) => db.collection('later').countDocuments({ acknowledged: 'in the last moment' }))).toBe(1);
   });
 
+  it('stays in CLEANUP, the workspace in use again, until the last state is safe', async () => {
+    const { tenant, backup } = await changedShop();
+    const swapped = Promise.withResolvers<void>();
+    const offs = [
+      at('restore.staged', () => withDatabase(tenant, async (db) => void (await db.collection('later').insertOne({ acknowledged: true })))),
+      at('restore.swapped', () => {
+        faults.fullAtByte = 100;
+        swapped.resolve();
+        return Promise.resolve();
+      }),
+    ];
+    const plan = await makePlan(admin, tenant.id, backup.id);
+    const id = idOf(await restoreStart(admin, plan.id, tenant.name));
+    await swapped.promise;
+    for await (const { data } of admin.subscribe<{ operationUpdated: { state: string; phase: string; log: { message: string }[] } }>('subscription ($id: ID!) { operationUpdated(id: $id) { state phase log { message } } }', { id })) {
+      expect(data!.operationUpdated.state).toBe('RUNNING');
+      if (data!.operationUpdated.log.some(({ message }) => message.includes('STORAGE_FULL'))) break;
+    }
+    const { tenant: state } = await admin.run<{ tenant: { status: string } }>('query ($id: ID!) { tenant(id: $id) { status } }', { id: tenant.id });
+    expect(state.status).toBe('ACTIVE');
+    expect(await withDatabase(tenant, async (db) => (await db.listCollections({}, { nameOnly: true }).toArray()).some(({ name }) => name.startsWith('hf_')))).toBe(true);
+    delete faults.fullAtByte;
+    const done = await ended(admin, id);
+    for (const off of offs) off();
+    expect(done).toMatchObject({ state: 'COMPLETED', safetyBackup: { state: 'COMPLETED', failure: null } });
+    expect(await listed(tenant, ['SAFETY'])).toEqual([done.safetyBackup!.id]);
+    expect(done.safetyBackup!.contents.find(({ name }) => name === 'later')?.documents).toBe('2');
+    expect(await withDatabase(tenant, async (db) => (await db.listCollections({}, { nameOnly: true }).toArray()).some(({ name }) => name.startsWith('hf_')))).toBe(false);
+  });
+
+  it('takes the last state once, even when a worker forgets that it did', async () => {
+    const { tenant, backup } = await changedShop();
+    let forgotten = 0;
+    const offs = [
+      at('restore.staged', () => withDatabase(tenant, async (db) => void (await db.collection('later').insertOne({ acknowledged: true })))),
+      at('restore.last-state-kept', () => (forgotten++ === 0 ? Promise.reject(new Error('forgotten')) : Promise.resolve())),
+    ];
+    const done = await restore(admin, tenant.id, backup.id);
+    for (const off of offs) off();
+    expect([done.state, forgotten]).toEqual(['COMPLETED', 2]);
+    expect(await listed(tenant, ['SAFETY'])).toEqual([done.safetyBackup!.id]);
+  });
+
   it('goes on when the quota is used up: safety backups are outside it', async () => {
     const { tenant, backup } = await changedShop();
     await sql('update tenant set quota_bytes = 1 where id = $1', [parseGlobalId(tenant.id)!.uuid]);
