@@ -19,8 +19,8 @@ export interface PhysicalNamespace {
   readonly options: Buffer;
 }
 
-/** A namespace as a user knows it, with everything that a backup says of it except its documents. */
-export interface LiveNamespace {
+/** A namespace as a user knows it, without its indexes: those cost a command each. */
+export interface NamespaceHead {
   readonly name: string;
   readonly kind: NamespaceKind;
   /** Of a time series: its bucket collection's. Null for views. */
@@ -29,6 +29,10 @@ export interface LiveNamespace {
   readonly physical: string | null;
   readonly capped: boolean;
   readonly options: Buffer;
+}
+
+/** With everything that a backup says of it except its documents. */
+export interface LiveNamespace extends NamespaceHead {
   /** BSON of each listIndexes document, verbatim, `_id_` included. */
   readonly indexes: readonly Buffer[];
 }
@@ -74,32 +78,43 @@ export async function listIndexes(context: MongodbContext, name: string, signal?
 }
 
 /**
- * The tenant's namespaces with options and indexes, sorted by name: no `hf_*`, no `system.*` but `system.js`, and the
- * bucket collections folded into their time series. Throws TARGET_UNSUPPORTED for what cannot be copied truly.
+ * The tenant's namespaces, sorted by name: no `hf_*`, no `system.*` but `system.js`, and the bucket collections folded
+ * into their time series. Throws TARGET_UNSUPPORTED for what cannot be copied truly.
  */
-export async function listLive(context: MongodbContext, signal?: AbortSignal): Promise<LiveNamespace[]> {
+export async function listHeads(context: MongodbContext, signal?: AbortSignal): Promise<NamespaceHead[]> {
   try {
     const physical = await listPhysical(context, signal);
     const uuids = new Map(physical.map(({ name, uuid }) => [name, uuid]));
     const tenants = physical.filter(({ name }) => isTenantsName(name)).sort((a, b) => (a.name < b.name ? -1 : 1));
     refuseUnsupported(context, tenants);
-    return await inParallel(tenants, listConcurrency, async ({ name, type, uuid, options }): Promise<LiveNamespace> => {
-      if (type === 'view') return { name, kind: 'view', uuid: null, physical: null, capped: false, options, indexes: [] };
-      const indexes = await listIndexes(context, name, signal);
+    return tenants.map(({ name, type, uuid, options }): NamespaceHead => {
+      if (type === 'view') return { name, kind: 'view', uuid: null, physical: null, capped: false, options };
       if (type === 'timeseries') {
         const buckets = bucketsPrefix + name;
-        return { name, kind: 'timeseries', uuid: uuids.get(buckets) ?? null, physical: buckets, capped: false, options, indexes };
+        return { name, kind: 'timeseries', uuid: uuids.get(buckets) ?? null, physical: buckets, capped: false, options };
       }
-      return { name, kind: 'collection', uuid, physical: name, capped: isTrue(findElement(options, 'capped')), options, indexes };
+      return { name, kind: 'collection', uuid, physical: name, capped: isTrue(findElement(options, 'capped')), options };
     });
   } catch (error) {
     throwTargetError(error, 'listing the collections', signal);
   }
 }
 
+/** Adds the indexes that each namespace has now. */
+export async function withIndexes(context: MongodbContext, heads: readonly NamespaceHead[], signal?: AbortSignal): Promise<LiveNamespace[]> {
+  try {
+    return await inParallel(heads, listConcurrency, async (head) => ({
+      ...head,
+      indexes: head.kind === 'view' ? [] : await listIndexes(context, head.name, signal),
+    }));
+  } catch (error) {
+    throwTargetError(error, 'listing the indexes', signal);
+  }
+}
+
 /** The port's view of the live namespaces: definitions as Extended JSON, counts and sizes as the server estimates them. */
 export async function readCatalogue(context: MongodbContext): Promise<NamespaceState[]> {
-  const live = await listLive(context);
+  const live = await withIndexes(context, await listHeads(context));
   return inParallel(live, listConcurrency, async (namespace) => ({
     name: namespace.name,
     kind: namespace.kind,

@@ -2,7 +2,7 @@ import { AppError } from '#errors';
 import { Timestamp } from 'mongodb';
 import type { MongodbContext } from './connection.js';
 import { serverCode, serverCodeOf, throwTargetError } from './errors.js';
-import { listLive, type LiveNamespace } from './catalogue.js';
+import { listHeads, withIndexes, type LiveNamespace, type NamespaceHead } from './catalogue.js';
 
 /** What exists, and the cluster time at which it all exists; null where the server has no cluster time. */
 export interface SettledCatalogue {
@@ -14,17 +14,17 @@ const maxRounds = 10;
 const majorityLimitMs = 30_000;
 
 /**
- * Lists the catalogue before and after taking the cluster time T, until both hold the same collections: each of them
- * then existed at T, and nothing else did. Indexes and options may differ: the later listing holds, as neither hinders
- * reading at T. Throws COLLECTION_CHANGED if collections come and go too fast.
+ * Lists the collections before and after taking the cluster time T, until both lists hold the same ones: each of them
+ * then existed at T, and nothing else did. Options and indexes are those after T, as no change of them hinders reading
+ * at T. Throws COLLECTION_CHANGED if collections come and go too fast.
  */
 export async function settleCatalogue(context: MongodbContext, signal: AbortSignal): Promise<SettledCatalogue> {
-  let before = await listLive(context, signal);
+  let before = await listHeads(context, signal);
   for (let round = 1; ; round += 1) {
     const clusterTime = await takeClusterTime(context, signal);
-    const after = await listLive(context, signal);
+    const after = await listHeads(context, signal);
     const moved = differing(before, after);
-    if (moved.length === 0) return { namespaces: after, clusterTime };
+    if (moved.length === 0) return { namespaces: await withIndexes(context, after, signal), clusterTime };
     if (round === maxRounds) throw collectionChanged(moved);
     before = after;
   }
@@ -64,7 +64,7 @@ export function collectionChanged(names: readonly string[], cause?: unknown): Ap
   return new AppError('COLLECTION_CHANGED', `Dropped, renamed or replaced while being read: ${list}`, { cause });
 }
 
-function differing(before: readonly LiveNamespace[], after: readonly LiveNamespace[]): string[] {
+function differing(before: readonly NamespaceHead[], after: readonly NamespaceHead[]): string[] {
   const known = new Map(before.map(({ name, kind, uuid }) => [name, `${kind} ${uuid}`]));
   const moved: string[] = [];
   for (const { name, kind, uuid } of after) {
