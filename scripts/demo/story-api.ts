@@ -19,10 +19,13 @@ const operationFields = 'id state phase progress { percent current } failure { c
 
 /** The few calls of the story, made as a product's frontend makes them: HTTP for mutations, a WebSocket for progress. */
 export class StoryApi {
-  private constructor(
-    private readonly url: string,
-    private readonly token: string | null,
-  ) {}
+  private readonly url: string;
+  private readonly token: string | null;
+
+  private constructor(url: string, token: string | null) {
+    this.url = url;
+    this.token = token;
+  }
 
   static async login(url: string, email: string, password: string): Promise<StoryApi> {
     const { login } = await new StoryApi(url, null).request<{ login: { accessToken: string | null } }>(

@@ -33,7 +33,7 @@ interface Started {
  * wrong name, restore with the right one. Throws unless data, indexes and options are the same as before.
  */
 export async function playStory(setting: StorySetting): Promise<void> {
-  const { say } = setting;
+  const say = (line: string) => setting.say(line);
   const api = await StoryApi.login(setting.url, setting.email, setting.password);
   const { tenant } = await api.request<{ tenant: { id: string; name: string } }>('query ($slug: String) { tenant(slug: $slug) { id name } }', {
     slug: setting.tenantSlug,
@@ -129,7 +129,7 @@ async function download(api: StoryApi, backupId: string, setting: StorySetting):
       done(null, chunk);
     },
   });
-  await pipeline(Readable.fromWeb(response.body as Parameters<typeof Readable.fromWeb>[0]), hashing, createWriteStream(path));
+  await pipeline(Readable.fromWeb(response.body), hashing, createWriteStream(path));
   const { size } = await stat(path);
   const file = await open(path);
   const magic = (await file.read(Buffer.alloc(4), 0, 4, 0)).buffer.toString('latin1');
