@@ -4,10 +4,8 @@ import { BSON, MongoClient, type Db, type Document } from 'mongodb';
 import { createServer, type Server, type Socket } from 'node:net';
 import { dumpIntoMemory } from '../../../test/support/memory-dump.ts';
 import { startMongod, testMongo, type OwnMongod } from '../../../test/support/servers.ts';
-import type { EngineSession } from '../port.js';
-import { connect } from './connection.js';
+import type { EngineSession, LeasedWork, PayloadSource } from '../port.js';
 import { MongodbEngine } from './mongodb-engine.js';
-import { requireTimeSeriesPrivileges } from './privileges.js';
 
 const engine = new MongodbEngine();
 const sessions: EngineSession[] = [];
@@ -263,17 +261,30 @@ describe('access control', () => {
     }
   });
 
-  it('checks the time series of an archive before they exist', async () => {
-    for (const [user, passes] of [['owner', false], ['full', true]] as const) {
-      const context = await connect({ uri: uriOf(user), database: 'tenant' });
-      try {
-        const check = requireTimeSeriesPrivileges(context, ['to come']);
-        if (passes) await expect(check).resolves.toBeUndefined();
-        else await expect(check).rejects.toMatchObject({ code: 'TARGET_PRIVILEGE_MISSING', message: expect.stringContaining('"system.buckets.to come"') });
-      } finally {
-        await context.client.close();
-      }
-    }
+  it('stages nothing of an archive whose time series the user may not write', async () => {
+    await db.createCollection('to come', { timeseries: { timeField: 't' } });
+    await db.collection('to come').insertOne({ t: new Date() });
+    const { result, frames } = await dumpIntoMemory(await open(server.uri, 'tenant'));
+    await db.collection('to come').drop();
+    const source: PayloadSource = {
+      namespaces: result.namespaces,
+      async *payload() {
+        for (const { payload } of frames) yield payload;
+      },
+    };
+    const operationId = '0b8f6a52-6c1b-4f0e-9f0b-3f1d2c4b5a69';
+    const work: LeasedWork = { operationId, fencingToken: 1, leaseRemainingMs: () => 20_000, signal: new AbortController().signal, report: () => undefined, log: () => undefined };
+    const staged = async (): Promise<string[]> => (await db.listCollections().toArray()).map(({ name }) => name).filter((name) => name.startsWith('hf_'));
+
+    const owner = await open(uriOf('owner'), 'tenant');
+    await owner.requirePrivileges('RESTORE');
+    await expect(owner.stage(source, work)).rejects.toMatchObject({ code: 'TARGET_PRIVILEGE_MISSING', message: expect.stringContaining('"system.buckets.to come"') });
+    expect(await staged()).toEqual([]);
+
+    const full = await open(uriOf('full'), 'tenant');
+    await expect(full.stage(source, work)).resolves.toMatchObject({ namespaces: [{ name: 'plain' }, { name: 'to come', kind: 'timeseries' }] });
+    await full.dropStage(operationId, work);
+    expect(await staged()).toEqual([]);
   });
 
   it('lets a reader back up, and tells the same deployment whoever asks', async () => {

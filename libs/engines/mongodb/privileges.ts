@@ -49,8 +49,9 @@ export async function requirePrivileges(context: MongodbContext, purpose: Purpos
  * What `requirePrivileges` cannot know, because it stands in the archive: time series of these names are to be built.
  * Throws TARGET_PRIVILEGE_MISSING.
  */
-export function requireTimeSeriesPrivileges(context: MongodbContext, names: readonly string[]): Promise<void> {
-  return requireActions(context, names.map((name) => bucketsNeed(name, 'RESTORE')));
+export async function requireTimeSeriesPrivileges(context: MongodbContext, names: readonly string[]): Promise<void> {
+  if (names.length === 0) return;
+  await requireActions(context, names.map((name) => bucketsNeed(name, 'RESTORE')));
 }
 
 /** Buckets are a system collection: not even a database's owner may touch them, only the roles backup (find) and restore (the rest). */

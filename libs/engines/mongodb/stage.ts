@@ -11,6 +11,7 @@ import { inParallel } from './in-parallel.js';
 import { LeasedCommands } from './leased-commands.js';
 import { bucketsPrefix, stagedName, trialName } from './names.js';
 import { isDocument } from './ordered-bson.js';
+import { requireTimeSeriesPrivileges } from './privileges.js';
 import { buildIndexes, createNamespace, rehearseTimeToLive, rehearseView } from './staged-definitions.js';
 import { requireRestorable } from './staged-names.js';
 
@@ -53,6 +54,7 @@ export async function stageArchive(context: MongodbContext, source: PayloadSourc
       work.signal.throwIfAborted();
       if (event.type === 'prelude') {
         requireRestorable(event.collections, context.db.databaseName);
+        await requireTimeSeriesPrivileges(context, event.collections.filter(({ kind }) => kind === 'timeseries').map(({ collection }) => collection));
         staging.push(...(await prepare(commands, event.collections, work)));
         continue;
       }
@@ -141,7 +143,7 @@ async function unknownOptions({ context, work }: LeasedCommands, { meta, spec }:
   const built = new Map((await findIndexes(context, name, work.signal)).map((index) => [index.get('name'), index]));
   return spec.indexes.flatMap((index) => {
     const present = built.get(index.get('name'));
-    const lost = present === undefined ? [] : [...index.keys()].filter((option) => !present.has(option) && index.get(option) !== false);
+    const lost = present === undefined ? [] : [...index.keys()].filter((option) => !present.has(option) && option !== 'collation' && index.get(option) !== false);
     return lost.map((option) => `The server does not know the option "${option}" of index "${String(index.get('name'))}" on "${meta.collection}"; it is left out`);
   });
 }
