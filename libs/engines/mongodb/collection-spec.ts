@@ -46,7 +46,7 @@ export function collectionSpec(name: string, kind: NamespaceKind, options: strin
     if (index.get('clustered') === true) continue;
     const seconds = secondsOf(index.get('expireAfterSeconds'));
     if (seconds !== null) ttl.push({ index: String(index.get('name')), seconds });
-    built.push(buildable(index));
+    built.push(buildable(index, create.has('collation')));
   }
   return { create, indexes: built, ttl };
 }
@@ -58,13 +58,15 @@ export function isIdIndex(index: OrderedDocument): boolean {
   return numberOf(key.get('_id') ?? null) !== null;
 }
 
-function buildable(index: OrderedDocument): OrderedDocument {
+function buildable(index: OrderedDocument, isCollated: boolean): OrderedDocument {
   const dropped = ['v', 'ns', 'background', 'expireAfterSeconds'];
   const collation = index.get('collation');
   const first = numberOf(index.get('v') ?? null) === 1;
   // Only version 1 indexes may not hold a collation at all; a later one needs it against the collection's own.
   if (first && collation !== undefined && isDocument(collation) && collation.get('locale') === 'simple') dropped.push('collation');
   const spec = without(index, dropped);
+  // listIndexes does not mention the simple collation, and without it the index would take the collection's own.
+  if (isCollated && !first && !spec.has('collation')) spec.set('collation', new Map([['locale', 'simple']]));
   const key = index.get('key');
   const geo = key !== undefined && isDocument(key) && [...key.values()].includes('2dsphere');
   if (geo && !spec.has('2dsphereIndexVersion')) spec.set('2dsphereIndexVersion', new Int32(1));

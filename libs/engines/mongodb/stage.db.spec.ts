@@ -85,6 +85,26 @@ describe('staging', () => {
     await session.checkStage(staged, source, worker(newOperation()));
   });
 
+  it('keeps indexes with and without a collation on a collection that has one', async () => {
+    const collated = await db.createCollection('collated', { collation: { locale: 'de', strength: 2 } });
+    await collated.createIndex({ name: 'text' }, { name: 'search', collation: { locale: 'simple' } });
+    await collated.createIndex({ name: 1 }, { name: 'exact', unique: true, collation: { locale: 'simple' } });
+    await collated.createIndex({ name: -1 }, { name: 'own', collation: { locale: 'fr' } });
+    await collated.createIndex({ other: 1 }, { name: 'inherited' });
+    const ejson = (value: object): string => BSON.EJSON.stringify(value, { relaxed: false });
+    const { collation } = await collated.options();
+    const indexes = (await collated.listIndexes().toArray()).map(ejson);
+    await collated.drop();
+    // Only without the collection's own collation are these two names different.
+    const documents = [bson({ _id: 1, name: 'öl' }), bson({ _id: 2, name: 'Öl' })];
+    const source = await archiveOf([{ name: 'collated', options: ejson({ collation }), indexes, documents }]);
+    const work = worker(newOperation());
+    const { plan, staged } = await planned(session, source, work);
+    expect(staged.warnings).toEqual([]);
+    await session.swap(plan, work);
+    expect((await db.collection('collated').listIndexes().toArray()).map(ejson).sort()).toEqual(indexes.sort());
+  });
+
   it('keeps zero timestamps, dollars, dots, and empty and repeated names', async () => {
     const zero = new Timestamp({ t: 0, i: 0 });
     // Ends in a second field `a`.

@@ -115,10 +115,10 @@ export function sameView(left: OrderedDocument, right: OrderedDocument): boolean
   );
 }
 
-/** The collation without the version of the library that the server happened to have. */
+/** The collation without the version of the library that the server happened to have; null for the simple one, which servers leave out. */
 export function collationOf(options: OrderedDocument): OrderedValue {
   const collation = options.get('collation');
-  if (collation === undefined || !isDocument(collation)) return null;
+  if (collation === undefined || !isDocument(collation) || collation.get('locale') === 'simple') return null;
   return new Map([...collation].filter(([name]) => name !== 'version'));
 }
 
