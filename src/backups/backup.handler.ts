@@ -3,6 +3,7 @@ import type { EntityManager } from 'typeorm';
 import { z } from 'zod';
 import { AppError } from '#errors';
 import { Permission } from '../access/permission.js';
+import { AuditService } from '../audit/audit.service.js';
 import type { JsonObject, OperationContext, OperationHandler, SettledOperation } from '../operations/operation-handler.js';
 import { OperationHandlers } from '../operations/operation-handlers.js';
 import { TenantsService } from '../tenants/tenants.service.js';
@@ -29,6 +30,7 @@ export class BackupHandler implements OperationHandler<BackupOperationInput>, On
     private readonly backups: BackupsRepository,
     private readonly tenants: TenantsService,
     private readonly runner: BackupRunner,
+    private readonly audit: AuditService,
   ) {}
 
   onModuleInit(): void {
@@ -58,8 +60,11 @@ export class BackupHandler implements OperationHandler<BackupOperationInput>, On
   }
 
   async settled({ tenantId, input, state, failure }: SettledOperation<BackupOperationInput>, manager: EntityManager): Promise<void> {
-    if (state === 'COMPLETED') return;
-    await this.backups.update({ tenantId }, input.backupId, ['QUEUED', 'RUNNING'], { state, failure, finishedAt: () => 'clock_timestamp()' }, manager);
+    if (state !== 'COMPLETED') await this.backups.update({ tenantId }, input.backupId, ['QUEUED', 'RUNNING'], { state, failure, finishedAt: () => 'clock_timestamp()' }, manager);
+    await this.audit.record(
+      { action: 'backup.ended', outcome: state === 'COMPLETED' ? 'OK' : 'FAILED', tenantId, actor: null, subject: { type: 'Backup', id: input.backupId }, detail: { state, code: failure?.code ?? null } },
+      manager,
+    );
   }
 
   private async get(context: OperationContext<BackupOperationInput>): Promise<BackupEntity> {

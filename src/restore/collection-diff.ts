@@ -73,7 +73,7 @@ function changedKeys(left: ReadonlyMap<string, string> | null, right: ReadonlyMa
 
 function namedIndexes(indexes: readonly string[] | null): ReadonlyMap<string, string> | null {
   if (!indexes) return null;
-  return new Map(indexes.map((text) => [String((JSON.parse(text) as { name?: unknown }).name ?? text), relaxed(text)]));
+  return new Map(indexes.map((text) => [(JSON.parse(text) as { name?: string }).name ?? text, relaxed(text)]));
 }
 
 function topLevel(options: string | null): ReadonlyMap<string, string> | null {

@@ -1,12 +1,14 @@
 import { Injectable, type OnModuleInit } from '@nestjs/common';
+import type { EntityManager } from 'typeorm';
 import { z } from 'zod';
 import { AppError, asAppError } from '#errors';
 import type { EngineSession, LeasedWork, StagedDatabase } from '#engines';
 import { Permission } from '../access/permission.js';
+import { AuditService } from '../audit/audit.service.js';
 import { isLeaseLost } from '../backups/backup-runner.js';
 import { SafetyBackups } from '../backups/safety-backups.js';
 import { EncryptionService } from '../encryption/encryption.service.js';
-import type { JsonObject, OperationContext, OperationHandler } from '../operations/operation-handler.js';
+import type { JsonObject, OperationContext, OperationHandler, SettledOperation } from '../operations/operation-handler.js';
 import { OperationHandlers } from '../operations/operation-handlers.js';
 import { TenantsService } from '../tenants/tenants.service.js';
 import { countExpiring, type NamespaceShape } from './collection-diff.js';
@@ -50,6 +52,7 @@ export class RestoreHandler implements OperationHandler<RestoreInput>, OnModuleI
     private readonly safety: SafetyBackups,
     private readonly finish: RestoreFinish,
     private readonly stageRemoval: StageRemoval,
+    private readonly audit: AuditService,
   ) {}
 
   onModuleInit(): void {
@@ -68,6 +71,7 @@ export class RestoreHandler implements OperationHandler<RestoreInput>, OnModuleI
       const session = await this.tenants.openTarget(context);
       try {
         await session.requirePrivileges('RESTORE');
+        await this.stageRemoval.removeLeftOvers(context, session);
         const verified = await source.verify(context);
         const shapes = await source.shapes(context);
         await context.faultPoint('restore.verified');
@@ -81,15 +85,32 @@ export class RestoreHandler implements OperationHandler<RestoreInput>, OnModuleI
   }
 
   async recover(context: OperationContext<RestoreInput>): Promise<JsonObject> {
+    const lost = new AppError('WORKER_LOST', 'The process that did the restore stopped before live data changed');
+    // The users need not wait for a database that is away.
+    if (!context.committed) await this.letGo(context, lost);
     const session = await this.tenants.openTarget(context);
     try {
       if (context.committed) return await this.finish.run(context, session);
-      const lost = new AppError('WORKER_LOST', 'The process that did the restore stopped before live data changed');
-      await this.takeBack(context, session, lost);
+      await this.stageRemoval.remove(context, session);
       throw lost;
     } finally {
       await session.close();
     }
+  }
+
+  async settled({ id, tenantId, input, state, failure }: SettledOperation<RestoreInput>, manager: EntityManager): Promise<void> {
+    await this.tenants.endMaintenance({ tenantId }, id, manager);
+    await this.audit.record(
+      {
+        action: input.dryRun ? 'restore.dry-run-ended' : 'restore.ended',
+        outcome: state === 'COMPLETED' ? 'OK' : 'FAILED',
+        tenantId,
+        actor: null,
+        subject: { type: 'Operation', id },
+        detail: { state, code: failure?.code ?? null, fileName: input.source.fileName },
+      },
+      manager,
+    );
   }
 
   private async restore(context: OperationContext<RestoreInput>, session: EngineSession, verified: VerifiedArchive, shapes: readonly NamespaceShape[]): Promise<JsonObject> {
@@ -142,20 +163,20 @@ export class RestoreHandler implements OperationHandler<RestoreInput>, OnModuleI
     return { type: 'RestoreResult', dryRun: true, bytesRead: facts.bytesRead, collections, warnings: facts.warnings };
   }
 
-  /** The failure that people are told of is the first one, not what went wrong while cleaning up after it. */
+  /** Live data were not touched: what was made beside them goes. People are told of the first failure, not of what went wrong while cleaning up after it. */
   private async tryToTakeBack(context: OperationContext<RestoreInput>, session: EngineSession, reason: AppError): Promise<void> {
     try {
-      await this.takeBack(context, session, reason);
+      await this.letGo(context, reason);
+      await this.stageRemoval.remove(context, session);
     } catch (error) {
       context.log(`Staged collections (hf_*) may be left in the database: ${asAppError(error).message}`, 'ERROR');
     }
   }
 
-  /** Live data were not touched: what the restore made beside them goes. What needs the control plane alone comes first. */
-  private async takeBack(context: OperationContext<RestoreInput>, session: EngineSession, reason: AppError): Promise<void> {
+  /** What needs the control plane and the store alone. */
+  private async letGo(context: OperationContext<RestoreInput>, reason: AppError): Promise<void> {
     await context.fenced((manager) => this.tenants.endMaintenance(context, context.id, manager));
     await this.safety.discardUnfinished(context, reason);
-    await this.stageRemoval.remove(context, session);
   }
 }
 
