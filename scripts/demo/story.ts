@@ -20,7 +20,7 @@ export interface StorySetting {
   readonly database: string;
   /** A folder for the downloaded archive. */
   readonly folder: string;
-  say(line: string): void;
+  readonly say: (line: string) => void;
 }
 
 interface Started {
