@@ -198,7 +198,7 @@ export function runFolder(): string {
 
 function shared(name: 'postgres' | 'mongo' | 'mongod'): Promise<string> {
   return new Promise((resolve, reject) => {
-    request({ socketPath: join(runFolder(), 'door'), path: `/${name}` }, (response) => {
+    request({ socketPath: join(runFolder(), 'door'), path: `/${name}`, agent: false }, (response) => {
       let text = '';
       response.setEncoding('utf8').on('data', (chunk: string) => (text += chunk));
       response.on('end', () => (response.statusCode === 200 ? resolve(text) : reject(new Error(text))));
