@@ -1,6 +1,7 @@
+import { randomBytes } from 'node:crypto';
 import { serverCode, serverCodeOf, throwTargetError } from './errors.js';
 import { toUuid, type FoundNamespace } from './find-namespaces.js';
-import { bucketsPrefix } from './names.js';
+import { bucketsPrefix, claimedName } from './names.js';
 import type { SwapRun } from './swap-run.js';
 
 const { collectionUuidMismatch, namespaceNotFound, queryPlanKilled } = serverCode;
@@ -36,7 +37,7 @@ export async function dropView(run: SwapRun, { name, options }: Pick<FoundNamesp
 async function keepTimeseries(run: SwapRun, name: string, index: number): Promise<void> {
   const buckets = await run.find(bucketsPrefix + name);
   if (buckets?.uuid == null) return;
-  await copyAside(run, name, buckets.uuid, index);
+  if (!(await copyAside(run, name, buckets.uuid, index, async () => undefined))) return;
   if ((await run.find(bucketsPrefix + name))?.uuid === buckets.uuid) await dropTimeseriesNow(run, name, async () => undefined);
 }
 
@@ -69,14 +70,25 @@ export async function copyBuckets(run: SwapRun, name: string, uuid: string, to: 
   }
 }
 
-export async function copyAside(run: SwapRun, name: string, uuid: string, index: number): Promise<void> {
-  for (let round = 0; ; round += 1) {
-    const kept = run.lateName(index, round);
-    if ((await run.find(kept)) !== null) continue;
-    await copyBuckets(run, name, uuid, kept);
-    run.work.log(`Time series "${name}" was written during the restore; its buckets are kept as "${kept}"`);
-    return;
+/**
+ * Copies the buckets of a time series that the plan does not know, and keeps them if `stillAllowed` does not throw; false if it was
+ * replaced meanwhile. Until then the
+ * copy has a name of STAGE's, with which it is cleaned away should this worker end here.
+ */
+export async function copyAside(run: SwapRun, name: string, uuid: string, index: number, stillAllowed: () => Promise<void>): Promise<boolean> {
+  const { operationId, fencingToken } = run.work;
+  const copy = claimedName(operationId, fencingToken, `late${randomBytes(6).toString('hex')}`);
+  if (!(await copyBuckets(run, name, uuid, copy))) return false;
+  const copied = await run.find(copy);
+  if (copied?.uuid == null) return false;
+  try {
+    await stillAllowed();
+  } catch (error) {
+    await run.command(`dropping a copy of "${name}"`, { drop: copy, collectionUUID: toUuid(copied.uuid) });
+    throw error;
   }
+  await run.keepAside({ name: copy, uuid: copied.uuid }, index);
+  return true;
 }
 
 /** The caller has just seen which time series has this name; `stillAllowed` throws if that may have changed. */

@@ -81,6 +81,21 @@ describe('a product that goes on during a restore', () => {
     expect((await session.swap(plan, worker(work.operationId, 2))).interlopers).toHaveLength(3);
   });
 
+  it('keeps a time series that it creates where one is to be restored', async () => {
+    await db.createCollection('s', { timeseries: { timeField: 't' } });
+    await db.collection('s').insertOne({ t: new Date(), old: true });
+    const buckets = (await db.collection('system.buckets.s').find({}, { raw: true }).toArray()).map((bucket) => Buffer.from(bucket as unknown as Uint8Array));
+    const archive = await archiveOf([{ name: 's', kind: 'timeseries', options: '{"timeseries":{"timeField":"t"}}', documents: buckets }]);
+    const operation = newOperation();
+    const { plan } = await planned(session, archive, worker(operation));
+    await db.dropCollection('s');
+    await db.createCollection('s', { timeseries: { timeField: 't' } });
+    await db.collection('s').insertOne({ t: new Date(), interloper: true });
+    const report = await session.swap(plan, worker(operation));
+    expect(report.interlopers).toEqual([{ name: 's', kept: expect.stringMatching(/_late_/), documents: 1 }]);
+    expect(await db.collection('s').find({}, { projection: { _id: 0, t: 0 } }).toArray()).toEqual([{ old: true }]);
+  });
+
   it('blocks the plan with an open transaction or an index build, and live data stay as they are', async () => {
     const before = await hashes(db);
     const operation = newOperation();

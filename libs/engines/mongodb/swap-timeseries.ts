@@ -51,7 +51,8 @@ async function advance(run: SwapRun, step: StepOf<'timeseries'>, claim: Claim, i
     if (await copyBuckets(run, name, liveUuid, oldBuckets)) await dropTimeseriesNow(run, name, () => claim.require());
   } else if (buckets !== null) {
     // An attempt that was broken off, or a product's own: only what holds nothing of its own is dropped.
-    if (buckets.uuid !== null && (await holdsOthers(run, name, buckets.uuid, claim.name))) await copyAside(run, name, buckets.uuid, index);
+    const { uuid } = buckets;
+    if (uuid !== null && (await holdsOthers(run, name, uuid, claim.name)) && !(await copyAside(run, name, uuid, index, () => claim.require()))) return;
     await dropTimeseriesNow(run, name, () => claim.require());
   } else if (found !== null) {
     await clear(run, name, index);
