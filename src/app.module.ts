@@ -1,4 +1,5 @@
 import { type DynamicModule, Module } from '@nestjs/common';
+import type { DestinationStream } from 'pino';
 import { AccessModule } from './access/access.module.js';
 import { AuditModule } from './audit/audit.module.js';
 import { BackupsModule } from './backups/backups.module.js';
@@ -20,12 +21,12 @@ import { TransfersModule } from './transfers/transfers.module.js';
 @Module({})
 export class AppModule {
   /** The role picks the modules: the API answers requests, workers do the long work, `all` is both. */
-  static forRoot(config: AppConfig): DynamicModule {
+  static forRoot(config: AppConfig, logStream?: DestinationStream): DynamicModule {
     return {
       module: AppModule,
       imports: [
         ConfigModule.forRoot(config),
-        LoggingModule,
+        LoggingModule.forRoot(logStream),
         DatabaseModule,
         EventsModule,
         GraphqlSupportModule,

@@ -2,6 +2,7 @@ import 'reflect-metadata';
 import { NestFactory } from '@nestjs/core';
 import type { NestExpressApplication } from '@nestjs/platform-express';
 import { Logger } from 'nestjs-pino';
+import type { DestinationStream } from 'pino';
 import { AppModule } from './app.module.js';
 import type { AppConfig } from './config/app-config.js';
 import { sandboxPage } from './platform/graphql/sandbox/sandbox-page.js';
@@ -10,8 +11,8 @@ import { sandboxPage } from './platform/graphql/sandbox/sandbox-page.js';
 const maxBodyBytes = 1024 * 1024;
 
 /** The whole program, not yet listening; tests start the same one. */
-export async function createApp(config: AppConfig): Promise<NestExpressApplication> {
-  const app = await NestFactory.create<NestExpressApplication>(AppModule.forRoot(config), { bufferLogs: true, abortOnError: false, bodyParser: false, forceCloseConnections: true });
+export async function createApp(config: AppConfig, logStream?: DestinationStream): Promise<NestExpressApplication> {
+  const app = await NestFactory.create<NestExpressApplication>(AppModule.forRoot(config, logStream), { bufferLogs: true, abortOnError: false, bodyParser: false, forceCloseConnections: true });
   app.useLogger(app.get(Logger));
   app.useBodyParser('json', { limit: maxBodyBytes });
   app.set('trust proxy', [...config.trustedProxies]);

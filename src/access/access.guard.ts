@@ -25,7 +25,7 @@ export class AccessGuard implements CanActivate {
       if (!actor.isProvider) throw forbiddenToAllButProvider();
       return true;
     }
-    const permission = allPermissions.find((one) => one === policy);
+    const permission = allPermissions.find((one) => String(one) === policy);
     if (permission === undefined) throw new Error(`Unknown access policy ${policy}`);
     if (!(await this.access.mayEver(actor, permission))) throw forbidden(permission);
     return true;

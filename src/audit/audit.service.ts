@@ -44,8 +44,8 @@ export class AuditService {
       at: () => 'clock_timestamp()',
       action: event.action,
       outcome: event.outcome ?? 'OK',
-      actor: actor === null ? null : 'address' in actor && 'memberships' in actor ? stampOf(actor as Actor) : (actor as ActorStamp),
-      address: event.address ?? (actor !== null && 'address' in actor && typeof actor.address === 'string' ? actor.address : null),
+      actor: actor === null ? null : isActor(actor) ? stampOf(actor) : actor,
+      address: event.address ?? (actor !== null && isActor(actor) ? actor.address : null),
       subjectType: event.subject?.type ?? null,
       subjectId: event.subject?.id ?? null,
       detail: Object.fromEntries(Object.entries(event.detail ?? {}).map(([name, value]) => [name, typeof value === 'string' ? redact(value) : value])),
@@ -61,4 +61,8 @@ export class AuditService {
     if (filter.until != null) query.andWhere('event.at < :until', { until: filter.until });
     return findPage(query, 'at', page);
   }
+}
+
+function isActor(actor: Actor | ActorStamp): actor is Actor {
+  return 'memberships' in actor;
 }

@@ -48,3 +48,13 @@ it('answers an address that does not exist as JSON, without naming the framework
   expect(response.headers.get('x-powered-by')).toBeNull();
   expect(await response.json()).toMatchObject({ error: { code: 'NOT_FOUND' } });
 });
+
+it('answers for a process that is only a worker, which serves nothing else', async () => {
+  const worker = await startTestApp({ env: { HOLDFAST_ROLE: 'worker' } });
+  try {
+    expect((await get(`${worker.url}/readyz`)).status).toBe(200);
+    expect((await fetch(`${worker.url}/graphql`, { method: 'POST' })).status).toBe(404);
+  } finally {
+    await worker.stop();
+  }
+});

@@ -14,6 +14,8 @@ export interface TestAppOptions {
   readonly env?: Readonly<Record<string, string>>;
   /** A control plane that another application of the same test made. */
   readonly databaseUrl?: string;
+  /** Gets every log line instead of standard output. */
+  readonly onLogLine?: (line: string) => void;
 }
 
 /** The whole program in this process, on a free port, with a control plane of its own. */
@@ -37,7 +39,8 @@ export class TestApp {
       HOLDFAST_LOG_LEVEL: process.env['TEST_LOG_LEVEL'] ?? 'silent',
       ...options.env,
     });
-    const nest = await createApp(config);
+    const { onLogLine } = options;
+    const nest = await createApp(config, onLogLine === undefined ? undefined : { write: onLogLine });
     try {
       await nest.listen(0, '127.0.0.1');
     } catch (error) {

@@ -3,7 +3,7 @@ import type { Duplex } from 'node:stream';
 import { type BeforeApplicationShutdown, Injectable, Logger, type OnApplicationBootstrap } from '@nestjs/common';
 import { HttpAdapterHost } from '@nestjs/core';
 import { GraphQLSchemaHost } from '@nestjs/graphql';
-import { type ExecutionArgs, getOperationAST, GraphQLError, parse, specifiedRules, validate } from 'graphql';
+import { type ExecutionArgs, getOperationAST, GraphQLError, OperationTypeNode, parse, specifiedRules, validate } from 'graphql';
 import { type Context, GRAPHQL_TRANSPORT_WS_PROTOCOL, handleProtocols, makeServer, type Server, type SubscribePayload } from 'graphql-ws';
 import { type WebSocket, WebSocketServer } from 'ws';
 import { AppError, asAppError } from '#errors';
@@ -180,7 +180,7 @@ export class GraphqlSockets implements OnApplicationBootstrap, BeforeApplication
       const document = parse(payload.query, { maxTokens: maxDocumentTokens });
       const operation = getOperationAST(document, payload.operationName);
       if (operation == null) throw new AppError('BAD_USER_INPUT', 'Name one operation of the document');
-      if (operation.operation !== 'subscription') throw new AppError('BAD_USER_INPUT', 'Sockets carry subscriptions alone; send queries and mutations by POST');
+      if (operation.operation !== OperationTypeNode.SUBSCRIPTION) throw new AppError('BAD_USER_INPUT', 'Sockets carry subscriptions alone; send queries and mutations by POST');
       const faults = validate(schema, document, [...specifiedRules, this.limits.rule]);
       if (faults.length > 0) return [...faults];
       this.limits.checkCost(schema, document, payload.operationName ?? undefined, payload.variables ?? undefined);
