@@ -6,7 +6,7 @@ import { throwTargetError } from './errors.js';
 import { findByUuid, findIndexes } from './find-namespaces.js';
 import { inParallel } from './in-parallel.js';
 import { LeasedCommands } from './leased-commands.js';
-import { isDocument, numberOf, parseOrdered, sameValue, type OrderedDocument, type OrderedValue } from './ordered-bson.js';
+import { isDocument, nameOf, numberOf, parseOrdered, sameValue, type OrderedDocument, type OrderedValue } from './ordered-bson.js';
 import { readSums } from './read-sums.js';
 import { collationOf } from './swap-plan.js';
 
@@ -81,7 +81,7 @@ function requireIndexes({ name, kind, options, indexes }: StagedNamespace, prese
   const others = present.filter((index) => !isIdIndex(index) && index.get('clustered') !== true).length;
   if (others !== wanted.length) throw mismatch(name, `${others} of ${wanted.length} indexes are staged`);
   for (const index of wanted) {
-    const label = String(index.get('name'));
+    const label = nameOf(index);
     const built = byName.get(index.get('name'));
     if (built === undefined) throw mismatch(name, `its index "${label}" is missing`);
     for (const [field, value] of built) {

@@ -1,7 +1,7 @@
 import { Int32 } from 'mongodb';
 import { AppError } from '#errors';
 import type { NamespaceKind } from '../port.js';
-import { isDocument, numberOf, parseOrdered, type OrderedDocument, type OrderedValue } from './ordered-bson.js';
+import { isDocument, nameOf, numberOf, parseOrdered, type OrderedDocument, type OrderedValue } from './ordered-bson.js';
 
 /** A TTL of an index, or of the collection itself (clustered, time series) where `index` is null. */
 export interface TimeToLive {
@@ -45,7 +45,7 @@ export function collectionSpec(name: string, kind: NamespaceKind, options: strin
     }
     if (index.get('clustered') === true) continue;
     const seconds = secondsOf(index.get('expireAfterSeconds'));
-    if (seconds !== null) ttl.push({ index: String(index.get('name')), seconds });
+    if (seconds !== null) ttl.push({ index: nameOf(index), seconds });
     built.push(buildable(index, create.has('collation')));
   }
   return { create, indexes: built, ttl };
@@ -84,7 +84,7 @@ function secondsOf(value: OrderedValue | undefined): number | null {
 
 function parse(name: string, text: string): OrderedDocument {
   try {
-    return text === '' ? new Map() : parseOrdered(text);
+    return text === '' ? new Map<string, OrderedValue>() : parseOrdered(text);
   } catch (cause) {
     throw new AppError('ARCHIVE_CORRUPT', `The definition of "${name}" in the archive cannot be read`, { cause });
   }

@@ -1,7 +1,7 @@
 import { Binary, type Document } from 'mongodb';
 import type { MongodbContext } from './connection.js';
 import { operationPrefix } from './names.js';
-import { isDocument, readOrdered, type OrderedDocument } from './ordered-bson.js';
+import { isDocument, nameOf, readOrdered, type OrderedDocument } from './ordered-bson.js';
 import { readAll } from './raw-cursor.js';
 
 /** A namespace as the server lists it, Holdfast's own and bucket collections among them. */
@@ -21,7 +21,7 @@ export async function findNamespaces(context: MongodbContext, filter: Document, 
     const info = fields.get('info');
     const type = fields.get('type');
     return {
-      name: String(fields.get('name')),
+      name: nameOf(fields),
       type: type === 'view' || type === 'timeseries' ? type : 'collection',
       uuid: isDocument(info) ? uuidText(info.get('uuid')) : null,
       options: isDocument(options) ? options : new Map(),

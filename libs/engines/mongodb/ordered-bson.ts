@@ -10,6 +10,12 @@ import { bsonType, elementsOf, type RawElement } from './raw-bson.js';
 export type OrderedDocument = Map<string, OrderedValue>;
 export type OrderedValue = string | boolean | null | undefined | Date | object | OrderedValue[] | OrderedDocument;
 
+/** The field `name` of a definition; the server takes no other type there. */
+export function nameOf(definition: OrderedDocument): string {
+  const name = definition.get('name');
+  return typeof name === 'string' ? name : '';
+}
+
 /** Parses one Extended JSON object. Throws ARCHIVE_CORRUPT. */
 export function parseOrdered(text: string): OrderedDocument {
   return readOrdered(extendedJsonToBson(text));

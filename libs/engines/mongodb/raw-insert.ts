@@ -34,7 +34,7 @@ async function loadDocumentSequence(): Promise<RawSequenceConstructor | null> {
   try {
     const module = (await import(path)) as { DocumentSequence?: RawSequenceConstructor; default?: { DocumentSequence?: RawSequenceConstructor } };
     const found = module.DocumentSequence ?? module.default?.DocumentSequence;
-    return typeof found?.prototype?.push === 'function' ? found : null;
+    return typeof (found?.prototype as { push?: unknown } | undefined)?.push === 'function' ? (found ?? null) : null;
   } catch {
     return null;
   }

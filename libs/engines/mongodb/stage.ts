@@ -10,7 +10,7 @@ import { findIndexes, listOwn } from './find-namespaces.js';
 import { inParallel } from './in-parallel.js';
 import { LeasedCommands } from './leased-commands.js';
 import { bucketsPrefix, stagedName, trialName } from './names.js';
-import { isDocument } from './ordered-bson.js';
+import { isDocument, nameOf } from './ordered-bson.js';
 import { requireTimeSeriesPrivileges } from './privileges.js';
 import { buildIndexes, createNamespace, rehearseTimeToLive, rehearseView } from './staged-definitions.js';
 import { requireRestorable } from './staged-names.js';
@@ -96,7 +96,7 @@ async function prepare(commands: LeasedCommands, collections: readonly Collectio
   await inParallel(staging, definitionsAtOnce, async ({ meta, spec, staged, trial }) => {
     if (meta.kind === 'view') return rehearseView(commands, meta.collection, trial, spec);
     if (meta.kind === 'timeseries') await createNamespace(commands, meta.collection, trial, spec.create);
-    await createNamespace(commands, meta.collection, staged, meta.kind === 'timeseries' ? new Map() : spec.create);
+    await createNamespace(commands, meta.collection, staged, meta.kind === 'timeseries' ? new Map<string, never>() : spec.create);
     return undefined;
   });
   const uuids = await uuidsOf(commands.context, operationId, work.signal);
@@ -144,7 +144,7 @@ async function unknownOptions({ context, work }: LeasedCommands, { meta, spec }:
   return spec.indexes.flatMap((index) => {
     const present = built.get(index.get('name'));
     const lost = present === undefined ? [] : [...index.keys()].filter((option) => !present.has(option) && option !== 'collation' && index.get(option) !== false);
-    return lost.map((option) => `The server does not know the option "${option}" of index "${String(index.get('name'))}" on "${meta.collection}"; it is left out`);
+    return lost.map((option) => `The server does not know the option "${option}" of index "${nameOf(index)}" on "${meta.collection}"; it is left out`);
   });
 }
 
@@ -157,7 +157,7 @@ async function invalidDocuments({ context, work }: LeasedCommands, { meta, spec,
     if (count === 0) return [];
     const many = count >= mostReported ? `${mostReported} or more documents` : count === 1 ? '1 document' : `${count} documents`;
     return [`${many} of "${meta.collection}" against its own validator, restored as it stands`];
-  } catch (error) {
+  } catch {
     work.signal.throwIfAborted();
     return [`Whether the documents of "${meta.collection}" meet its validator could not be counted`];
   }

@@ -3,7 +3,7 @@ import { AppError } from '#errors';
 import type { CollectionSpec } from './collection-spec.js';
 import { serverCode, serverCodeOf, throwTargetError } from './errors.js';
 import type { LeasedCommands } from './leased-commands.js';
-import { toCommand, type OrderedDocument } from './ordered-bson.js';
+import { nameOf, toCommand, type OrderedDocument } from './ordered-bson.js';
 
 const duplicateKey = 11_000;
 const optionNotSupportedOnView = 167;
@@ -39,7 +39,7 @@ export async function rehearseTimeToLive(commands: LeasedCommands, label: string
   if (!isThere) {
     const names = new Set(ttl.map(({ index }) => index));
     await createNamespace(commands, label, trial, create);
-    await buildIndexes(commands, label, trial, indexes.filter((index) => names.has(String(index.get('name')))));
+    await buildIndexes(commands, label, trial, indexes.filter((index) => names.has(nameOf(index))));
   }
   try {
     for (const { index, seconds } of ttl) await commands.repeat(`trying the TTL of "${label}"`, () => commands.once(timeToLiveCommand(trial, index, seconds)));
