@@ -12,8 +12,10 @@ const maxBodyBytes = 1024 * 1024;
 
 /** The whole program, not yet listening; tests start the same one. */
 export async function createApp(config: AppConfig, logStream?: DestinationStream): Promise<NestExpressApplication> {
-  const app = await NestFactory.create<NestExpressApplication>(AppModule.forRoot(config, logStream), { bufferLogs: true, abortOnError: false, bodyParser: false, forceCloseConnections: true });
+  const app = await NestFactory.create<NestExpressApplication>(AppModule.forRoot(config, logStream), { bufferLogs: true, autoFlushLogs: false, abortOnError: false, bodyParser: false, forceCloseConnections: true });
+  // What was logged before a failed start stays unsaid: the error that is thrown says it in one line.
   app.useLogger(app.get(Logger));
+  app.flushLogs();
   app.useBodyParser('json', { limit: maxBodyBytes });
   app.set('trust proxy', [...config.trustedProxies]);
   app.disable('x-powered-by');

@@ -1,3 +1,4 @@
+import { createServer } from 'node:net';
 import { createApp } from './bootstrap.js';
 import { loadConfig } from './config/load-config.js';
 import { ConfigurationError } from './config/parse-environment.js';
@@ -5,9 +6,19 @@ import { redact } from '#errors';
 
 async function main(): Promise<void> {
   const config = loadConfig();
+  await requireFreePort(config.port, config.host);
   const app = await createApp(config);
   app.enableShutdownHooks();
   await app.listen(config.port, config.host);
+}
+
+/** Before anything is connected or migrated, so that a second start by mistake says one line and does nothing. */
+async function requireFreePort(port: number, host: string): Promise<void> {
+  const probe = createServer();
+  const { promise, resolve, reject } = Promise.withResolvers<void>();
+  probe.once('error', reject).listen(port, host, resolve);
+  await promise;
+  await new Promise((closed) => probe.close(closed));
 }
 
 /** What a person can act on, in one line where it is one thing. */
