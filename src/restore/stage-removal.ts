@@ -5,7 +5,7 @@ import type { EngineSession, LeasedWork, Work } from '#engines';
 import type { JsonObject, OperationContext } from '../operations/operation-handler.js';
 import { OperationsRepository } from '../operations/operations.repository.js';
 
-const triedForMs = 30_000;
+const triedForMs = 10_000;
 const pauseMs = 2_000;
 /** Restores that ended without success, the newest ones. */
 const lookedAt = 10;

@@ -1,9 +1,8 @@
-import { createHash } from 'node:crypto';
 import { gunzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { differences, type Fingerprint, fingerprint } from '../../scripts/demo/fingerprint.ts';
 import { createTestTenant, startTestApp, type TestApp, type TestTenant } from '../support/app.ts';
-import { backupCreate, ended, idOf, makePlan, readBackup, restore, restoreStart, seedShop, takeBackup, watch, withDatabase } from '../support/backup-calls.ts';
+import { backupCreate, idOf, makePlan, readBackup, restore, restoreStart, seedShop, takeBackup, watch, withDatabase } from '../support/backup-calls.ts';
 import type { GraphqlClient } from '../support/graphql-client.ts';
 
 let app: TestApp;
@@ -113,6 +112,3 @@ async function download(backupId: string, variant: string): Promise<{ readonly b
   expect(response.status).toBe(200);
   return { bytes: Buffer.from(await response.arrayBuffer()), headers: response.headers };
 }
-
-void createHash;
-void ended;

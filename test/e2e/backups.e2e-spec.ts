@@ -1,8 +1,10 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
+import { DataSource } from 'typeorm';
+import { BackupDeletion } from '../../src/backups/backup-deletion.ts';
 import { FaultPoints } from '../../src/operations/fault-points.ts';
-import { toGlobalId } from '../../src/platform/graphql/global-id.ts';
+import { parseGlobalId, toGlobalId } from '../../src/platform/graphql/global-id.ts';
 import { createTestMember, createTestTenant, startTestApp, type TestApp, type TestTenant } from '../support/app.ts';
 import {
   backupCreate, type BackupAnswer, backupFields, ended, idOf, operationFields, type OperationAnswer, readBackup, restore, seedShop, takeBackup, type UserErrorAnswer, withDatabase,
@@ -185,7 +187,6 @@ describe('a backup that cannot be finished', () => {
   it('is refused when the quota is used up', async () => {
     const tenant = await shop();
     await takeBackup(admin, tenant.id);
-    const { DataSource } = await import('typeorm');
     await app.nest.get(DataSource).query('update tenant set quota_bytes = 100 where slug = $1', [tenant.slug]);
     expect(await backupCreate(admin, tenant.id)).toMatchObject({ operation: null, userErrors: [{ code: 'STORAGE_QUOTA_EXCEEDED' }] });
   });
@@ -238,6 +239,16 @@ describe('keeping and deleting', () => {
     expect((await list({})).lastGoodBackup.id).toBe(last.id);
     const url = await admin.run<{ downloadCreate: { userErrors: UserErrorAnswer[] } }>('mutation ($input: DownloadCreateInput!) { downloadCreate(input: $input) { url userErrors { code } } }', { input: { backupId: old.id } });
     expect(url.downloadCreate).toMatchObject({ url: null, userErrors: [{ code: 'BACKUP_NOT_USABLE' }] });
+  });
+
+  it('finishes at the next start a deletion that was cut off between its phases', async () => {
+    const tenant = await createTestTenant(admin);
+    const [old] = [await takeBackup(admin, tenant.id), await takeBackup(admin, tenant.id)];
+    await app.nest.get(DataSource).query(`update backup set deleted_at = now() - interval '2 minutes' where id = $1`, [parseGlobalId(old.id)!.uuid]);
+    expect(await readBackup(admin, old.id)).toMatchObject({ usable: false });
+    await app.nest.get(BackupDeletion, { strict: false }).onApplicationBootstrap();
+    expect(await readBackup(admin, old.id)).toMatchObject({ state: 'DELETED' });
+    expect(await storedFiles(app)).not.toContainEqual(expect.stringContaining(old.fileName!));
   });
 
   it('changes name, description and notes, and nothing else', async () => {
