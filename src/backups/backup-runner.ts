@@ -2,6 +2,7 @@ import { Injectable } from '@nestjs/common';
 import type { EntityManager } from 'typeorm';
 import { AppError, asAppError } from '#errors';
 import type { EngineSession, NamespaceSummary, SetAsideNamespace, Work } from '#engines';
+import { AppConfig } from '../config/app-config.js';
 import { EncryptionService } from '../encryption/encryption.service.js';
 import type { JsonObject, OperationContext } from '../operations/operation-handler.js';
 import { failureOfAny } from '../operations/operation-failure.js';
@@ -56,6 +57,7 @@ export class BackupRunner {
     private readonly encryption: EncryptionService,
     private readonly recorder: ArchiveRecorder,
     private readonly files: ArchiveFiles,
+    private readonly config: AppConfig,
   ) {}
 
   /** Before it throws it removes what it has written; the row is for the caller to end. */
@@ -114,7 +116,7 @@ export class BackupRunner {
         backup,
         tenant,
         quotaLeftBytes: backup.trigger === 'SAFETY' || tenant.quotaBytes === null ? null : Number(tenant.quotaBytes) - (await this.backups.storageTotals(work)).usedBytes,
-        dump: (sink, dumpWork) => session.dump(sink, only === undefined ? { fuzzy } : { fuzzy, only }, dumpWork),
+        dump: (sink, dumpWork) => session.dump(sink, { fuzzy, concurrency: this.config.backupConcurrency, ...(only === undefined ? {} : { only }) }, dumpWork),
       });
     let fuzzy = tenant.fuzzyOnly;
     for (let changes = 0; ; ) {

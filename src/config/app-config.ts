@@ -48,7 +48,7 @@ export class AppConfig {
   readonly limits: RequestLimits;
   /** Operations that one worker runs side by side. */
   readonly workerConcurrency: number;
-  /** Collections that one backup or restore handles side by side. */
+  /** Collections that one backup reads side by side. */
   readonly backupConcurrency: number;
   readonly faultPoints: readonly string[];
 

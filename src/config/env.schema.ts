@@ -227,7 +227,7 @@ export const environmentSchema = z.object({
   HOLDFAST_MAX_ALIASES: limit(30, 0, 10_000, 'How many aliases a GraphQL document may use.'),
   HOLDFAST_LOGIN_TRIES: limit(10, 1, 1000, 'Failed logins per account and address in 15 minutes.'),
   HOLDFAST_WORKER_CONCURRENCY: limit(2, 1, 64, 'Operations that one worker runs side by side.'),
-  HOLDFAST_BACKUP_CONCURRENCY: limit(4, 1, 32, 'Collections that one backup or restore handles side by side.'),
+  HOLDFAST_BACKUP_CONCURRENCY: limit(2, 1, 16, 'Collections that one backup reads side by side; each costs memory.'),
   HOLDFAST_FAULT_POINTS: noted(list.default([]), {
     description: 'Points at which the program fails on purpose, for tests; refused in production.',
     default: 'none',
