@@ -1,3 +1,4 @@
+import { ApiError } from './supervisor/console-api.ts';
 import { demoSlug, type DemoMember, ensureDemoWorkspace } from './supervisor/demo-workspace.ts';
 import { Holdfast, type Running } from './supervisor/holdfast.ts';
 import { readSettings, StartError } from './supervisor/settings.ts';
@@ -42,6 +43,6 @@ function welcome({ url, admin, notices }: Running, members: readonly DemoMember[
 }
 
 main().catch((error: unknown) => {
-  process.stderr.write(`holdfast: ${error instanceof StartError ? error.message : error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`);
+  process.stderr.write(`holdfast: ${error instanceof StartError || error instanceof ApiError ? error.message : error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`);
   process.exit(1);
 });

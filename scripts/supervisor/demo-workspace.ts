@@ -2,10 +2,11 @@ import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { MongoClient } from 'mongodb';
+import { MongoClient, MongoServerSelectionError } from 'mongodb';
 import { ApiError, ConsoleApi } from './console-api.ts';
 import { seedAcmeTrading } from './demo-data.ts';
 import { GeneratedSecrets } from './generated-secrets.ts';
+import { StartError } from './settings.ts';
 
 export const demoDatabase = 'acme_trading';
 export const demoSlug = 'acme-trading';
@@ -27,7 +28,10 @@ export interface DemoSetting {
 
 /** Makes the workspace "Acme Trading" with its data and a member of each role, or completes what an earlier start made. */
 export async function ensureDemoWorkspace(setting: DemoSetting): Promise<readonly DemoMember[]> {
-  await seed(setting);
+  await seed(setting).catch((cause: unknown) => {
+    if (cause instanceof MongoServerSelectionError) throw new StartError(`MONGODB_URI: the server cannot be reached (${cause.message})`, { cause });
+    throw cause;
+  });
   const api = new ConsoleApi(setting.url);
   await api.login(setting.admin.email, setting.admin.password);
   const tenantId = await ensureTenant(api, setting);

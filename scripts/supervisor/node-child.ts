@@ -3,6 +3,7 @@ import { closeSync, openSync, renameSync, statSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { identifyProcess, type ProcessIdentity } from '../bootstrap/process-identity.mjs';
 import { endProcess } from '../servers/end-process.ts';
+import { StartError } from './settings.ts';
 
 export interface NodeChildPlan {
   readonly name: string;
@@ -41,8 +42,8 @@ export class NodeChild {
     this.spawn();
     const deadline = Date.now() + limitMs;
     while (!(await isReady(this.plan.readyUrl))) {
-      if (this.child === null) throw new Error(`The ${this.plan.name} ended while it was starting:\n${await this.lastWords()}`);
-      if (Date.now() > deadline) throw new Error(`The ${this.plan.name} was not ready within ${limitMs / 1000} s; its log is ${this.plan.logFile}\n${await this.lastWords()}`);
+      if (this.child === null) throw new StartError(`The ${this.plan.name} ended while it was starting:\n${await this.lastWords()}`);
+      if (Date.now() > deadline) throw new StartError(`The ${this.plan.name} was not ready within ${limitMs / 1000} s; its log is ${this.plan.logFile}\n${await this.lastWords()}`);
       await new Promise((wake) => setTimeout(wake, 50));
     }
     this.wasReady = true;
