@@ -50,7 +50,7 @@ export function archiveOf(namespaces: readonly TestNamespace[]): Promise<Payload
     const collection = kind === 'timeseries' ? `system.buckets.${name}` : name;
     const sums = new DocumentSums();
     for (const document of documents) sums.add(document);
-    pieces.push(encodeNamespaceHeader(db, collection), ...documents, terminator, encodeNamespaceEnd(db, collection, sums.crc));
+    pieces.push(encodeNamespaceHeader(db, collection), Buffer.concat(documents), terminator, encodeNamespaceEnd(db, collection, sums.crc));
   }
   return sourceOf(Buffer.concat(pieces));
 }
