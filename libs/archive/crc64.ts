@@ -180,6 +180,12 @@ export class DocumentSums {
     this.bytes += length;
   }
 
+  /** Counts a document without summing it; the sums then hold no meaning. */
+  count(bytes: number): void {
+    this.documents += 1;
+    this.bytes += bytes;
+  }
+
   /**
    * Adds every document of a run of whole BSON documents and returns how many there were. The lengths must have been
    * checked: a length that leaves the run throws a RangeError.

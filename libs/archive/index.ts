@@ -18,6 +18,7 @@ export {
   type DocumentsEvent,
   type MongodumpEvent,
   type NamespaceEndEvent,
+  type ParseOptions,
   type PreludeEvent,
 } from './mongodump/parser.js';
 export { encodeNamespaceEnd, encodeNamespaceHeader, encodePrelude, terminator } from './mongodump/writer.js';

@@ -106,6 +106,19 @@ describe('mongodump archive parser', () => {
   const end = close('a', one, two);
   const custom = (fields: Document): Buffer => Buffer.concat([head, data, bson(fields), terminator]);
   const crc = Long.fromBits(crcOf(one, two).low, crcOf(one, two).high);
+  it('counts without summing where the bytes were checked before, and keeps every other rule', () => {
+    const ends = (payload: Buffer): unknown[] => {
+      const parser = new MongodumpParser({ sums: false });
+      const events = [...parser.push(payload)];
+      parser.end();
+      return events.flatMap((event) => (event.type === 'end' ? [[event.documents, event.bytes, event.crc, event.sum]] : []));
+    };
+    const counted = [2, one.length + two.length, '', ''];
+    expect(ends(Buffer.concat([head, data, end]))).toEqual([counted]);
+    expect(ends(Buffer.concat([head, data, close('a', one)]))).toEqual([counted]);
+    expect(() => ends(Buffer.concat([head, data]))).toThrow(/ends before collection/);
+  });
+
   const patched = (payload: Buffer, at: number, value: number): Buffer => {
     const copy = Buffer.from(payload);
     copy[at] = value;

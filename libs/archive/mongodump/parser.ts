@@ -31,12 +31,17 @@ export interface DocumentsEvent {
 export interface NamespaceEndEvent {
   readonly type: 'end';
   readonly namespace: ArchiveNamespace;
-  /** CRC-64 of the documents in order, 16 hex digits: what was read, and what the archive says. */
+  /** CRC-64 of the documents in order, 16 hex digits: what was read, and what the archive says. Empty without sums. */
   readonly crc: string;
-  /** Order-free sum of the documents' CRC-64, 16 hex digits. */
+  /** Order-free sum of the documents' CRC-64, 16 hex digits. Empty without sums. */
   readonly sum: string;
   readonly documents: number;
   readonly bytes: number;
+}
+
+export interface ParseOptions {
+  /** False: CRCs are neither counted nor compared, for bytes that were checked before. Every other rule holds. */
+  readonly sums?: boolean;
 }
 
 export type MongodumpEvent = PreludeEvent | DocumentsEvent | NamespaceEndEvent;
@@ -77,6 +82,11 @@ export class MongodumpParser {
   private carry: Buffer = Buffer.alloc(0);
   private carried = 0;
   private needed = 0;
+  private readonly withSums: boolean;
+
+  constructor({ sums = true }: ParseOptions = {}) {
+    this.withSums = sums;
+  }
 
   /** True where a frame may end: between two blocks. */
   get isAtBoundary(): boolean {
@@ -176,7 +186,8 @@ export class MongodumpParser {
     if (bytes[end - 1] !== 0) throw corrupt('a document does not end with a zero byte');
     const namespace = this.current!;
     if (namespace.meta.kind === 'view') throw corrupt(`view ${label(namespace)} holds documents`);
-    namespace.sums.add(bytes, start, end);
+    if (this.withSums) namespace.sums.add(bytes, start, end);
+    else namespace.sums.count(length);
     return end;
   }
 
@@ -217,7 +228,8 @@ export class MongodumpParser {
         const { sums } = namespace;
         this.current = null;
         this.state = 'boundary';
-        yield { type: 'end', namespace, crc: sums.crc64, sum: sums.sum, documents: sums.documents, bytes: sums.bytes };
+        const { crc, sum } = this.withSums ? { crc: sums.crc64, sum: sums.sum } : { crc: '', sum: '' };
+        yield { type: 'end', namespace, crc, sum, documents: sums.documents, bytes: sums.bytes };
         return;
       }
     }
@@ -275,7 +287,7 @@ export class MongodumpParser {
       this.state = 'documents';
       return;
     }
-    if (crc !== namespace.sums.crc64) throw corrupt(`the CRC of collection ${label(namespace)} is ${namespace.sums.crc64}, but the archive says ${crc}`);
+    if (this.withSums && crc !== namespace.sums.crc64) throw corrupt(`the CRC of collection ${label(namespace)} is ${namespace.sums.crc64}, but the archive says ${crc}`);
     namespace.isClosed = true;
     this.state = 'closing';
   }
@@ -292,8 +304,8 @@ export class MongodumpParser {
 }
 
 /** Parses a whole archive; see MongodumpParser. */
-export async function* parseMongodump(payload: AsyncIterable<Buffer>): AsyncGenerator<MongodumpEvent, void, undefined> {
-  const parser = new MongodumpParser();
+export async function* parseMongodump(payload: AsyncIterable<Buffer>, options: ParseOptions = {}): AsyncGenerator<MongodumpEvent, void, undefined> {
+  const parser = new MongodumpParser(options);
   for await (const chunk of payload) yield* parser.push(chunk);
   parser.end();
 }

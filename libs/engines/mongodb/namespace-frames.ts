@@ -1,5 +1,6 @@
 import { DocumentSums, encodeNamespaceEnd, encodeNamespaceHeader, terminator } from '#archive';
 import { frameBytes, type FramePool } from './frame-pool.js';
+import { documentEnd, documentStart } from './raw-bson.js';
 
 /** Room for the block that closes a namespace, beside its name twice. */
 const endBytes = 256;
@@ -28,16 +29,11 @@ export class NamespaceFrames {
     const before = { documents: this.sums.documents, bytes: this.sums.bytes };
     const end = batch.length - 1;
     for (let at = 4; at < end; ) {
-      if (batch[at] !== 0x03) throw new TypeError('The batch holds something other than a document');
-      at += 1;
-      while (batch[at] !== 0) at += 1;
-      at += 1;
-      const next = at + batch.readInt32LE(at);
-      if (next > end) throw new RangeError('A document ends outside its batch');
+      const start = documentStart(batch, at);
+      at = documentEnd(batch, start);
       const room = this.frame === null ? 0 : this.frame.length - terminator.length - this.filled;
-      if (next - at > room) await this.begin(next - at);
-      this.copy(batch, at, next);
-      at = next;
+      if (at - start > room) await this.begin(at - start);
+      this.copy(batch, start, at);
     }
     return { documents: this.sums.documents - before.documents, bytes: this.sums.bytes - before.bytes };
   }

@@ -1,7 +1,7 @@
 import { DocumentSums } from '#archive';
 import type { MongodbContext } from './connection.js';
 import { toUuid } from './find-namespaces.js';
-import { documentsOf } from './raw-bson.js';
+import { countDocuments, documentEnd, documentStart } from './raw-bson.js';
 import { RawCursor } from './raw-cursor.js';
 
 // What one reply may take of the memory; told to the server as a number of documents of the size seen so far.
@@ -16,32 +16,40 @@ export async function readSums(
   onBatch: (documents: number, bytes: number) => void = () => undefined,
 ): Promise<DocumentSums> {
   const sums = new DocumentSums();
-  for await (const documents of rawBatches(context, { name, uuid }, signal)) {
+  for await (const batch of rawBatches(context, { name, uuid }, signal)) {
     const before = { documents: sums.documents, bytes: sums.bytes };
-    for (const document of documents) sums.add(document);
+    for (let at = 4; at < batch.length - 1; ) {
+      const start = documentStart(batch, at);
+      at = documentEnd(batch, start);
+      sums.add(batch, start, at);
+    }
     onBatch(sums.documents - before.documents, sums.bytes - before.bytes);
   }
   return sums;
 }
 
-/** The documents of a collection, batch by batch, each a view of its reply. */
+/** The documents of a collection, batch by batch, each batch a BSON array. The next one is on its way while the consumer has one. */
 export async function* rawBatches(
   context: MongodbContext,
   { name, uuid }: { readonly name: string; readonly uuid: string },
   signal: AbortSignal,
-): AsyncGenerator<Buffer[], void, undefined> {
+): AsyncGenerator<Buffer, void, undefined> {
   const find = { find: name, collectionUUID: toUuid(uuid), hint: { $natural: 1 }, batchSize: firstBatchDocuments, readConcern: { level: 'majority' } };
   const cursor = await RawCursor.open(context, find, signal);
+  let next = cursor.nextBatch();
   try {
     let bytes = 0;
     let documents = 0;
-    for (let batch = await cursor.nextBatch(); batch !== null; batch = await cursor.nextBatch(Math.max(1, Math.floor((batchBytes * documents) / Math.max(1, bytes))))) {
+    for (let batch = await next; batch !== null; batch = await next) {
       bytes += batch.length;
-      const found = documentsOf(batch);
-      documents += found.length;
-      yield found;
+      documents += countDocuments(batch);
+      next = cursor.nextBatch(Math.max(1, Math.floor((batchBytes * documents) / bytes)));
+      // It is awaited only when the consumer comes back; a failure until then is not an unhandled one.
+      next.catch(() => undefined);
+      yield batch;
     }
   } finally {
+    await next.catch(() => undefined);
     await cursor.close();
   }
 }

@@ -9,6 +9,7 @@ import { toUuid } from './find-namespaces.js';
 import { clear, copyAside, copyBuckets, dropTimeseriesNow } from './free-name.js';
 import { bucketsPrefix, claimedName, stageToken } from './names.js';
 import { toCommand } from './ordered-bson.js';
+import { documentsOf } from './raw-bson.js';
 import { rawBatches, readSums } from './read-sums.js';
 import { buildIndexes } from './staged-definitions.js';
 import type { SwapRun } from './swap-run.js';
@@ -162,8 +163,8 @@ async function fill(run: SwapRun, step: StepOf<'timeseries'>, claim: Claim): Pro
   const writer = new BatchWriter(run.commands, connections);
   try {
     const builder = new BatchBuilder();
-    for await (const documents of rawBatches(run.context, { name: claim.name, uuid: stagedUuid }, run.work.signal)) {
-      for (const document of documents) for (const batch of builder.add(document)) await writer.write(destination, batch);
+    for await (const buckets of rawBatches(run.context, { name: claim.name, uuid: stagedUuid }, run.work.signal)) {
+      for (const document of documentsOf(buckets)) for (const batch of builder.add(document)) await writer.write(destination, batch);
     }
     for (const batch of builder.rest()) await writer.write(destination, batch);
     await writer.drain();

@@ -7,7 +7,7 @@ export function keepsZeroTimestamps([major, minor, patch]: readonly [number, num
   return major === 6 && minor === 0 && patch >= 17;
 }
 
-const eightZeros = Buffer.alloc(8);
+const timestampBytes = 8;
 
 /**
  * The documents of `run` (whole documents, one after the other) that hold Timestamp(0, 0) at the top level outside `_id`: the server
@@ -15,21 +15,34 @@ const eightZeros = Buffer.alloc(8);
  */
 export function documentsWithZeroTimestamp(run: Buffer): Buffer[] {
   // Far quicker than looking at each element, and enough for most data.
-  if (run.indexOf(eightZeros) === -1) return [];
+  if (!mayHoldZeroTimestamp(run)) return [];
   const found: Buffer[] = [];
   for (let at = 0; at < run.length; ) {
     const size = run.readInt32LE(at);
     const document = run.subarray(at, at + size);
-    if (hasZeroTimestamp(document)) found.push(document);
+    if (mayHoldZeroTimestamp(document) && hasZeroTimestamp(document)) found.push(document);
     at += size;
   }
   return found;
 }
 
+/** Whether the type's byte, a name and eight zeros follow one another anywhere. */
+function mayHoldZeroTimestamp(bytes: Buffer): boolean {
+  let nameEnd = -1;
+  for (let at = bytes.indexOf(bsonType.timestamp); at !== -1; at = bytes.indexOf(bsonType.timestamp, at + 1)) {
+    // Never looked for twice in the same bytes: a long text may hold the type's byte many times.
+    if (nameEnd <= at) nameEnd = bytes.indexOf(0, at + 1);
+    if (nameEnd === -1) return false;
+    let zeros = 0;
+    while (zeros < timestampBytes && bytes[nameEnd + 1 + zeros] === 0) zeros += 1;
+    if (zeros === timestampBytes) return true;
+  }
+  return false;
+}
+
 function hasZeroTimestamp(document: Buffer): boolean {
-  if (document.indexOf(eightZeros) === -1) return false;
   for (const { type, name, value } of elementsOf(document)) {
-    if (type === bsonType.timestamp && name !== '_id' && value.equals(eightZeros)) return true;
+    if (type === bsonType.timestamp && name !== '_id' && value.every((byte) => byte === 0)) return true;
   }
   return false;
 }
