@@ -55,6 +55,13 @@ class Random {
     return text;
   }
 
+  /** Contracts and notes are put together from clauses, names and figures. */
+  prose(clauseCount: number): string {
+    let prose = '';
+    for (let index = 0; index < clauseCount; index += 1) prose += `${this.of(clauses)} ${this.text(2)} ${this.below(10_000)}. `;
+    return prose;
+  }
+
   bytes(length: number): Buffer {
     const bytes = Buffer.allocUnsafe(length);
     for (let at = 0; at < length; at += 1) bytes[at] = this.below(256);
@@ -75,17 +82,23 @@ class Random {
   }
 }
 
-const syllables = ['ba', 'ren', 'to', 'mil', 'sa', 'vor', 'ne', 'lic', 'ta', 'gor', 'pe', 'sun', 'ka', 'dal', 'ri', 'mon'];
+/** Every letter as often as in English, roughly. */
+const letters = 'eeeeeeeeeeeetttttttttaaaaaaaaooooooooiiiiiiinnnnnnnssssssrrrrrrhhhhhhllllddddccuummffppggwyybvk';
 const vocabulary = vocabularyOf(new Random(seed));
 const cities = vocabulary.slice(0, 200);
 const products = productsOf(new Random(seed));
+const clauses = clausesOf(new Random(seed));
 const countries = ['NO', 'SE', 'DK', 'DE', 'FR', 'PT', 'IT', 'PL', 'NL', 'AT'];
 const states = ['open', 'paid', 'packed', 'shipped', 'delivered', 'returned'];
 const agents = ['Mozilla/5.0 (X11; Linux x86_64) Firefox/141.0', 'Mozilla/5.0 (Macintosh; Intel Mac OS X 14_5) Safari/605.1.15', 'Mozilla/5.0 (Windows NT 10.0; Win64; x64) Chrome/139.0'];
 const kinds = ['page.viewed', 'cart.changed', 'order.placed', 'invoice.sent', 'login', 'search'];
 
 function vocabularyOf(random: Random): readonly string[] {
-  return Array.from({ length: 1500 }, () => Array.from({ length: 1 + random.below(4) }, () => random.of(syllables)).join(''));
+  return Array.from({ length: 1500 }, () => Array.from({ length: 2 + random.below(9) }, () => random.of([...letters])).join(''));
+}
+
+function clausesOf(random: Random): readonly string[] {
+  return Array.from({ length: 600 }, () => random.text(8 + random.below(12)));
 }
 
 function productsOf(random: Random): readonly Document[] {
@@ -140,14 +153,14 @@ const shapes: readonly CollectionShape[] = [
       address: { street: random.text(3), postcode: String(10_000 + random.below(89_999)), country: random.of(countries) },
       tags: Array.from({ length: random.below(5) }, () => random.of(vocabulary)),
       credit: random.next() < 0.2 ? null : random.below(5_000),
-      notes: random.text(25),
+      notes: random.prose(random.below(4)),
     }),
   },
   {
     name: 'contracts',
     share: 0.024_75,
     indexes: [],
-    make: (random, index) => ({ _id: random.id(index), customerId: random.below(60_000), signedAt: random.date(), body: random.text(330 + random.below(420)) }),
+    make: (random, index) => ({ _id: random.id(index), customerId: random.below(60_000), signedAt: random.date(), body: random.prose(22 + random.below(27)) }),
   },
   {
     // Scans and pictures: large, and nothing that a codec could do about them.
