@@ -7,7 +7,7 @@ import type { ArchiveStore, ObjectUpload } from '#storage';
 import { EncryptionService } from '../encryption/encryption.service.js';
 import { ARCHIVE_STORE } from '../platform/storage/storage.module.js';
 import type { ArchiveRef } from './archive-files.js';
-import type { BackupWork } from './backup-runner.js';
+import type { BackupWork } from './backup-work.js';
 import type { BackupEntity, Codec } from './backup.entity.js';
 
 // The archive's manifest names who wrote it; readers ignore the value.

@@ -1,45 +1,18 @@
 import { Injectable } from '@nestjs/common';
-import type { EntityManager } from 'typeorm';
 import { AppError, asAppError } from '#errors';
-import type { EngineSession, NamespaceSummary, SetAsideNamespace, Work } from '#engines';
+import type { EngineSession, NamespaceSummary, SetAsideNamespace } from '#engines';
 import { AppConfig } from '../config/app-config.js';
 import { EncryptionService } from '../encryption/encryption.service.js';
-import type { JsonObject, OperationContext } from '../operations/operation-handler.js';
 import { failureOfAny } from '../operations/operation-failure.js';
 import { TenantsService } from '../tenants/tenants.service.js';
 import { ArchiveFiles } from './archive-files.js';
 import { ArchiveRecorder, type WrittenArchive } from './archive-recorder.js';
 import type { BackupEntity } from './backup.entity.js';
+import type { BackupWork } from './backup-work.js';
 import { BackupsRepository } from './backups.repository.js';
-
-export const backupPhases = ['PREPARE', 'DUMP', 'FINALIZE', 'READ_BACK'] as const;
-export type BackupPhase = (typeof backupPhases)[number];
 
 // Each attempt reads what the one before lost first: a collection that is lost once more is replaced all the time.
 const changesBorne = 2;
-
-/** What a backup needs of the operation that it is part of. */
-export interface BackupWork extends Work {
-  readonly id: string;
-  readonly tenantId: string;
-  enter(phase: BackupPhase): Promise<void>;
-  log(message: string, level?: 'INFO' | 'WARN' | 'ERROR'): void;
-  fenced<T>(work: (manager: EntityManager) => Promise<T>): Promise<T>;
-  faultPoint(name: string): Promise<void>;
-}
-
-export function asBackupWork(context: OperationContext<JsonObject>, enter = (phase: string) => context.enter(phase)): BackupWork {
-  return {
-    id: context.id,
-    tenantId: context.tenantId,
-    signal: context.signal,
-    enter,
-    report: (progress) => context.report(progress),
-    log: (message, level) => context.log(message, level),
-    fenced: (work) => context.fenced(work),
-    faultPoint: (name) => context.faultPoint(name),
-  };
-}
 
 export interface BackupRunOptions {
   /** Of the tenant's target; the caller opened it and closes it. */

@@ -7,7 +7,8 @@ import { AuditService } from '../audit/audit.service.js';
 import type { JsonObject, OperationContext, OperationHandler, SettledOperation } from '../operations/operation-handler.js';
 import { OperationHandlers } from '../operations/operation-handlers.js';
 import { TenantsService } from '../tenants/tenants.service.js';
-import { asBackupWork, BackupRunner, backupPhases } from './backup-runner.js';
+import { BackupRunner } from './backup-runner.js';
+import { asBackupWork, backupPhases } from './backup-work.js';
 import type { BackupEntity } from './backup.entity.js';
 import { BackupsRepository } from './backups.repository.js';
 

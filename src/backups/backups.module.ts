@@ -3,7 +3,7 @@ import { TypeOrmModule } from '@nestjs/typeorm';
 import { Permission } from '../access/permission.js';
 import { EncryptionModule } from '../encryption/encryption.module.js';
 import { OperationsModule } from '../operations/operations.module.js';
-import { OperationsRepository } from '../operations/operations.repository.js';
+import { OperationsService } from '../operations/operations.service.js';
 import { StorageModule } from '../platform/storage/storage.module.js';
 import { TenantActions } from '../tenants/tenant-actions.js';
 import { TenantsModule } from '../tenants/tenants.module.js';
@@ -29,19 +29,19 @@ const exclusiveWork: ReadonlySet<Permission> = new Set([Permission.BACKUP_CREATE
     ArchiveFiles, ArchiveRecorder, BackupDeletion, BackupHandler, BackupProtection, BackupResultResolver, BackupRunner, BackupsRepository, BackupsResolver,
     BackupsService, OperationBackupsResolver, SafetyBackups, TenantBackupsResolver, VerifyHandler, VerifyResultResolver,
   ],
-  exports: [ArchiveFiles, BackupsRepository, BackupsService, SafetyBackups],
+  exports: [ArchiveFiles, BackupsService, SafetyBackups],
 })
 export class BackupsModule implements OnModuleInit {
   constructor(
     private readonly actions: TenantActions,
-    private readonly operations: OperationsRepository,
+    private readonly operations: OperationsService,
   ) {}
 
   onModuleInit(): void {
     this.actions.register(async (tenant, permission) => {
       if (!exclusiveWork.has(permission)) return null;
-      const running = (await this.operations.current(tenant.id)).find(({ exclusive, state }) => exclusive && (state === 'QUEUED' || state === 'RUNNING'));
-      return running === undefined ? null : `The ${running.kind.toLowerCase()} of this workspace has not finished yet`;
+      const running = await this.operations.findRunning(tenant.id);
+      return running === null ? null : `The ${running.kind.toLowerCase()} of this workspace has not finished yet`;
     });
   }
 }

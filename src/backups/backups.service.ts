@@ -39,6 +39,10 @@ export class BackupsService {
     private readonly verifyHandler: VerifyHandler,
   ) {}
 
+  findLastGood(scope: TenantScope): Promise<BackupEntity | null> {
+    return this.backups.lastGood(scope);
+  }
+
   async create(actor: Actor, input: BackupCreateInput): Promise<StartedBackup> {
     const scope = await this.access.authorize(actor, fromGlobalId('Tenant', input.tenantId), Permission.BACKUP_CREATE);
     const backupScope = input.scope ?? 'ALL';

@@ -5,7 +5,8 @@ import { AppError } from '#errors';
 import type { EngineSession, SetAsideNamespace } from '#engines';
 import type { JsonObject, OperationContext } from '../operations/operation-handler.js';
 import { archiveFileName, archiveStoreKey } from './backup-naming.js';
-import { asBackupWork, BackupRunner, type BackupRunOptions, isLeaseLost } from './backup-runner.js';
+import { BackupRunner, type BackupRunOptions, isLeaseLost } from './backup-runner.js';
+import { asBackupWork } from './backup-work.js';
 import type { BackupEntity } from './backup.entity.js';
 import { BackupsRepository } from './backups.repository.js';
 

@@ -61,6 +61,6 @@ import { MaintenanceOperationResolver, TenantOperationsResolver } from './tenant
       inject: [AppConfig, LeasedOperationRepository, OperationHandlers, OperationRunner, OperationsService, OperationSettlement, WorkQueue, EventBus],
     },
   ],
-  exports: [OperationHandlers, OperationsService, OperationsRepository, OperationFeed, FaultPoints],
+  exports: [OperationHandlers, OperationsService, OperationFeed, FaultPoints],
 })
 export class OperationsModule {}

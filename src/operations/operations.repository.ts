@@ -87,7 +87,7 @@ export class OperationsRepository {
     return rows.length > 0;
   }
 
-  async findExclusive(tenantId: string, manager: EntityManager): Promise<OperationEntity | null> {
+  async findExclusive(tenantId: string, manager = this.dataSource.manager): Promise<OperationEntity | null> {
     return manager
       .createQueryBuilder(OperationEntity, 'operation')
       .where(`operation.tenant_id = :tenantId and operation.exclusive and operation.state in ('QUEUED', 'RUNNING')`, { tenantId })

@@ -12,7 +12,7 @@ import { operationQueue } from './operation-queue.js';
 import { OperationSettlement } from './operation-settlement.js';
 import { stepsOf } from './operation-steps.js';
 import { isFinal, type OperationEntity } from './operation.entity.js';
-import { OperationsRepository } from './operations.repository.js';
+import { type OperationFilter, OperationsRepository } from './operations.repository.js';
 import { canceled } from './running-operation.js';
 
 export const maxIdempotencyKeyLength = 200;
@@ -35,6 +35,17 @@ export class OperationsService {
     private readonly queue: WorkQueue,
     private readonly bus: EventBus,
   ) {}
+
+  /** The tenant's exclusive operation that has not finished yet. */
+  findRunning(tenantId: string): Promise<OperationEntity | null> {
+    return this.repository.findExclusive(tenantId);
+  }
+
+  /** The newest `limit` operations of a tenant that pass the filter. */
+  async findNewest(tenantId: string, filter: OperationFilter, limit: number): Promise<readonly OperationEntity[]> {
+    const { rows } = await this.repository.page(tenantId, filter, { limit, after: null });
+    return rows;
+  }
 
   /**
    * Starts work in the caller's transaction, which it should leave soon: it holds the tenant's row, so that the starts of one tenant come

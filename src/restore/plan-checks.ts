@@ -3,9 +3,9 @@ import type { EngineSession } from '#engines';
 import { type AppError, asAppError, errorCatalogue } from '#errors';
 import type { ArchiveStore } from '#storage';
 import type { TenantScope } from '../access/access.service.js';
-import { BackupsRepository } from '../backups/backups.repository.js';
+import { BackupsService } from '../backups/backups.service.js';
 import { EncryptionService } from '../encryption/encryption.service.js';
-import { OperationsRepository } from '../operations/operations.repository.js';
+import { OperationsService } from '../operations/operations.service.js';
 import { toGlobalId } from '../platform/graphql/global-id.js';
 import { ARCHIVE_STORE } from '../platform/storage/storage.module.js';
 import type { PlanCheckRow } from './restore-plan.entity.js';
@@ -20,8 +20,8 @@ const failedOf = (key: string, error: AppError): PlanCheckRow => failed(key, err
 export class PlanChecks {
   constructor(
     private readonly encryption: EncryptionService,
-    private readonly backups: BackupsRepository,
-    private readonly operations: OperationsRepository,
+    private readonly backups: BackupsService,
+    private readonly operations: OperationsService,
     @Inject(ARCHIVE_STORE) private readonly store: ArchiveStore,
   ) {}
 
@@ -74,7 +74,7 @@ export class PlanChecks {
     try {
       const freeBytes = await this.store.freeBytes();
       if (freeBytes === null) return passed('space', 'The archive store takes what it is given');
-      const last = await this.backups.lastGood(scope);
+      const last = await this.backups.findLastGood(scope);
       const neededBytes = last?.sizeBytes ?? Math.ceil(liveBytes / 20);
       if (freeBytes >= neededBytes) return passed('space', `The archive store has ${freeBytes} bytes free; the safety backup needs about ${neededBytes}`);
       return failed('space', `The archive store has ${freeBytes} bytes free; the safety backup needs about ${neededBytes}`, errorCatalogue.STORAGE_FULL.hint);
@@ -84,8 +84,8 @@ export class PlanChecks {
   }
 
   async environment(scope: TenantScope): Promise<PlanCheckRow[]> {
-    const running = (await this.operations.current(scope.tenantId)).find(({ exclusive, state }) => exclusive && (state === 'QUEUED' || state === 'RUNNING'));
-    if (running === undefined) return [passed('runningWork', 'Nothing else runs in the workspace')];
+    const running = await this.operations.findRunning(scope.tenantId);
+    if (running === null) return [passed('runningWork', 'Nothing else runs in the workspace')];
     // It may well be over by the time the restore starts, which checks again.
     return [failed('runningWork', `The ${running.kind.toLowerCase()} ${toGlobalId('Operation', running.id)} has not finished yet`, errorCatalogue.OPERATION_ALREADY_RUNNING.hint, false)];
   }

@@ -3,7 +3,7 @@ import { Injectable } from '@nestjs/common';
 import { AppError, asAppError } from '#errors';
 import type { EngineSession, LeasedWork, Work } from '#engines';
 import type { JsonObject, OperationContext } from '../operations/operation-handler.js';
-import { OperationsRepository } from '../operations/operations.repository.js';
+import { OperationsService } from '../operations/operations.service.js';
 
 const triedForMs = 10_000;
 const pauseMs = 2_000;
@@ -13,12 +13,12 @@ const lookedAt = 10;
 /** Removes what STAGE made, also after a cancel, when the operation's own signal has long been aborted. */
 @Injectable()
 export class StageRemoval {
-  constructor(private readonly operations: OperationsRepository) {}
+  constructor(private readonly operations: OperationsService) {}
 
   /** What earlier restores of the workspace could not remove, because the database was away for too long. */
   async removeLeftOvers(context: OperationContext<JsonObject>, session: EngineSession): Promise<void> {
-    const { rows } = await this.operations.page(context.tenantId, { kinds: ['RESTORE'], states: ['FAILED', 'CANCELED'] }, { limit: lookedAt, after: null });
-    for (const { id } of rows) await session.dropStage(id, this.work(context));
+    const ended = await this.operations.findNewest(context.tenantId, { kinds: ['RESTORE'], states: ['FAILED', 'CANCELED'] }, lookedAt);
+    for (const { id } of ended) await session.dropStage(id, this.work(context));
   }
 
   /** Idempotent. @throws when the target stays away, LEASE_LOST when somebody else is to do it */
