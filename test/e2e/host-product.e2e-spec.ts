@@ -1,44 +1,11 @@
-import { createServer, type Server } from 'node:http';
-import { once } from 'node:events';
-import type { AddressInfo } from 'node:net';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { exportJWK, exportSPKI, generateKeyPair, type GenerateKeyPairResult, type JWTPayload, SignJWT } from 'jose';
+import { exportSPKI, generateKeyPair, type GenerateKeyPairResult, type JWTPayload, SignJWT } from 'jose';
 import { createTestTenant, startTestApp, type TestApp, type TestTenant } from '../support/app.ts';
 import type { GraphqlClient } from '../support/graphql-client.ts';
+import { KeyServer } from '../support/key-server.ts';
 
 const issuer = 'https://product.example';
 const audience = 'holdfast';
-
-/** What a host product publishes: public keys over HTTP, which it may rotate. */
-class KeyServer {
-  keys = new Map<string, GenerateKeyPairResult>();
-  isAway = false;
-  private readonly server: Server;
-
-  constructor() {
-    this.server = createServer((_request, response) => {
-      if (this.isAway) return void response.writeHead(503).end();
-      void Promise.all([...this.keys].map(async ([kid, { publicKey }]) => ({ ...(await exportJWK(publicKey)), kid, alg: 'RS256', use: 'sig' }))).then((keys) =>
-        response.setHeader('content-type', 'application/json').end(JSON.stringify({ keys })),
-      );
-    });
-  }
-
-  async start(): Promise<string> {
-    this.server.listen(0, '127.0.0.1');
-    await once(this.server, 'listening');
-    return `http://127.0.0.1:${(this.server.address() as AddressInfo).port}/jwks.json`;
-  }
-
-  async rotate(kid: string): Promise<void> {
-    this.keys = new Map([[kid, await generateKeyPair('RS256', { extractable: true })]]);
-  }
-
-  stop(): void {
-    this.server.closeAllConnections();
-    this.server.close();
-  }
-}
 
 const keyServer = new KeyServer();
 let app: TestApp;
@@ -142,20 +109,6 @@ describe("a host product's token", () => {
 });
 
 describe('the keys of a host product', () => {
-  it('may rotate: new tokens are taken, those of the old key no longer', async () => {
-    const fresh = await startTestApp({
-      databaseUrl: app.config.databaseUrl,
-      env: { HOLDFAST_JWKS_URL: app.config.hostProduct?.jwksUrl ?? '', HOLDFAST_JWT_ISSUER: issuer, HOLDFAST_JWT_AUDIENCE: audience },
-    });
-    try {
-      await keyServer.rotate('second');
-      const old = await tokenOf({});
-      expect(await fresh.clientFor(old).codeOf(viewer)).toBeNull();
-    } finally {
-      await fresh.stop();
-    }
-  });
-
   it('that cannot be fetched make it UNAVAILABLE, not UNAUTHENTICATED, and accounts still log in', async () => {
     keyServer.isAway = true;
     const fresh = await startTestApp({
