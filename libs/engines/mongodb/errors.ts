@@ -27,7 +27,9 @@ export const serverCode = {
 } as const;
 
 /** The node is going away or is no longer primary, or someone there ended our command or our cursor. */
-const lostCodes = new Set([6, 7, 43, 89, 91, 189, 237, 262, 9001, 10107, 11600, 11601, 11602, 13435, 13436]);
+const lostCodes = new Set([6, 7, 43, 89, 91, 94, 134, 189, 211, 237, 262, 9001, 10107, 11600, 11601, 11602, 13435, 13436]);
+/** The driver's and the server's own word for errors after which the same command may succeed. */
+const lostLabels = ['PoolRequestedRetry', 'RetryableWriteError', 'RetryableError', 'NetworkError'];
 const diskFullCodes = new Set([14031, 12501]);
 const authenticationCodes = new Set([11, 18, 8000]);
 
@@ -71,7 +73,11 @@ export function isLost(error: unknown): boolean {
   }
   const code = serverCodeOf(error);
   if (code !== undefined && lostCodes.has(code)) return true;
-  return error instanceof MongoError && (error.hasErrorLabel('PoolRequestedRetry') || error.name === 'MongoPoolClearedError' || error.name === 'MongoPoolClosedError');
+  return error instanceof MongoError && (lostLabels.some((label) => error.hasErrorLabel(label)) || error.name === 'MongoPoolClearedError' || error.name === 'MongoPoolClosedError');
+}
+
+export function isDriverError(error: unknown): boolean {
+  return error instanceof MongoError;
 }
 
 /** Maps what connecting to a target threw: TARGET_INVALID, TARGET_AUTH_FAILED or TARGET_UNREACHABLE. */

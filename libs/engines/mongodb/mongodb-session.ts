@@ -6,6 +6,7 @@ import { checkStaged } from './check-stage.js';
 import { dropOldOf, dropStage } from './cleanup.js';
 import type { MongodbContext } from './connection.js';
 import { dump } from './dump.js';
+import { isDriverError, throwTargetError } from './errors.js';
 import { inspect } from './inspection.js';
 import { planSwap } from './plan-swap.js';
 import { requirePrivileges, type Purpose } from './privileges.js';
@@ -37,34 +38,44 @@ export class MongodbSession implements EngineSession {
   }
 
   stage(source: PayloadSource, work: LeasedWork): Promise<StagedDatabase> {
-    return stageArchive(this.context, source, work);
+    return mapped('staging the archive', work, stageArchive(this.context, source, work));
   }
 
   checkStage(staged: StagedDatabase, source: PayloadSource, work: Work): Promise<void> {
-    return checkStaged(this.context, staged, source, work);
+    return mapped('checking the stage', work, checkStaged(this.context, staged, source, work));
   }
 
   dropStage(operationId: string, work: Work): Promise<void> {
-    return dropStage(this.context, operationId, work);
+    return mapped('dropping the stage', work, dropStage(this.context, operationId, work));
   }
 
   planSwap(staged: StagedDatabase, expected: readonly { readonly name: string; readonly uuid: string | null }[], work: LeasedWork): Promise<SwapPlan> {
-    return planSwap(this.context, staged, expected, work);
+    return mapped('planning the swap', work, planSwap(this.context, staged, expected, work));
   }
 
   swap(plan: SwapPlan, work: LeasedWork, beforeStep?: (index: number, step: SwapStep) => Promise<void>): Promise<SwapReport> {
-    return runSwap(this.context, plan, work, beforeStep);
+    return mapped('swapping', work, runSwap(this.context, plan, work, beforeStep));
   }
 
   wasWrittenSince(clusterTime: string | null, plan: SwapPlan, work: Work): Promise<boolean> {
-    return wasWritten(this.context, clusterTime, plan, work);
+    return mapped('looking for late writes', work, wasWritten(this.context, clusterTime, plan, work));
   }
 
   dropOld(plan: SwapPlan, work: LeasedWork): Promise<void> {
-    return dropOldOf(this.context, plan, work);
+    return mapped('dropping what was set aside', work, dropOldOf(this.context, plan, work));
   }
 
   async close(): Promise<void> {
     await this.context.client.close();
+  }
+}
+
+/** No error of the driver leaves the engine as it is: it may quote documents, hosts or commands. Those of the caller's own callbacks pass. */
+async function mapped<T>(doing: string, work: Work, running: Promise<T>): Promise<T> {
+  try {
+    return await running;
+  } catch (error) {
+    if (!isDriverError(error)) throw error;
+    return throwTargetError(error, doing, work.signal);
   }
 }

@@ -79,7 +79,7 @@ export async function stageArchive(context: MongodbContext, source: PayloadSourc
     await writer.drain();
     const warnings = await inParallel(staging, definitionsAtOnce, (item) => finish(commands, item));
     await commands.majority('waiting for the replicas');
-    return await describe(context, staging, warnings.flat(), work);
+    return await describe(commands, staging, warnings.flat(), work);
   } finally {
     await writer.close();
   }
@@ -100,14 +100,16 @@ async function prepare(commands: LeasedCommands, collections: readonly Collectio
     await createNamespace(commands, meta.collection, staged, meta.kind === 'timeseries' ? new Map<string, never>() : spec.create);
     return undefined;
   });
-  const uuids = await uuidsOf(commands.context, operationId, work.signal);
+  const uuids = await uuidsOf(commands, operationId);
   for (const item of staging) if (item.meta.kind !== 'view') item.destinations = destinationsOf(commands, item, uuids);
   return staging;
 }
 
-async function uuidsOf(context: MongodbContext, operationId: string, signal: AbortSignal): Promise<ReadonlyMap<string, string>> {
+async function uuidsOf(commands: LeasedCommands, operationId: string): Promise<ReadonlyMap<string, string>> {
+  const { context, work } = commands;
   const uuids = new Map<string, string>();
-  for (const { name, uuid } of await listOwn(context, operationId, signal)) if (uuid !== null) uuids.set(name, uuid);
+  const own = await commands.repeat('listing what is staged', () => listOwn(context, operationId, work.signal));
+  for (const { name, uuid } of own) if (uuid !== null) uuids.set(name, uuid);
   return uuids;
 }
 
@@ -140,8 +142,10 @@ async function finish(commands: LeasedCommands, item: Staging): Promise<string[]
   return [...warnings, ...(await invalidDocuments(commands, item))];
 }
 
-async function unknownOptions({ context, work }: LeasedCommands, { meta, spec }: Staging, name: string): Promise<string[]> {
-  const built = new Map((await findIndexes(context, name, work.signal)).map((index) => [index.get('name'), index]));
+async function unknownOptions(commands: LeasedCommands, { meta, spec }: Staging, name: string): Promise<string[]> {
+  const { context, work } = commands;
+  const indexes = await commands.repeat(`looking at the indexes of "${meta.collection}"`, () => findIndexes(context, name, work.signal));
+  const built = new Map(indexes.map((index) => [index.get('name'), index]));
   return spec.indexes.flatMap((index) => {
     const present = built.get(index.get('name'));
     const lost = present === undefined ? [] : [...index.keys()].filter((option) => !present.has(option) && option !== 'collation' && index.get(option) !== false);
@@ -164,8 +168,8 @@ async function invalidDocuments({ context, work }: LeasedCommands, { meta, spec,
   }
 }
 
-async function describe(context: MongodbContext, staging: readonly Staging[], warnings: readonly string[], work: LeasedWork): Promise<StagedDatabase> {
-  const uuids = await uuidsOf(context, work.operationId, work.signal);
+async function describe(commands: LeasedCommands, staging: readonly Staging[], warnings: readonly string[], work: LeasedWork): Promise<StagedDatabase> {
+  const uuids = await uuidsOf(commands, work.operationId);
   const namespaces = staging.map(({ meta, options, indexes, staged }): StagedNamespace => {
     const { collection: name, kind } = meta;
     if (kind === 'view') return { name, kind, staged: null, uuid: null, options, indexes };
