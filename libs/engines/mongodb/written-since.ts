@@ -26,10 +26,11 @@ export async function wasWritten(context: MongodbContext, clusterTime: string | 
 }
 
 async function streamShowsWrite(context: MongodbContext, prefix: string, start: Timestamp, end: Timestamp, plan: SwapPlan, work: Work): Promise<boolean> {
-  const old = `${prefix}old_`;
-  // What STAGE wrote is the bulk of it all and must not travel.
-  const relevant = { $or: [{ 'ns.coll': { $not: new RegExp(`^(system\\.buckets\\.)?${prefix}`) } }, { 'ns.coll': { $regex: `^${old}` } }] };
-  const pipeline = [{ $match: relevant }, { $project: { operationType: 1, ns: 1, to: 1, clusterTime: 1 } }];
+  // What STAGE wrote is the bulk of it all and must not travel. Only in this form does the server match it on its oplog as it is; `$not`, or a
+  // list of the names, makes an event of every staged document first.
+  const named = { 'ns.coll': { $regex: `^(?!(system\\.buckets\\.)?${prefix}(?!old_))` } };
+  const unnamed = { 'ns.coll': { $exists: false } };
+  const pipeline = [{ $match: { $or: [named, unnamed] } }, { $project: { operationType: 1, ns: 1, to: 1, clusterTime: 1 } }];
   // Views, `system.js` and the buckets of time series are only shown on request.
   const options: Document = { startAtOperationTime: start, showExpandedEvents: true, showSystemEvents: true, maxAwaitTimeMS: awaitMs };
   const stream = context.db.watch(pipeline, options);
