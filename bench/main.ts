@@ -3,6 +3,7 @@ import { cpus, release, totalmem, type as systemName } from 'node:os';
 import { contest } from './contest.ts';
 import { BenchEnvironment } from './environment.ts';
 import { runJob } from './job.ts';
+import { measureOperations } from './operations.ts';
 import { type BenchOptions, parseOptions, usage } from './options.ts';
 import { PublicTools } from './peers.ts';
 import { plotOf } from './plot.ts';
@@ -38,11 +39,13 @@ async function measure(environment: BenchEnvironment, tools: PublicTools | null,
   say(`${server.dataSet.documents} documents, ${(server.dataSet.bytes / 1e6).toFixed(1)} MB of BSON, ${server.dataSet.indexes} secondary indexes`);
   const rates = options.parts.has('limits') ? (await runJob({ kind: 'limits', target: server.target })).rates : [];
   const runs = options.parts.has('engine') ? await contest(environment, tools, options, say) : [];
+  const operations = options.parts.has('operations') ? await measureOperations(environment, options, say) : null;
   return {
     options,
     dataSet: server.dataSet,
     rates,
     runs,
+    operations,
     machine: {
       processor: cpus()[0]?.model ?? 'unknown',
       cores: cpus().length,

@@ -1,7 +1,8 @@
 import type { Contestant, Run, Work } from './contest.ts';
 import type { DataSet } from './data-set.ts';
 import type { Rate } from './job.ts';
-import type { BenchOptions } from './options.ts';
+import type { OperationFigures, OperationRun } from './operations.ts';
+import type { BenchCodec, BenchOptions } from './options.ts';
 import { ratiosOf, spreadOf } from './statistics.ts';
 
 export interface Machine {
@@ -20,6 +21,7 @@ export interface Measured {
   readonly dataSet: DataSet;
   readonly rates: readonly Rate[];
   readonly runs: readonly Run[];
+  readonly operations: OperationFigures | null;
   readonly machine: Machine;
   readonly at: Date;
 }
@@ -29,10 +31,11 @@ const notFound = 'not found';
 
 /** Markdown. */
 export function reportOf(measured: Measured): string {
-  const { runs, rates } = measured;
+  const { runs, rates, operations } = measured;
   return [
     setting(measured),
     ...(runs.length > 0 ? [workTable(measured, 'backup'), workTable(measured, 'restore'), phaseTable(measured)] : []),
+    ...(operations === null ? [] : [operationTable(operations, measured.options)]),
     ...(rates.length > 0 ? [rateTable(rates)] : []),
   ].join('\n\n');
 }
@@ -91,6 +94,28 @@ function phaseTable({ runs, options }: Measured): string {
     }),
   );
   return ['### Where the time goes', '', cells(['Work', 'Phases, median ms']), cells(['---', '---']), ...lines].join('\n');
+}
+
+function operationTable({ runs, workerPeakBytes, apiPeakBytes }: OperationFigures, { codecs }: BenchOptions): string {
+  const stepMs = (run: OperationRun, phase: string): number => run.steps.find((step) => step.phase === phase)?.ms ?? 0;
+  const rows = (kind: OperationRun['kind'], codec: BenchCodec): string[] => {
+    const own = runs.filter((run) => run.kind === kind && run.codec === codec);
+    const phases = (own[0]?.steps ?? []).map(({ phase }) => `${phase} ${Math.round(spreadOf(own.map((run) => stepMs(run, phase))).median)}`);
+    const whole = cells([`${kind}, ${labels[codec]}`, seconds(own.map(({ ms }) => ms)), phases.join(' · ')]);
+    return kind === 'backup' ? [whole] : [whole, cells([`${kind}, ${labels[codec]}, without its safety backup`, seconds(own.map((run) => run.ms - stepMs(run, 'SAFETY_BACKUP'))), ''])];
+  };
+  const peak = (bytes: number | null): string => (bytes === null ? 'unknown' : `${Math.round(bytes / 2 ** 20)} MiB`);
+  return [
+    '### Whole operations, as a user sees them',
+    '',
+    'From the mutation to the event that says COMPLETED, with one API process, one worker and PostgreSQL on the same machine. A backup includes reading it back from the store, a restore its safety backup.',
+    '',
+    cells(['Operation', 'Time', 'Phases, median ms']),
+    cells(['---', '---:', '---']),
+    ...(['backup', 'restore'] as const).flatMap((kind) => codecs.flatMap((codec) => rows(kind, codec))),
+    '',
+    `Peak RSS over all ${runs.length} operations: the worker (\`HOLDFAST_ROLE=worker\`) ${peak(workerPeakBytes)}, the API process ${peak(apiPeakBytes)}.`,
+  ].join('\n');
 }
 
 function rateTable(rates: readonly Rate[]): string {
