@@ -38,7 +38,8 @@ export class ServerProcess {
   static async spawn(command: ServerCommand): Promise<ServerProcess> {
     const log = openSync(command.logFile, 'a', 0o600);
     try {
-      const child = spawn(command.binary, command.args, {
+      // A database of thousands of collections needs more open files than a shell gives.
+      const child = spawn('/bin/sh', ['-c', 'ulimit -n 64000 2>/dev/null || ulimit -n "$(ulimit -H -n)" 2>/dev/null; exec "$0" "$@"', command.binary, ...command.args], {
         cwd: command.cwd,
         stdio: ['ignore', log, log],
         detached: true,
