@@ -13,6 +13,10 @@ const docs = new URL('../docs/', import.meta.url);
 const say = (line: string): void => void process.stderr.write(`${line}\n`);
 
 async function main(options: BenchOptions): Promise<void> {
+  if (options.help) {
+    process.stdout.write(`${usage}\n`);
+    return;
+  }
   const { tools, missing } = PublicTools.find(process.env);
   if (tools === null) say(`The public tools are left out: ${missing.join(', ')} not found on PATH or in MONGO_TOOLS_DIR`);
   say(`Filling a database with ${options.documents} documents`);

@@ -14,6 +14,8 @@ export interface BenchOptions {
   readonly parts: ReadonlySet<Part>;
   readonly cacheMegabytes: number;
   readonly quick: boolean;
+  /** Only say what the options are. */
+  readonly help: boolean;
   /** Write the table and the plot into docs/. */
   readonly write: boolean;
   /** Folder for CPU profiles of our own processes. */
@@ -30,7 +32,7 @@ const quickDocuments = 40_000;
 export const usage = `npm run bench -- [options]
   --documents <n>     size of the data set; default ${defaultDocuments} (about 214 MB)
   --megabytes <n>     the same in MB of BSON
-  --pairs <n>         rounds; default 5
+  --pairs <n>         rounds; default 5 (whole operations: 2 at most)
   --codecs <list>     of ${codecs.join(',')}; default all
   --parts <list>      of ${parts.join(',')}; default all
   --cache <n>         mongod's cache in MB; default 1024
@@ -53,6 +55,7 @@ export function parseOptions(args: readonly string[]): BenchOptions {
       profile: { type: 'string' },
       write: { type: 'boolean' },
       quick: { type: 'boolean' },
+      help: { type: 'boolean' },
     },
   });
   const quick = values.quick ?? false;
@@ -60,10 +63,11 @@ export function parseOptions(args: readonly string[]): BenchOptions {
   return {
     documents: values.documents === undefined ? (wanted ?? (quick ? quickDocuments : defaultDocuments)) : count('documents', values.documents),
     pairs: values.pairs === undefined ? (quick ? 1 : 5) : count('pairs', values.pairs),
-    codecs: list('codecs', values.codecs, codecs),
-    parts: new Set(list('parts', values.parts, parts)),
+    codecs: list('codecs', values.codecs, quick ? ['gzip', 'zstd'] : codecs, codecs),
+    parts: new Set(list('parts', values.parts, parts, parts)),
     cacheMegabytes: values.cache === undefined ? 1024 : count('cache', values.cache),
     quick,
+    help: values.help ?? false,
     write: values.write ?? !quick,
     profileFolder: values.profile ?? null,
     command: ['npm run bench', ...(args.length === 0 ? [] : ['--', ...args])].join(' '),
@@ -76,8 +80,8 @@ function count(name: string, text: string): number {
   return value;
 }
 
-function list<T extends string>(name: string, text: string | undefined, known: readonly T[]): readonly T[] {
-  if (text === undefined) return known;
+function list<T extends string>(name: string, text: string | undefined, usual: readonly T[], known: readonly T[]): readonly T[] {
+  if (text === undefined) return usual;
   return text.split(',').map((word) => {
     const found = known.find((one) => one === word.trim());
     if (found === undefined) throw new Error(`--${name} takes ${known.join(', ')}, not ${word}`);
