@@ -1,5 +1,5 @@
 import { readFile, writeFile } from 'node:fs/promises';
-import { cpus, release, totalmem, type as systemName } from 'node:os';
+import { cpus, loadavg, release, totalmem, type as systemName } from 'node:os';
 import { contest } from './contest.ts';
 import { BenchEnvironment } from './environment.ts';
 import { runJob } from './job.ts';
@@ -19,6 +19,7 @@ async function main(options: BenchOptions): Promise<void> {
   }
   const { tools, missing } = PublicTools.find(process.env);
   if (tools === null) say(`The public tools are left out: ${missing.join(', ')} not found on PATH or in MONGO_TOOLS_DIR`);
+  const before = loadavg()[0] ?? 0;
   say(`Filling a database with ${options.documents} documents`);
   const environment = await BenchEnvironment.start(options.documents, options.cacheMegabytes, process.env, say);
   const stop = once(() => environment.stop());
@@ -26,7 +27,7 @@ async function main(options: BenchOptions): Promise<void> {
     process.once(signal, () => void stop().finally(() => process.exit(130)));
   }
   try {
-    const measured = await measure(environment, tools, options);
+    const measured = await measure(environment, tools, options, before);
     const report = reportOf(measured);
     process.stdout.write(`${report}\n`);
     if (options.write) {
@@ -38,7 +39,7 @@ async function main(options: BenchOptions): Promise<void> {
   }
 }
 
-async function measure(environment: BenchEnvironment, tools: PublicTools | null, options: BenchOptions): Promise<Measured> {
+async function measure(environment: BenchEnvironment, tools: PublicTools | null, options: BenchOptions, loadBefore: number): Promise<Measured> {
   const { server } = environment;
   say(`${server.dataSet.documents} documents, ${(server.dataSet.bytes / 1e6).toFixed(1)} MB of BSON, ${server.dataSet.indexes} secondary indexes`);
   const rates = options.parts.has('limits') ? (await runJob({ kind: 'limits', target: server.target })).rates : [];
@@ -60,6 +61,7 @@ async function measure(environment: BenchEnvironment, tools: PublicTools | null,
       tools: tools?.version ?? null,
     },
     at: new Date(),
+    load: { before: loadBefore, after: loadavg()[0] ?? 0 },
   };
 }
 

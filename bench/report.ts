@@ -24,6 +24,8 @@ export interface Measured {
   readonly operations: OperationFigures | null;
   readonly machine: Machine;
   readonly at: Date;
+  /** Processes that wanted a processor, over the minute before the first run and over the last minute of the runs. */
+  readonly load: { readonly before: number; readonly after: number };
 }
 
 export const labels: Readonly<Record<Contestant, string>> = { gzip: 'gzip -6', zstd: 'zstd -3', none: 'no codec', peer: 'public tools' };
@@ -40,11 +42,12 @@ export function reportOf(measured: Measured): string {
   ].join('\n\n');
 }
 
-function setting({ options, dataSet, machine, at }: Measured): string {
+function setting({ options, dataSet, machine, at, load }: Measured): string {
   const tools = machine.tools === null ? `mongodump, mongorestore: ${notFound}` : `mongodump and mongorestore ${machine.tools} with openssl`;
   return [
     `Measured ${at.toISOString().slice(0, 16).replace('T', ' ')} UTC by \`${options.command}\`: ${dataSet.documents.toLocaleString('en')} documents, ${megabytes(dataSet.bytes)} of BSON in ${dataSet.collections} collections with ${dataSet.indexes} secondary indexes; ${options.pairs} ${options.pairs === 1 ? 'round' : 'rounds'}.`,
     `Machine: ${machine.cores} × ${machine.processor}, ${Math.round(machine.memoryBytes / 2 ** 30)} GiB, ${machine.system}; everything, mongod included, on it. Node ${machine.node}, mongod ${machine.mongod} (a replica set of one, cache ${options.cacheMegabytes} MB), ${tools}.`,
+    `Load average before the first run ${load.before.toFixed(1)}, at the end ${load.after.toFixed(1)}${load.before > machine.cores / 4 ? ': others were using the machine, so times are longer than they need be, and the processor time says more' : ''}.`,
   ].join('\n\n');
 }
 
