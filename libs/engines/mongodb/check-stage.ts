@@ -3,7 +3,7 @@ import type { NamespaceSummary, PayloadSource, StagedDatabase, StagedNamespace, 
 import { collectionSpec, isIdIndex } from './collection-spec.js';
 import type { MongodbContext } from './connection.js';
 import { throwTargetError } from './errors.js';
-import { findByUuid, findIndexes } from './find-namespaces.js';
+import { findIndexes, findNamespace } from './find-namespaces.js';
 import { inParallel } from './in-parallel.js';
 import { LeasedCommands } from './leased-commands.js';
 import { isDocument, nameOf, numberOf, parseOrdered, sameValue, type OrderedDocument, type OrderedValue } from './ordered-bson.js';
@@ -53,10 +53,11 @@ async function checkCollection(
   signal: AbortSignal,
   report: (documents: number, bytes: number) => void,
 ): Promise<void> {
-  const { name, kind, uuid } = namespace;
-  if (uuid === null) throw mismatch(name, 'it has no staged copy');
-  const found = await findByUuid(context, uuid, signal);
-  if (found === null) throw mismatch(name, 'its staged copy has disappeared');
+  const { name, kind, staged, uuid } = namespace;
+  if (staged === null || uuid === null) throw mismatch(name, 'it has no staged copy');
+  // By name: for a UUID the server would go through all its collections, once for each of ours.
+  const found = await findNamespace(context, staged, signal);
+  if (found?.uuid !== uuid) throw mismatch(name, 'its staged copy has disappeared');
   const sums = await readSums(context, { name: found.name, uuid }, signal, report);
   if (sums.documents !== summary.documents) throw mismatch(name, `${sums.documents} of ${summary.documents} documents are staged`);
   if (sums.bytes !== summary.bytes || sums.sum !== summary.sum) throw mismatch(name, 'the staged documents differ from the archived ones');
