@@ -38,5 +38,6 @@ export { StreamedArchive } from './dbk1/stream-reader.js';
 export { ArchiveWriter, type ArchiveSummary, type ArchiveWriterOptions } from './dbk1/writer.js';
 export { deriveTenantKey, KeyRing, type MasterKey } from './keys.js';
 export { openPlainArchive, sniffArchive, type ArchiveFormat, type PlainArchive, type PlainOptions } from './plain.js';
-export { compareWithManifest, scanPayload, verifyArchive, type OnScanProgress, type ScanProgress, type ScanResult } from './scan.js';
+export { compareWithManifest, scanPayload, verifyArchive, type OnScanProgress, type ScanProgress, type ScanResult, verifySelection } from './scan.js';
+export { selectPayload, selectPrelude } from './select.js';
 export { bufferSource, fileSource, type ArchiveSource } from './source.js';

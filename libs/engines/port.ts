@@ -81,6 +81,8 @@ export interface FrameSink {
 export interface DumpOptions {
   /** Dump only these set-aside collections, under their own names: how they come into the safety archive. Default: the whole database. */
   readonly only?: readonly SetAsideNamespace[];
+  /** Dump only these of the live namespaces, as far as they exist. Default: all. */
+  readonly collections?: readonly string[];
   /** Read without a snapshot (a standalone, or after SNAPSHOT_TOO_OLD). */
   readonly fuzzy?: boolean;
   /** Collections read side by side; default 2. */
@@ -136,11 +138,17 @@ export interface StagedNamespace {
   readonly indexes: readonly string[];
 }
 
+/** A live namespace as a plan knows it; `uuid` is null for views. */
+export interface ExpectedNamespace {
+  readonly name: string;
+  readonly uuid: string | null;
+}
+
 /** The whole of SWAP, decided before its first step; plain JSON, written to the journal by the commit point. */
 export interface SwapPlan {
   readonly database: string;
   readonly steps: readonly SwapStep[];
-  /** The whole database as it was before SWAP, for CLEANUP. */
+  /** The database, or the chosen part of it, as it was before SWAP, for CLEANUP. */
   readonly old: readonly SetAsideNamespace[];
 }
 
@@ -193,8 +201,11 @@ export interface EngineSession {
   checkStage(staged: StagedDatabase, source: PayloadSource, work: Work): Promise<void>;
   /** Drops every `hf_<operation>_*` collection of STAGE, whatever token made it; live and `old` ones are not touched. Idempotent. */
   dropStage(operationId: string, work: Work): Promise<void>;
-  /** Compares live UUIDs with `expected` (LIVE_CHANGED), refuses open transactions and index builds (SWAP_BLOCKED), and decides every step. */
-  planSwap(staged: StagedDatabase, expected: readonly { readonly name: string; readonly uuid: string | null }[], work: LeasedWork): Promise<SwapPlan>;
+  /**
+   * Compares live UUIDs with `expected` (LIVE_CHANGED), refuses open transactions and index builds (SWAP_BLOCKED), and decides every step.
+   * With `only` the plan knows no other live namespaces than these: one of them that is not staged is removed, all others stay as they are.
+   */
+  planSwap(staged: StagedDatabase, expected: readonly ExpectedNamespace[], work: LeasedWork, only?: readonly string[]): Promise<SwapPlan>;
   /** Forward only and idempotent: real UUIDs decide what is done. `beforeStep` is awaited before each step (fault points, logs). */
   swap(plan: SwapPlan, work: LeasedWork, beforeStep?: (index: number, step: SwapStep) => Promise<void>): Promise<SwapReport>;
   /** False only if it is certain that nothing was written to the set-aside collections after `clusterTime`. */

@@ -1,5 +1,5 @@
 import type {
-  DumpOptions, DumpResult, EngineSession, FrameSink, LeasedWork, NamespaceState, PayloadSource, StagedDatabase, SwapPlan, SwapReport, SwapStep, TargetInspection, Work,
+  DumpOptions, DumpResult, EngineSession, ExpectedNamespace, FrameSink, LeasedWork, NamespaceState, PayloadSource, StagedDatabase, SwapPlan, SwapReport, SwapStep, TargetInspection, Work,
 } from '../port.js';
 import { readCatalogue } from './catalogue.js';
 import { checkStaged } from './check-stage.js';
@@ -48,8 +48,8 @@ export class MongodbSession implements EngineSession {
     return dropStage(this.context, operationId, work);
   }
 
-  planSwap(staged: StagedDatabase, expected: readonly { readonly name: string; readonly uuid: string | null }[], work: LeasedWork): Promise<SwapPlan> {
-    return planSwap(this.context, staged, expected, work);
+  planSwap(staged: StagedDatabase, expected: readonly ExpectedNamespace[], work: LeasedWork, only?: readonly string[]): Promise<SwapPlan> {
+    return planSwap(this.context, staged, expected, work, only);
   }
 
   swap(plan: SwapPlan, work: LeasedWork, beforeStep?: (index: number, step: SwapStep) => Promise<void>): Promise<SwapReport> {
