@@ -6,7 +6,7 @@ import type { DumpResult, FrameSink, Work } from '#engines';
 import type { ArchiveStore, ObjectUpload } from '#storage';
 import { EncryptionService } from '../encryption/encryption.service.js';
 import { ARCHIVE_STORE } from '../platform/storage/storage.module.js';
-import type { ArchiveRef } from './archive-files.js';
+import type { SealedRef } from './archive-files.js';
 import type { BackupWork } from './backup-runner.js';
 import type { BackupEntity, Codec } from './backup.entity.js';
 
@@ -23,7 +23,7 @@ export interface Recording {
 }
 
 export interface WrittenArchive {
-  readonly ref: ArchiveRef;
+  readonly ref: SealedRef;
   readonly keyId: string;
   readonly rawBytes: number;
   readonly dump: DumpResult;
@@ -78,7 +78,7 @@ export class ArchiveRecorder {
       });
       work.signal.throwIfAborted();
       await upload.commit();
-      return { ref: { storeKey, sizeBytes, sha256, salt }, keyId, rawBytes: payloadBytes, dump };
+      return { ref: { storeKey, sizeBytes, sha256, salt, archiveId: backup.id, keyTenantId: null }, keyId, rawBytes: payloadBytes, dump };
     } catch (error) {
       writer.abort(error);
       await upload.abort();

@@ -69,7 +69,7 @@ export class BackupRunner {
       const written = await this.dump(work, backup, options);
       await work.enter('READ_BACK');
       await work.faultPoint('backup.read-back');
-      await this.readBack(work, backup, written);
+      await this.readBack(work, written);
       work.signal.throwIfAborted();
       return await this.complete(work, backup, written);
     } catch (error) {
@@ -136,9 +136,9 @@ export class BackupRunner {
   }
 
   /** Nothing that the writer said counts here: only what the store gives back. */
-  private async readBack(work: BackupWork, backup: BackupEntity, written: WrittenArchive): Promise<void> {
+  private async readBack(work: BackupWork, written: WrittenArchive): Promise<void> {
     try {
-      const archive = await this.files.open(work, { ...written.ref, backupId: backup.id });
+      const archive = await this.files.open(work, written.ref);
       try {
         await archive.verify(work);
         requireSame(written.dump.namespaces, archive.namespaces);

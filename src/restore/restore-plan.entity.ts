@@ -37,6 +37,7 @@ export class RestorePlanEntity {
   @PrimaryColumn('uuid') id!: string;
   @Column('uuid', { name: 'tenant_id' }) tenantId!: string;
   @Column('uuid', { name: 'backup_id', nullable: true }) backupId!: string | null;
+  @Column('uuid', { name: 'upload_id', nullable: true }) uploadId!: string | null;
   @Column('text') mode!: RestoreMode;
   @Column('jsonb') bound!: PlanBinding;
   @Column('jsonb') checks!: readonly PlanCheckRow[];

@@ -66,8 +66,8 @@ export class RestorePlanner {
     return this.plan(scope, actor, { ref: sourceOf(backup), backup }, input.fullRead ?? false);
   }
 
-  /** For callers that have checked the permission and own the source. */
-  async plan(scope: TenantScope, actor: Actor, source: PlanSource, fullRead: boolean): Promise<RestorePlanEntity> {
+  /** For callers that have checked the permission and own the source; `more` are checks of their own. */
+  async plan(scope: TenantScope, actor: Actor, source: PlanSource, fullRead: boolean, more: readonly PlanCheckRow[] = []): Promise<RestorePlanEntity> {
     const tenant = await this.tenants.get(scope);
     const [archive, live, environment] = await Promise.all([this.readArchive(scope, source, fullRead), this.readLive(scope), this.checks.environment(scope)]);
     const version = live.inspection === null ? [] : [this.checks.version(live.inspection.version, source.backup?.engineVersion ?? null)];
@@ -85,7 +85,7 @@ export class RestorePlanner {
         targetRevision: tenant.targetRevision,
         live: live.catalogue?.map(({ name, uuid }) => ({ name, uuid })) ?? null,
       },
-      checks: [...environment, ...archive.checks, ...live.checks, ...version, space],
+      checks: [...more, ...environment, ...archive.checks, ...live.checks, ...version, space],
       changes: live.catalogue === null ? [] : diffCollections(live.catalogue.map(toShape), archive.shapes),
       dataLossSince: dataLossSince(source),
       estimate: estimateOf({ documents: archive.documents, bytes: archive.bytes, liveBytes: live.inspection?.sizeBytes ?? 0, namespaces: archive.shapes.length + (live.catalogue?.length ?? 0) }),
@@ -151,8 +151,8 @@ export class RestorePlanner {
 }
 
 export function sourceOf(backup: BackupEntity): SourceRef {
-  const { backupId, storeKey, sizeBytes, sha256, salt } = archiveRefOf(backup);
-  return { kind: 'BACKUP', backupId, storeKey, sizeBytes, sha256, salt, keyId: backup.keyId, fileName: backup.fileName ?? backup.name, createdAt: backup.createdAt.toISOString() };
+  const takenAt = backup.trigger === 'IMPORT' ? backup.takenAt : backup.createdAt;
+  return { kind: 'BACKUP', ...archiveRefOf(backup), keyId: backup.keyId, fileName: backup.fileName ?? backup.name, createdAt: takenAt?.toISOString() ?? null };
 }
 
 /** What the row knows of the archive, for when the archive itself cannot be opened. */

@@ -8,12 +8,18 @@ const common = {
   sizeBytes: z.number().int().nonnegative(),
   sha256: z.string().regex(/^[0-9a-f]{64}$/),
   createdAt: z.string().nullable(),
+  /** Null: the archive is not encrypted. */
+  salt: z.string().nullable(),
+  keyId: z.string().nullable(),
+  /** See ArchiveRef. */
+  archiveId: z.string(),
+  keyTenantId: z.uuid().nullable(),
 };
 
 /** Names one stored archive and binds it: a file that differs in size, hash or salt is another one. */
 export const sourceRef = z.discriminatedUnion('kind', [
-  z.strictObject({ kind: z.literal('BACKUP'), backupId: z.uuid(), salt: z.string(), keyId: z.string().nullable(), ...common }),
-  z.strictObject({ kind: z.literal('UPLOAD'), keyId: z.null(), ...common }),
+  z.strictObject({ kind: z.literal('BACKUP'), backupId: z.uuid(), ...common }),
+  z.strictObject({ kind: z.literal('UPLOAD'), uploadId: z.uuid(), ...common }),
 ]);
 export type SourceRef = z.output<typeof sourceRef>;
 

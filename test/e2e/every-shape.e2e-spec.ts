@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { createHash, randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import type { Db } from 'mongodb';
 import { differences, type Fingerprint, fingerprint } from '../../scripts/demo/fingerprint.ts';
@@ -45,7 +45,7 @@ async function restoreFile(tenant: TestTenant, fileName: string, bytes: Buffer):
   const upload = await app.nest.get<ArchiveStore>(ARCHIVE_STORE).create(storeKey);
   upload.body.write(bytes);
   await upload.commit();
-  const ref: SourceRef = { kind: 'UPLOAD', storeKey, fileName, sizeBytes: bytes.length, sha256: createHash('sha256').update(bytes).digest('hex'), createdAt: null, keyId: null };
+  const ref: SourceRef = { kind: 'UPLOAD', storeKey, fileName, sizeBytes: bytes.length, sha256: createHash('sha256').update(bytes).digest('hex'), createdAt: null, keyId: null, salt: null, archiveId: fileName, keyTenantId: null, uploadId: randomUUID() };
   const plan = await app.nest.get(RestorePlanner, { strict: false }).plan({ tenantId }, system, { ref, backup: null }, false);
   return ended(admin, idOf(await restoreStart(admin, toGlobalId('RestorePlan', plan.id), tenant.name)));
 }

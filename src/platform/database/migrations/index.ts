@@ -1,4 +1,5 @@
 import { Foundation1763700000000 } from './1763700000000-foundation.js';
+import { Uploads1763715600000 } from './1763715600000-uploads.js';
 
 /** In the order in which they run; one that has shipped is never edited. */
-export const migrations = [Foundation1763700000000];
+export const migrations = [Foundation1763700000000, Uploads1763715600000];
