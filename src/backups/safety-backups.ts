@@ -3,6 +3,7 @@ import { Injectable } from '@nestjs/common';
 import type { EntityManager } from 'typeorm';
 import { AppError } from '#errors';
 import type { EngineSession, SetAsideNamespace } from '#engines';
+import type { TenantScope } from '../access/access.service.js';
 import type { JsonObject, OperationContext } from '../operations/operation-handler.js';
 import { archiveFileName, archiveStoreKey } from './backup-naming.js';
 import { asBackupWork, BackupRunner, type BackupRunOptions, isLeaseLost } from './backup-runner.js';
@@ -38,6 +39,21 @@ export class SafetyBackups {
     if (begun !== null) await this.runner.removeBytes(begun);
     const row = begun === null ? await this.insert(context, name) : await this.reset(context, begun);
     return this.run(context, row, { session, only });
+  }
+
+  /** In any state, DELETED too. */
+  find(scope: TenantScope, id: string, manager?: EntityManager): Promise<BackupEntity | null> {
+    return this.backups.find(scope, id, manager);
+  }
+
+  /** By the database's clock. */
+  isExpired(scope: TenantScope, id: string, manager?: EntityManager): Promise<boolean> {
+    return this.backups.isExpired(scope, id, manager);
+  }
+
+  /** The one that undo of the finished operation reads is kept for as long as undo is offered. Idempotent. */
+  keepForUndo(scope: TenantScope, operationId: string, manager: EntityManager): Promise<void> {
+    return this.backups.expireAfterEnd(scope, operationId, keptForMs, manager);
   }
 
   /** What a dead worker left of safety backups of this operation that it had not finished. Idempotent. */

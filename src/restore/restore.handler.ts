@@ -1,4 +1,5 @@
 import { Injectable, type OnModuleInit } from '@nestjs/common';
+import type { EntityManager } from 'typeorm';
 import { z } from 'zod';
 import { AppError, asAppError } from '#errors';
 import type { EngineSession, LeasedWork, StagedDatabase } from '#engines';
@@ -6,7 +7,7 @@ import { Permission } from '../access/permission.js';
 import { isLeaseLost } from '../backups/backup-runner.js';
 import { SafetyBackups } from '../backups/safety-backups.js';
 import { EncryptionService } from '../encryption/encryption.service.js';
-import type { JsonObject, OperationContext, OperationHandler } from '../operations/operation-handler.js';
+import type { JsonObject, OperationContext, OperationHandler, SettledOperation } from '../operations/operation-handler.js';
 import { OperationHandlers } from '../operations/operation-handlers.js';
 import { TenantsService } from '../tenants/tenants.service.js';
 import { countExpiring, type NamespaceShape } from './collection-diff.js';
@@ -21,6 +22,8 @@ const restoreInput = z.strictObject({
   source: sourceRef,
   dryRun: z.boolean(),
   live: z.array(z.strictObject({ name: z.string(), uuid: z.string().nullable() })),
+  /** Set where an UNDO restores the safety backup of another operation. */
+  undo: z.strictObject({ operationId: z.uuid(), warning: z.string().nullable() }).optional(),
 });
 export type RestoreInput = z.output<typeof restoreInput>;
 
@@ -92,6 +95,11 @@ export class RestoreHandler implements OperationHandler<RestoreInput>, OnModuleI
     }
   }
 
+  /** Its safety backup is there for undo until 7 days after the end, not after the beginning. */
+  async settled({ id, tenantId, state }: SettledOperation<RestoreInput>, manager: EntityManager): Promise<void> {
+    if (state === 'COMPLETED') await this.safety.keepForUndo({ tenantId }, id, manager);
+  }
+
   private async restore(context: OperationContext<RestoreInput>, session: EngineSession, verified: VerifiedArchive, shapes: readonly NamespaceShape[]): Promise<JsonObject> {
     const work = leasedWork(context);
     try {
@@ -101,7 +109,7 @@ export class RestoreHandler implements OperationHandler<RestoreInput>, OnModuleI
       await context.faultPoint('restore.staged');
       await context.enter('CHECK');
       await session.checkStage(staged, verified.payload, work);
-      const facts = { bytesRead: verified.bytesRead, warnings: [...staged.warnings, ...ttlWarnings(shapes)], archive: shapes.map(({ name, documents }) => ({ name, documents })) };
+      const facts = { bytesRead: verified.bytesRead, warnings: [...undoWarnings(context.input), ...staged.warnings, ...ttlWarnings(shapes)], archive: shapes.map(({ name, documents }) => ({ name, documents })) };
       if (safety === null) return await this.endDryRun(context, session, facts);
       await this.commit(context, session, staged, work, { ...facts, ...safety });
     } catch (error) {
@@ -114,7 +122,7 @@ export class RestoreHandler implements OperationHandler<RestoreInput>, OnModuleI
   private async takeSafetyBackup(context: OperationContext<RestoreInput>, session: EngineSession): Promise<Pick<RestoreJournal, 'safetyBackupId' | 'safetyClusterTime' | 'live'>> {
     await context.enter('SAFETY_BACKUP');
     try {
-      const backup = await this.safety.take(context, session, 'Before the restore');
+      const backup = await this.safety.take(context, session, context.input.undo === undefined ? 'Before the restore' : 'Before the undo');
       const live = backup.contents.map(({ name, documents }) => ({ name, documents }));
       return { safetyBackupId: backup.id, safetyClusterTime: backup.clusterTime, live };
     } catch (error) {
@@ -127,7 +135,7 @@ export class RestoreHandler implements OperationHandler<RestoreInput>, OnModuleI
 
   private async commit(context: OperationContext<RestoreInput>, session: EngineSession, staged: StagedDatabase, work: LeasedWork, facts: Omit<RestoreJournal, 'swapPlan'>): Promise<void> {
     await context.enter('MAINTENANCE_ON');
-    await context.fenced((manager) => this.tenants.beginMaintenance(context, { operationId: context.id, message: 'A backup is being restored' }, manager));
+    await context.fenced((manager) => this.tenants.beginMaintenance(context, { operationId: context.id, message: context.input.undo === undefined ? 'A backup is being restored' : 'A restore is being undone' }, manager));
     await context.faultPoint('restore.maintenance');
     const swapPlan = await session.planSwap(staged, context.input.live, work);
     const journal: RestoreJournal = { ...facts, swapPlan };
@@ -162,6 +170,10 @@ export class RestoreHandler implements OperationHandler<RestoreInput>, OnModuleI
 // Interfaces have no index signature; everything in the journal is plain JSON.
 function asJson(journal: RestoreJournal): JsonObject {
   return journal as unknown as JsonObject;
+}
+
+function undoWarnings({ undo }: RestoreInput): string[] {
+  return undo?.warning == null ? [] : [undo.warning];
 }
 
 function ttlWarnings(shapes: readonly NamespaceShape[]): string[] {

@@ -16,12 +16,16 @@ import { RestoreHandler } from './restore.handler.js';
 import { OperationPlanResolver, RestoreSourceResolver, RestoresResolver } from './restores.resolver.js';
 import { RestoresService } from './restores.service.js';
 import { StageRemoval } from './stage-removal.js';
+import { RestoreUndo } from './restore-undo.js';
+import { UndoHandler } from './undo.handler.js';
+import { UndoResolver } from './undo.resolver.js';
+import { UndoTerm } from './undo-term.js';
 
 @Module({
   imports: [TypeOrmModule.forFeature([RestorePlanEntity]), BackupsModule, EncryptionModule, OperationsModule, StorageModule, TenantsModule],
   providers: [
     OperationPlanResolver, PlanChecks, RestoreFinish, RestoreHandler, RestorePlanner, RestorePlansRepository, RestoreSourceResolver, RestoreSources,
-    RestoresResolver, RestoresService, StageRemoval,
+    RestoresResolver, RestoresService, RestoreUndo, StageRemoval, UndoHandler, UndoResolver, UndoTerm,
   ],
   exports: [RestorePlanner],
 })

@@ -68,15 +68,19 @@ export class RestoresService {
     }
   }
 
-  /** All that the plan binds, against rows that are locked until the operation is there. */
-  private async requireValid(scope: TenantScope, plan: RestorePlanEntity, confirmName: string, manager: EntityManager): Promise<NonNullable<RestorePlanEntity['bound']['live']>> {
+  /**
+   * All that the plan binds, against rows that are locked until the operation is there; returns the live namespaces it was made for.
+   *
+   * @throws AppError PLAN_*, CONFIRM_NAME_MISMATCH, TENANT_SUSPENDED, BACKUP_NOT_USABLE
+   */
+  async requireValid(scope: TenantScope, plan: RestorePlanEntity, confirmName: string, manager: EntityManager): Promise<NonNullable<RestorePlanEntity['bound']['live']>> {
     const tenant = await this.tenants.getForUpdate(manager, scope.tenantId);
     const { bound } = plan;
     if (plan.usedAt !== null) throw new AppError('PLAN_USED', 'The plan was used already');
     if (await this.plans.isExpired(scope, plan.id, manager)) throw new AppError('PLAN_EXPIRED', 'The plan has expired');
     if (tenant.name !== bound.tenantName) throw new AppError('PLAN_STALE', 'The workspace was renamed since the plan was made');
     if (tenant.targetRevision !== bound.targetRevision) throw new AppError('PLAN_STALE', "The workspace's database was changed since the plan was made");
-    if (confirmName.normalize('NFC') !== tenant.name.normalize('NFC')) throw new AppError('CONFIRM_NAME_MISMATCH', "This is not the workspace's name", { field: ['confirmName'] });
+    requireConfirmed(tenant.name, confirmName);
     if (tenant.suspendedAt !== null) throw new AppError('TENANT_SUSPENDED', 'The workspace is suspended');
     const blocking = plan.checks.find((check) => check.blocking && !check.ok);
     if (blocking !== undefined || bound.live === null) throw new AppError('PLAN_BLOCKED', `The plan has a failed check (${blocking?.key ?? 'target'}): ${blocking?.message ?? 'the database could not be read'}`);
@@ -92,4 +96,9 @@ export class RestoresService {
     const isSame = source.kind === 'BACKUP' && now.kind === 'BACKUP' && now.salt === source.salt && now.sha256 === source.sha256 && now.storeKey === source.storeKey;
     if (!isSame) throw new AppError('PLAN_STALE', 'The backup was replaced since the plan was made');
   }
+}
+
+/** @throws AppError CONFIRM_NAME_MISMATCH */
+export function requireConfirmed(tenantName: string, confirmName: string): void {
+  if (confirmName.normalize('NFC') !== tenantName.normalize('NFC')) throw new AppError('CONFIRM_NAME_MISMATCH', "This is not the workspace's name", { field: ['confirmName'] });
 }

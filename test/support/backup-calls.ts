@@ -45,6 +45,8 @@ export interface OperationAnswer {
   readonly failure: { readonly code: string; readonly message: string; readonly hints: readonly string[] } | null;
   readonly backup: BackupAnswer | null;
   readonly safetyBackup: BackupAnswer | null;
+  readonly undoableUntil: string | null;
+  readonly undoWarning: string | null;
   readonly result: {
     readonly __typename: string;
     readonly dryRun?: boolean;
@@ -57,7 +59,7 @@ export interface OperationAnswer {
 }
 
 export const operationFields = `id kind state phase revision steps { phase state } progress { percent } failure { code message hints }
-  backup { ${backupFields} } safetyBackup { ${backupFields} }
+  backup { ${backupFields} } safetyBackup { ${backupFields} } undoableUntil undoWarning
   result { __typename ... on RestoreResult { dryRun bytesRead collections { name inserted dropped } warnings } ... on VerifyResult { ok code } }`;
 
 export interface PlanAnswer {
@@ -100,6 +102,14 @@ export async function restoreStart(client: GraphqlClient, planId: string, confir
     { input: { planId, confirmName, ...input } },
   );
   return answer.restoreStart;
+}
+
+export async function restoreUndo(client: GraphqlClient, operationId: string, confirmName: string, input: Readonly<Record<string, unknown>> = {}): Promise<Started> {
+  const answer = await client.run<{ restoreUndo: Started }>(
+    `mutation ($input: RestoreUndoInput!) { restoreUndo(input: $input) { operation { id } ${errorFields} } }`,
+    { input: { operationId, confirmName, ...input } },
+  );
+  return answer.restoreUndo;
 }
 
 export function idOf(started: Started): string {
