@@ -74,13 +74,17 @@ export const errorCatalogue = {
   ARCHIVE_TRUNCATED: user('The file is incomplete; download or upload it again, or choose another backup'),
   ARCHIVE_CORRUPT: user('The file is damaged; choose another backup'),
   ARCHIVE_FOREIGN: user('The archive belongs to another workspace; choose one of this workspace'),
-  ARCHIVE_UNSUPPORTED: user('The file is not an archive that this version can read'),
+  ARCHIVE_UNSUPPORTED: user('Give an archive of Holdfast (.gz.enc, .zst.enc, .archive.enc) or one of mongodump --archive --db <name> (.archive, .gz); other databases are not supported yet'),
   ARCHIVE_TOO_LARGE: user('The archive holds more than it declares or than the limits allow'),
   READ_BACK_FAILED: user('The stored file differs from what was written; check the archive store and try again', true),
   STORAGE_FULL: user('Free space in the archive store and try again', true),
   STORAGE_UNAVAILABLE: user('Check that the archive store is reachable and writable', true),
   STORAGE_QUOTA_EXCEEDED: user('Delete old backups or ask your provider for a larger quota'),
   DOWNLOAD_EXPIRED: client('Create a new download link'),
+  UPLOAD_INCOMPLETE: user('Send the rest of the file to the address of the upload, then complete it again', true),
+  UPLOAD_MISMATCH: user('The file changed on its way or while it was read; upload it again'),
+  UPLOAD_CONFLICT: client('Ask with HEAD how far the upload is and go on from there', true),
+  UPLOAD_EXPIRED: client('Create a new upload; one is kept for 24 hours'),
 
   // Reading the tenant database
   COLLECTION_CHANGED: user('A collection was dropped or replaced again and again during the backup; try again', true),
