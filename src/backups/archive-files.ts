@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { Inject, Injectable } from '@nestjs/common';
-import { MongodumpParser, openArchive, type OpenArchive, verifyArchive } from '#archive';
+import { MongodumpParser, openArchive, type OpenArchive, verifyArchive, verifySelection } from '#archive';
 import type { NamespaceSummary, PayloadSource, Work } from '#engines';
 import { AppError } from '#errors';
 import type { ArchiveStore, StoredObject } from '#storage';
@@ -111,6 +111,17 @@ export class StoredArchive {
     return { namespaces: this.namespaces, payload: () => archive.payload() };
   }
 
+  /** Names of the collections that it is a backup of; null: of the whole database. */
+  get partOf(): readonly string[] | null {
+    return this.archive.manifest.backup.collections ?? null;
+  }
+
+  /** For whoever has verified the selection. */
+  select(names: ReadonlySet<string>): PayloadSource {
+    const { archive } = this;
+    return { namespaces: this.namespaces.filter(({ name }) => names.has(name)), payload: () => archive.selection(names) };
+  }
+
   get namespaces(): readonly NamespaceSummary[] {
     return this.archive.manifest.namespaces.map((namespace) => ({ ...namespace, sum: namespace.sum ?? '' }));
   }
@@ -148,6 +159,21 @@ export class StoredArchive {
     }
     if (hash.digest('hex') !== this.ref.sha256) throw new AppError('ARCHIVE_REPLACED', 'The SHA-256 of the stored file is not that of the file that was written');
     await verifyArchive(this.archive, ({ bytesDone }) => report(fileBytes + bytesDone));
+  }
+
+  /**
+   * Reads header, trailer, definitions and the frames of these collections: tags, format, counts and sums. Returns the bytes of the file
+   * that this took.
+   *
+   * @throws AppError ARCHIVE_*
+   */
+  async verifySelection(names: ReadonlySet<string>, work: Pick<Work, 'signal' | 'report'>): Promise<number> {
+    const bytesTotal = this.namespaces.reduce((sum, { name, bytes }) => (names.has(name) ? sum + bytes : sum), 0);
+    await verifySelection(this.archive, names, ({ bytesDone }) => {
+      work.signal.throwIfAborted();
+      work.report({ bytesDone: Math.min(bytesDone, bytesTotal), bytesTotal, itemsDone: 0, itemsTotal: null, current: null });
+    });
+    return this.archive.selectionBytes(names);
   }
 
   close(): Promise<void> {

@@ -71,7 +71,7 @@ export class ArchiveRecorder {
       const { sizeBytes, sha256, salt, payloadBytes } = await writer.finish({
         producer,
         tenant: { id: tenant.id, slug: tenant.slug, name: tenant.name },
-        backup: { id: backup.id, label: backup.label, trigger: backup.trigger, scope: backup.scope, createdAt },
+        backup: { id: backup.id, label: backup.label, trigger: backup.trigger, scope: backup.scope, createdAt, ...(backup.collections === null ? {} : { collections: backup.collections }) },
         engine: { name: tenant.engine.toLowerCase(), version: dump.engineVersion, featureCompatibility: dump.featureCompatibility },
         consistency: { level: dump.consistency, clusterTime: dump.clusterTime },
         namespaces: dump.namespaces,

@@ -114,7 +114,7 @@ export class BackupRunner {
         backup,
         tenant,
         quotaLeftBytes: backup.trigger === 'SAFETY' || tenant.quotaBytes === null ? null : Number(tenant.quotaBytes) - (await this.backups.storageTotals(work)).usedBytes,
-        dump: (sink, dumpWork) => session.dump(sink, only === undefined ? { fuzzy } : { fuzzy, only }, dumpWork),
+        dump: (sink, dumpWork) => session.dump(sink, { fuzzy, ...(only === undefined ? {} : { only }), ...(backup.collections === null ? {} : { collections: backup.collections }) }, dumpWork),
       });
     let fuzzy = tenant.fuzzyOnly;
     for (let changes = 0; ; ) {

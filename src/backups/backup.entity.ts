@@ -70,6 +70,8 @@ export class BackupEntity {
   @Column('bigint', { name: 'raw_size_bytes', nullable: true, transformer: int64 }) rawSizeBytes!: number | null;
   @Column('bigint', { nullable: true, transformer: int64 }) documents!: number | null;
   @Column('jsonb') contents!: readonly ContentRow[];
+  /** Of a backup of these collections alone, whether they existed or not; null: of the whole database. */
+  @Column('jsonb', { nullable: true }) collections!: readonly string[] | null;
   @Column('text', { nullable: true }) consistency!: Consistency | null;
   @Column('text', { name: 'cluster_time', nullable: true }) clusterTime!: string | null;
   @Column('text', { name: 'engine_version', nullable: true }) engineVersion!: string | null;

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { type ArchiveSource, openPlainArchive, type PlainArchive, scanPayload, type ScanResult } from '#archive';
+import { type ArchiveSource, openPlainArchive, type PlainArchive, scanPayload, type ScanResult, selectPayload } from '#archive';
 import type { PayloadSource, Work } from '#engines';
 import { AppError } from '#errors';
 import { type ArchivedNamespace, definitionsOf } from './archived-namespaces.js';
@@ -27,6 +27,21 @@ export class PlainStoredArchive {
   /** For whoever has verified the archive. */
   get payload(): PayloadSource {
     return { namespaces: this.scanned?.namespaces ?? [], payload: () => this.archive.payload() };
+  }
+
+  /** The tools write whole databases. */
+  readonly partOf = null;
+
+  /** For whoever has verified the archive: all of it is read again. */
+  select(names: ReadonlySet<string>): PayloadSource {
+    const whole = this.payload;
+    return { namespaces: whole.namespaces.filter(({ name }) => names.has(name)), payload: () => selectPayload(whole.payload(), names) };
+  }
+
+  /** Nothing tells where a collection lies, so the whole file is read. */
+  async verifySelection(_names: ReadonlySet<string>, work: Pick<Work, 'signal' | 'report'>): Promise<number> {
+    await this.verify(work);
+    return this.source.sizeBytes;
   }
 
   compressed(): AsyncIterable<Buffer> {

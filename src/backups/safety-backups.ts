@@ -21,12 +21,12 @@ export class SafetyBackups {
   ) {}
 
   /**
-   * Takes one inside the running operation.
+   * Takes one inside the running operation, of the whole database (`collections` is null) or of what the operation may change.
    *
    * @throws whatever made it fail, after its bytes were removed and its row says why
    */
-  async take(context: OperationContext<JsonObject>, session: EngineSession, name: string): Promise<BackupEntity> {
-    return this.run(context, await this.insert(context, name), { session });
+  async take(context: OperationContext<JsonObject>, session: EngineSession, name: string, collections: readonly string[] | null): Promise<BackupEntity> {
+    return this.run(context, await this.insert(context, name, collections), { session });
   }
 
   /**
@@ -34,10 +34,11 @@ export class SafetyBackups {
    * after a success that nobody noted it returns what is there: what was set aside does not change.
    */
   async takeLastState(context: OperationContext<JsonObject>, session: EngineSession, name: string, only: readonly SetAsideNamespace[], earlierId: string): Promise<BackupEntity> {
+    const { collections = null } = (await this.backups.find(context, earlierId)) ?? {};
     const begun = await this.backups.safetyBesides(context, context.id, earlierId);
     if (begun?.state === 'COMPLETED') return begun;
     if (begun !== null) await this.runner.removeBytes(begun);
-    const row = begun === null ? await this.insert(context, name) : await this.reset(context, begun);
+    const row = begun === null ? await this.insert(context, name, collections) : await this.reset(context, begun);
     return this.run(context, row, { session, only });
   }
 
@@ -81,7 +82,7 @@ export class SafetyBackups {
     }
   }
 
-  private insert(context: OperationContext<JsonObject>, name: string): Promise<BackupEntity> {
+  private insert(context: OperationContext<JsonObject>, name: string, collections: readonly string[] | null): Promise<BackupEntity> {
     return context.fenced(async (manager) => {
       const id = randomUUID();
       const createdAt = new Date();
@@ -89,7 +90,7 @@ export class SafetyBackups {
       await this.backups.insert(
         {
           id, tenantId: context.tenantId, operationId: context.id, name, label: 'safety', trigger: 'SAFETY', scope: 'ALL', codec: 'GZIP', state: 'QUEUED',
-          storeKey: archiveStoreKey(context.tenantId, fileName), fileName, encrypted: true, contents: [], pinned: false, held: false, createdAt,
+          storeKey: archiveStoreKey(context.tenantId, fileName), fileName, encrypted: true, contents: [], collections, pinned: false, held: false, createdAt,
           expiresAt: new Date(createdAt.getTime() + keptForMs),
         },
         manager,

@@ -8,8 +8,11 @@ import { EncryptionService } from '../encryption/encryption.service.js';
 import { OperationsRepository } from '../operations/operations.repository.js';
 import { toGlobalId } from '../platform/graphql/global-id.js';
 import { ARCHIVE_STORE } from '../platform/storage/storage.module.js';
+import type { NamespaceShape } from './collection-diff.js';
+import { isChosen, type RestoreChoice } from './restore-choice.js';
 import type { PlanCheckRow } from './restore-plan.entity.js';
 import type { SourceRef } from './restore-source.js';
+import { viewSources } from './view-sources.js';
 
 const passed = (key: string, message: string): PlanCheckRow => ({ key, ok: true, blocking: true, message, hint: null });
 const failed = (key: string, message: string, hint: string | null, blocking = true): PlanCheckRow => ({ key, ok: false, blocking, message, hint });
@@ -81,6 +84,20 @@ export class PlanChecks {
     } catch (error) {
       return failedOf('space', asAppError(error));
     }
+  }
+
+  /** A chosen view shows what the collections that it reads hold afterwards, chosen or not. */
+  dependencies(archived: readonly NamespaceShape[], choice: RestoreChoice, live: readonly { readonly name: string }[] | null): PlanCheckRow[] {
+    if (choice.collections === null) return [];
+    const rows = archived.flatMap(({ name, kind, options }): PlanCheckRow[] => {
+      const others = kind === 'view' && options !== null ? viewSources(options).filter((source) => !isChosen(choice, source)) : [];
+      return others.map((source) => {
+        const isLive = live?.some((namespace) => namespace.name === source) ?? true;
+        const effect = isLive ? 'it will show that one as it is now' : 'which is not in the database either: it will show nothing of it';
+        return failed('dependencies', `The view "${name}" reads "${source}", which is not chosen: ${effect}`, 'Choose the collections that the view reads as well, if it is to show what it showed then', false);
+      });
+    });
+    return rows.length > 0 ? rows : [passed('dependencies', 'No chosen view reads a collection that is not chosen')];
   }
 
   async environment(scope: TenantScope): Promise<PlanCheckRow[]> {

@@ -2,6 +2,7 @@ import { registerEnumType } from '@nestjs/graphql';
 import { Column, Entity, PrimaryColumn } from 'typeorm';
 import type { ActorStamp } from '../platform/auth/actor.js';
 import type { CollectionDiffRow } from './collection-diff.js';
+import type { RestoreChoice } from './restore-choice.js';
 import type { SourceRef } from './restore-source.js';
 
 export const RestoreMode = { REPLACE: 'REPLACE', MERGE: 'MERGE' } as const;
@@ -14,8 +15,9 @@ export interface PlanBinding {
   /** As the tenant was called; what the person types is compared with this and with the locked row. */
   readonly tenantName: string;
   readonly targetRevision: number;
-  /** Live namespaces and their UUIDs, null for views; null as a whole when the database could not be read. */
+  /** Live namespaces that the restore touches and their UUIDs, null for views; null as a whole when the database could not be read. */
   readonly live: readonly { readonly name: string; readonly uuid: string | null }[] | null;
+  readonly choice: RestoreChoice;
 }
 
 export interface PlanCheckRow {

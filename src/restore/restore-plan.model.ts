@@ -111,6 +111,9 @@ export class RestorePlanModel implements Node {
   @Field(() => RestoreMode)
   mode!: RestoreMode;
 
+  @Field(() => [String], { nullable: true, description: 'The restore touches these collections alone; null: the whole database.' })
+  collections!: string[] | null;
+
   @Field(() => [PlanCheckModel])
   checks!: PlanCheckModel[];
 
@@ -139,6 +142,7 @@ export function toRestorePlanModel(row: RestorePlanEntity): RestorePlanModel {
     tenantId: row.tenantId,
     source: toSourceModel(row.bound.source),
     mode: row.mode,
+    collections: row.bound.choice.collections && [...row.bound.choice.collections],
     checks: row.checks.map((check) => ({ ...check })),
     changes: row.changes.map((change) => ({
       ...change,

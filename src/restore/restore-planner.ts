@@ -11,6 +11,7 @@ import { BackupsService, requireUsable } from '../backups/backups.service.js';
 import { type Actor, stampOf } from '../platform/auth/actor.js';
 import { fromGlobalId, notFound } from '../platform/graphql/global-id.js';
 import { TenantsService } from '../tenants/tenants.service.js';
+import { chooseCollections, isChosen, type RestoreChoice, wholeDatabase } from './restore-choice.js';
 import { diffCollections, type NamespaceShape } from './collection-diff.js';
 import type { RestorePlanCreateInput } from './dto/restore.inputs.js';
 import { estimateOf } from './estimate.js';
@@ -26,8 +27,8 @@ const fullReadForMs = 10 * 60 * 1000;
 interface ArchiveView {
   readonly checks: readonly PlanCheckRow[];
   readonly shapes: readonly NamespaceShape[];
-  readonly documents: number;
-  readonly bytes: number;
+  /** Null: it is of a whole database, as far as anybody can tell. */
+  readonly partOf: readonly string[] | null;
 }
 
 interface LiveView {
@@ -63,15 +64,24 @@ export class RestorePlanner {
     const backup = await this.backups.get(actor, input.source.backupId);
     if (backup.tenantId !== scope.tenantId) throw notFound('Backup');
     requireUsable(backup);
-    return this.plan(scope, actor, { ref: sourceOf(backup), backup }, input.fullRead ?? false);
+    return this.plan(scope, actor, { ref: sourceOf(backup), backup }, input.fullRead ?? false, [], { collections: input.collections ?? null });
   }
 
-  /** For callers that have checked the permission and own the source; `more` are checks of their own. */
-  async plan(scope: TenantScope, actor: Actor, source: PlanSource, fullRead: boolean, more: readonly PlanCheckRow[] = []): Promise<RestorePlanEntity> {
+  /**
+   * For callers that have checked the permission and own the source; `more` are checks of their own. Of an archive of chosen collections
+   * the plan never takes in others, whatever `asked` says.
+   *
+   * @throws AppError BAD_USER_INPUT for a collection that the archive does not know
+   */
+  async plan(scope: TenantScope, actor: Actor, source: PlanSource, fullRead: boolean, more: readonly PlanCheckRow[] = [], asked: RestoreChoice = wholeDatabase): Promise<RestorePlanEntity> {
     const tenant = await this.tenants.get(scope);
     const [archive, live, environment] = await Promise.all([this.readArchive(scope, source, fullRead), this.readLive(scope), this.checks.environment(scope)]);
+    const choice: RestoreChoice = { ...asked, collections: chooseCollections(asked.collections, archive.shapes, archive.partOf) };
+    const archived = archive.shapes.filter(({ name }) => isChosen(choice, name));
+    const present = live.catalogue?.filter(({ name }) => isChosen(choice, name)) ?? null;
+    const liveBytes = choice.collections === null ? (live.inspection?.sizeBytes ?? 0) : sum(present ?? [], ({ sizeBytes }) => sizeBytes);
     const version = live.inspection === null ? [] : [this.checks.version(live.inspection.version, source.backup?.engineVersion ?? null)];
-    const space = await this.checks.space(scope, live.inspection?.sizeBytes ?? 0);
+    const space = await this.checks.space(scope, liveBytes);
     const createdAt = new Date();
     const id = randomUUID();
     await this.plans.insert({
@@ -83,12 +93,13 @@ export class RestorePlanner {
         source: source.ref,
         tenantName: tenant.name,
         targetRevision: tenant.targetRevision,
-        live: live.catalogue?.map(({ name, uuid }) => ({ name, uuid })) ?? null,
+        live: present?.map(({ name, uuid }) => ({ name, uuid })) ?? null,
+        choice,
       },
-      checks: [...more, ...environment, ...archive.checks, ...live.checks, ...version, space],
-      changes: live.catalogue === null ? [] : diffCollections(live.catalogue.map(toShape), archive.shapes),
+      checks: [...more, ...environment, ...archive.checks, ...live.checks, ...version, space, ...this.checks.dependencies(archived, choice, live.catalogue)],
+      changes: present === null ? [] : diffCollections(present.map(toShape), archived),
       dataLossSince: dataLossSince(source),
-      estimate: estimateOf({ documents: archive.documents, bytes: archive.bytes, liveBytes: live.inspection?.sizeBytes ?? 0, namespaces: archive.shapes.length + (live.catalogue?.length ?? 0) }),
+      estimate: estimateOf({ documents: sum(archived, ({ documents }) => documents), bytes: sum(archived, ({ bytes }) => bytes), liveBytes, namespaces: archived.length + (present?.length ?? 0) }),
       createdBy: stampOf(actor),
       createdAt,
       expiresAt: new Date(createdAt.getTime() + validForMs),
@@ -107,19 +118,14 @@ export class RestorePlanner {
   private async readArchive(scope: TenantScope, { ref, backup }: PlanSource, fullRead: boolean): Promise<ArchiveView> {
     const known = knownShapes(backup);
     const missing = this.checks.key(ref);
-    const view = (shapes: readonly NamespaceShape[], checks: readonly PlanCheckRow[]): ArchiveView => ({
-      shapes,
-      checks,
-      documents: shapes.reduce((sum, shape) => sum + shape.documents, 0),
-      bytes: shapes.reduce((sum, shape) => sum + shape.bytes, 0),
-    });
+    const view = (shapes: readonly NamespaceShape[], checks: readonly PlanCheckRow[], partOf = backup?.collections ?? null): ArchiveView => ({ shapes, checks, partOf });
     if (!missing.ok) return view(known, [missing, this.checks.integrity(null, fullRead, 'It could not be checked without the key')]);
     try {
       const source = await this.sources.open(scope, ref);
       try {
         const work: Work = { signal: AbortSignal.timeout(fullReadForMs), report: () => undefined, log: () => undefined };
-        if (fullRead) await source.verify(work);
-        return view(await source.shapes(work), [missing, this.checks.integrity(null, fullRead)]);
+        if (fullRead) await source.verify(work, source.partOf);
+        return view(await source.shapes(work), [missing, this.checks.integrity(null, fullRead)], source.partOf);
       } finally {
         await source.close();
       }
@@ -162,6 +168,10 @@ function knownShapes(backup: BackupEntity | null): NamespaceShape[] {
 
 function toShape({ name, kind, documents, sizeBytes, options, indexes }: NamespaceState): NamespaceShape {
   return { name, kind, documents, bytes: sizeBytes, indexCount: indexes.length, options, indexes };
+}
+
+function sum<T>(rows: readonly T[], of: (row: T) => number): number {
+  return rows.reduce((total, row) => total + of(row), 0);
 }
 
 /** The moment that the archive shows: its cluster time, else when it was taken. */

@@ -27,16 +27,20 @@ export type SourceRef = z.output<typeof sourceRef>;
 export interface RestoreSource {
   /** What its trailer or, for a plain file, its whole content says it holds. */
   shapes(work: Work): Promise<readonly NamespaceShape[]>;
+  /** Names of the collections that it is a backup of, whether they existed or not; null: of the whole database. */
+  readonly partOf: readonly string[] | null;
   /**
-   * Reads every byte: hash, tags, format, counts and sums. Only then `payload` may be used.
+   * Reads every byte: hash, tags, format, counts and sums. Of an archive of ours, and with `collections`, it reads those alone, with header,
+   * trailer and definitions. Only then the `payload` that it returns may be used, which holds what was chosen.
    *
    * @throws AppError ARCHIVE_* or KEY_*
    */
-  verify(work: Work): Promise<VerifiedArchive>;
+  verify(work: Work, collections: readonly string[] | null): Promise<VerifiedArchive>;
   close(): Promise<void>;
 }
 
 export interface VerifiedArchive {
   readonly payload: PayloadSource;
+  /** Of the file; what is read again for the stage does not count twice. */
   readonly bytesRead: number;
 }

@@ -1,5 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import type { Work } from '#engines';
+import { AppError } from '#errors';
 import type { TenantScope } from '../access/access.service.js';
 import { ArchiveFiles, type StoredArchive } from '../backups/archive-files.js';
 import type { ArchivedNamespace } from '../backups/archived-namespaces.js';
@@ -29,7 +30,17 @@ class ArchiveSource implements RestoreSource {
     return (await this.archive.definitions(work)).map(toShape);
   }
 
-  async verify(work: Work): Promise<VerifiedArchive> {
+  get partOf(): readonly string[] | null {
+    return this.archive.partOf;
+  }
+
+  async verify(work: Work, collections: readonly string[] | null): Promise<VerifiedArchive> {
+    if (collections !== null) {
+      const names = new Set(collections);
+      const bytesRead = await this.archive.verifySelection(names, work);
+      return { payload: this.archive.select(names), bytesRead };
+    }
+    if (this.archive.partOf !== null) throw new AppError('ARCHIVE_UNSUPPORTED', 'The archive holds a part of a database and cannot take the place of a whole one');
     await this.archive.verify(work);
     return { payload: this.archive.payload, bytesRead: this.sizeBytes };
   }

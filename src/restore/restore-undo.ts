@@ -66,7 +66,7 @@ export class RestoreUndo {
       const backup = await this.term.require(undone, manager);
       const { operation } = await this.operations.start(manager, {
         ...request,
-        input: { planId: plan.id, source: plan.bound.source, dryRun: false, live: [...live], undo: { operationId: undone.id, warning: await this.term.warning(undone, manager) } },
+        input: { planId: plan.id, source: plan.bound.source, dryRun: false, live: [...live], choice: plan.bound.choice, undo: { operationId: undone.id, warning: await this.term.warning(undone, manager) } },
         startedBy: stampOf(actor),
         planId: plan.id,
         backupId: backup.id,

@@ -2,7 +2,7 @@ import { Injectable, type OnModuleInit } from '@nestjs/common';
 import type { EntityManager } from 'typeorm';
 import { z } from 'zod';
 import { AppError, asAppError } from '#errors';
-import type { EngineSession, LeasedWork, StagedDatabase } from '#engines';
+import type { EngineSession, LeasedWork, PayloadSource, StagedDatabase } from '#engines';
 import { Permission } from '../access/permission.js';
 import { isLeaseLost } from '../backups/backup-runner.js';
 import { SafetyBackups } from '../backups/safety-backups.js';
@@ -14,6 +14,7 @@ import { countExpiring, type NamespaceShape } from './collection-diff.js';
 import { leasedWork, StageRemoval } from './stage-removal.js';
 import { RestoreFinish } from './restore-finish.js';
 import type { RestoreJournal } from './restore-journal.js';
+import { isChosen, restoreChoice } from './restore-choice.js';
 import { sourceRef, type VerifiedArchive } from './restore-source.js';
 import { RestoreSources } from './restore-sources.js';
 
@@ -22,6 +23,7 @@ const restoreInput = z.strictObject({
   source: sourceRef,
   dryRun: z.boolean(),
   live: z.array(z.strictObject({ name: z.string(), uuid: z.string().nullable() })),
+  choice: restoreChoice,
   /** Set where an UNDO restores the safety backup of another operation. */
   undo: z.strictObject({ operationId: z.uuid(), warning: z.string().nullable() }).optional(),
 });
@@ -65,14 +67,16 @@ export class RestoreHandler implements OperationHandler<RestoreInput>, OnModuleI
 
   async run(context: OperationContext<RestoreInput>): Promise<JsonObject> {
     await context.enter('VERIFY');
+    await context.faultPoint('restore.begun');
     this.encryption.requireKey();
     const source = await this.sources.open(context, context.input.source);
     try {
       const session = await this.tenants.openTarget(context);
       try {
         await session.requirePrivileges('RESTORE');
-        const verified = await source.verify(context);
-        const shapes = await source.shapes(context);
+        const { choice } = context.input;
+        const verified = await source.verify(context, choice.collections);
+        const shapes = (await source.shapes(context)).filter(({ name }) => isChosen(choice, name));
         await context.faultPoint('restore.verified');
         return await this.restore(context, session, verified, shapes);
       } finally {
@@ -104,11 +108,13 @@ export class RestoreHandler implements OperationHandler<RestoreInput>, OnModuleI
     const work = leasedWork(context);
     try {
       const safety = context.input.dryRun ? null : await this.takeSafetyBackup(context, session);
+      await context.faultPoint('restore.safe');
       await context.enter('STAGE');
-      const staged = await session.stage(verified.payload, work);
+      const staged = await session.stage(haltingIn(context, 'restore.staging', verified.payload), work);
       await context.faultPoint('restore.staged');
       await context.enter('CHECK');
       await session.checkStage(staged, verified.payload, work);
+      await context.faultPoint('restore.checked');
       const facts = { bytesRead: verified.bytesRead, warnings: [...undoWarnings(context.input), ...staged.warnings, ...ttlWarnings(shapes)], archive: shapes.map(({ name, documents }) => ({ name, documents })) };
       if (safety === null) return await this.endDryRun(context, session, facts);
       await this.commit(context, session, staged, work, { ...facts, ...safety });
@@ -122,7 +128,7 @@ export class RestoreHandler implements OperationHandler<RestoreInput>, OnModuleI
   private async takeSafetyBackup(context: OperationContext<RestoreInput>, session: EngineSession): Promise<Pick<RestoreJournal, 'safetyBackupId' | 'safetyClusterTime' | 'live'>> {
     await context.enter('SAFETY_BACKUP');
     try {
-      const backup = await this.safety.take(context, session, context.input.undo === undefined ? 'Before the restore' : 'Before the undo');
+      const backup = await this.safety.take(context, session, context.input.undo === undefined ? 'Before the restore' : 'Before the undo', context.input.choice.collections);
       const live = backup.contents.map(({ name, documents }) => ({ name, documents }));
       return { safetyBackupId: backup.id, safetyClusterTime: backup.clusterTime, live };
     } catch (error) {
@@ -137,7 +143,8 @@ export class RestoreHandler implements OperationHandler<RestoreInput>, OnModuleI
     await context.enter('MAINTENANCE_ON');
     await context.fenced((manager) => this.tenants.beginMaintenance(context, { operationId: context.id, message: context.input.undo === undefined ? 'A backup is being restored' : 'A restore is being undone' }, manager));
     await context.faultPoint('restore.maintenance');
-    const swapPlan = await session.planSwap(staged, context.input.live, work);
+    const swapPlan = await session.planSwap(staged, context.input.live, work, context.input.choice.collections ?? undefined);
+    await context.faultPoint('restore.planned');
     const journal: RestoreJournal = { ...facts, swapPlan };
     await context.commit(asJson(journal));
     await context.faultPoint('restore.committed');
@@ -165,6 +172,19 @@ export class RestoreHandler implements OperationHandler<RestoreInput>, OnModuleI
     await this.safety.discardUnfinished(context, reason);
     await this.stageRemoval.remove(context, session);
   }
+}
+
+/** The same payload, with a fault point that is reached when a first part of it has been used. */
+function haltingIn(context: OperationContext<RestoreInput>, point: string, source: PayloadSource): PayloadSource {
+  return {
+    namespaces: source.namespaces,
+    payload: async function* () {
+      for await (const chunk of source.payload()) {
+        yield chunk;
+        await context.faultPoint(point);
+      }
+    },
+  };
 }
 
 // Interfaces have no index signature; everything in the journal is plain JSON.

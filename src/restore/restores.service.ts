@@ -51,7 +51,7 @@ export class RestoresService {
         const { source } = plan.bound;
         const { operation } = await this.operations.start(manager, {
           ...request,
-          input: { planId: id, source, dryRun, live: [...live] },
+          input: { planId: id, source, dryRun, live: [...live], choice: plan.bound.choice },
           startedBy: stampOf(actor),
           planId: id,
           ...(plan.backupId === null ? {} : { backupId: plan.backupId }),

@@ -1,6 +1,6 @@
 import { Field, ID, InputType } from '@nestjs/graphql';
 import { Type } from 'class-transformer';
-import { IsBoolean, IsEnum, IsOptional, IsString, Length, MaxLength, ValidateNested } from 'class-validator';
+import { ArrayMaxSize, ArrayNotEmpty, IsArray, IsBoolean, IsEnum, IsOptional, IsString, Length, MaxLength, ValidateNested } from 'class-validator';
 import { RestoreMode } from '../restore-plan.entity.js';
 
 @InputType('RestoreSourceInput', { isOneOf: true, description: 'Where the archive comes from: exactly one of the fields.' })
@@ -26,6 +26,15 @@ export class RestorePlanCreateInput {
   @IsOptional()
   @IsEnum(RestoreMode)
   mode?: RestoreMode | null;
+
+  @Field(() => [String], { nullable: true, description: 'Restore these collections of the archive alone and leave all others as they are. Null: the whole database.' })
+  @IsOptional()
+  @IsArray()
+  @ArrayNotEmpty()
+  @ArrayMaxSize(10_000)
+  @IsString({ each: true })
+  @Length(1, 255, { each: true })
+  collections?: string[] | null;
 
   @Field(() => Boolean, { nullable: true, defaultValue: false, description: 'Read the whole archive for the plan, not its ends alone; the restore itself always does.' })
   @IsOptional()
