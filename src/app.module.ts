@@ -6,6 +6,7 @@ import type { AppConfig } from './config/app-config.js';
 import { ConfigModule } from './config/config.module.js';
 import { AuthModule } from './platform/auth/auth.module.js';
 import { EncryptionModule } from './encryption/encryption.module.js';
+import { MaintenanceModule } from './maintenance/maintenance.module.js';
 import { OperationsModule } from './operations/operations.module.js';
 import { DatabaseModule } from './platform/database/database.module.js';
 import { EventsModule } from './platform/events/events.module.js';
@@ -37,6 +38,7 @@ export class AppModule {
         OperationsModule,
         EncryptionModule,
         BackupsModule,
+        MaintenanceModule,
         RestoreModule,
         TransfersModule,
         ...(config.runsApi ? [GraphqlServerModule] : []),

@@ -47,6 +47,14 @@ export const errorCatalogue = {
   TARGET_IN_USE: user('Another workspace already uses this database; each needs its own'),
   TARGET_PRIVILEGE_MISSING: user('Grant the database user the privilege that the message names, then try again'),
 
+  // Webhooks
+  WEBHOOK_INVALID: user('Give an address of the form https://host/path'),
+  WEBHOOK_REFUSED: user('Give the address of a host that Holdfast may reach, or have it listed in HOLDFAST_TARGET_ALLOW'),
+
+  // Merges
+  MERGE_UNSUPPORTED: user('Choose collections of the plain kind, or use REPLACE for those that the message names'),
+  MERGE_CLASH: user('Change the documents that hold the same unique keys, or set skipClashes to leave out those of the archive'),
+
   // Operations
   OPERATION_ALREADY_RUNNING: user('Wait until the running operation has finished or cancel it', true),
   IDEMPOTENCY_MISMATCH: user('Use a new idempotencyKey for a new request'),
@@ -83,6 +91,7 @@ export const errorCatalogue = {
   DOWNLOAD_EXPIRED: client('Create a new download link'),
   UPLOAD_INCOMPLETE: user('Send the rest of the file to the address of the upload, then complete it again', true),
   UPLOAD_MISMATCH: user('The file changed on its way or while it was read; upload it again'),
+  UPLOAD_BUSY: user('Wait until the other request has finished and try again', true),
   UPLOAD_CONFLICT: client('Ask with HEAD how far the upload is and go on from there', true),
   UPLOAD_EXPIRED: client('Create a new upload; one is kept for 24 hours'),
 
@@ -104,6 +113,7 @@ export const errorCatalogue = {
   STAGE_REJECTED: user('The archive cannot be built on this server; see which collection the message names'),
   STAGE_MISMATCH: user('What was staged differs from the archive; live data are untouched, try again', true),
   LIVE_CHANGED: user('A collection was created, dropped or replaced since the plan was made; make a new plan'),
+  MAINTENANCE_UNACKNOWLEDGED: user('Live data are untouched; see why the product did not take the webhook, then try again', true),
   SWAP_BLOCKED: user('An open transaction or an index build blocks the restore; live data are untouched, try again', true),
 } as const satisfies Record<string, ErrorEntry>;
 

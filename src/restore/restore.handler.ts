@@ -7,6 +7,7 @@ import { Permission } from '../access/permission.js';
 import { isLeaseLost } from '../backups/backup-runner.js';
 import { SafetyBackups } from '../backups/safety-backups.js';
 import { EncryptionService } from '../encryption/encryption.service.js';
+import { MaintenanceAcknowledgement } from '../maintenance/maintenance-acknowledgement.js';
 import type { JsonObject, OperationContext, OperationHandler, SettledOperation } from '../operations/operation-handler.js';
 import { OperationHandlers } from '../operations/operation-handlers.js';
 import { TenantsService } from '../tenants/tenants.service.js';
@@ -29,6 +30,7 @@ const restoreInput = z.strictObject({
 });
 export type RestoreInput = z.output<typeof restoreInput>;
 
+const unacknowledged = 'The product did not confirm in time that its users are out; what they wrote until the swap is in the safety backup';
 const dayMs = 24 * 60 * 60 * 1000;
 
 export const restorePhases = ['VERIFY', 'SAFETY_BACKUP', 'STAGE', 'CHECK', 'MAINTENANCE_ON', 'SWAP', 'MAINTENANCE_OFF', 'CLEANUP'] as const;
@@ -55,6 +57,7 @@ export class RestoreHandler implements OperationHandler<RestoreInput>, OnModuleI
     private readonly safety: SafetyBackups,
     private readonly finish: RestoreFinish,
     private readonly stageRemoval: StageRemoval,
+    private readonly acknowledgement: MaintenanceAcknowledgement,
   ) {}
 
   onModuleInit(): void {
@@ -143,9 +146,11 @@ export class RestoreHandler implements OperationHandler<RestoreInput>, OnModuleI
     await context.enter('MAINTENANCE_ON');
     await context.fenced((manager) => this.tenants.beginMaintenance(context, { operationId: context.id, message: context.input.undo === undefined ? 'A backup is being restored' : 'A restore is being undone' }, manager));
     await context.faultPoint('restore.maintenance');
+    const isAcknowledged = await this.acknowledgement.wait(context, context.signal);
+    if (!isAcknowledged) context.log(unacknowledged, 'WARN');
     const swapPlan = await session.planSwap(staged, context.input.live, work, context.input.choice.collections ?? undefined);
     await context.faultPoint('restore.planned');
-    const journal: RestoreJournal = { ...facts, swapPlan };
+    const journal: RestoreJournal = { ...facts, warnings: [...facts.warnings, ...(isAcknowledged ? [] : [unacknowledged])], swapPlan };
     await context.commit(asJson(journal));
     await context.faultPoint('restore.committed');
   }

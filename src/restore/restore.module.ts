@@ -2,9 +2,11 @@ import { Module } from '@nestjs/common';
 import { TypeOrmModule } from '@nestjs/typeorm';
 import { BackupsModule } from '../backups/backups.module.js';
 import { EncryptionModule } from '../encryption/encryption.module.js';
+import { MaintenanceModule } from '../maintenance/maintenance.module.js';
 import { OperationsModule } from '../operations/operations.module.js';
 import { StorageModule } from '../platform/storage/storage.module.js';
 import { TenantsModule } from '../tenants/tenants.module.js';
+import { TransfersModule } from '../transfers/transfers.module.js';
 import { PlanChecks } from './plan-checks.js';
 import { RestoreFinish } from './restore-finish.js';
 import { RestorePlanEntity } from './restore-plan.entity.js';
@@ -22,7 +24,7 @@ import { UndoResolver } from './undo.resolver.js';
 import { UndoTerm } from './undo-term.js';
 
 @Module({
-  imports: [TypeOrmModule.forFeature([RestorePlanEntity]), BackupsModule, EncryptionModule, OperationsModule, StorageModule, TenantsModule],
+  imports: [TypeOrmModule.forFeature([RestorePlanEntity]), BackupsModule, EncryptionModule, MaintenanceModule, OperationsModule, StorageModule, TenantsModule, TransfersModule],
   providers: [
     OperationPlanResolver, PlanChecks, RestoreFinish, RestoreHandler, RestorePlanner, RestorePlansRepository, RestoreSourceResolver, RestoreSources,
     RestoresResolver, RestoresService, RestoreUndo, StageRemoval, UndoHandler, UndoResolver, UndoTerm,

@@ -19,6 +19,6 @@ import { ViewerResolver } from './viewer.resolver.js';
 @Module({
   imports: [TypeOrmModule.forFeature([TenantEntity]), EnginesModule, EventsModule, SecretsModule],
   providers: [TargetPolicy, TenantActions, TenantAdministration, TenantAuditResolver, TenantDatabases, TenantMembersResolver, TenantTargets, TenantsRepository, TenantsResolver, TenantsService, ViewerResolver],
-  exports: [TenantsService, TenantActions],
+  exports: [TargetPolicy, TenantsService, TenantActions],
 })
 export class TenantsModule {}
