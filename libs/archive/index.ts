@@ -1,3 +1,4 @@
+export { compareDocuments, type CompareDocumentsOptions, type CompareSide, type DocumentDifferences } from './compare/compare-documents.js';
 export { Crc64, DocumentSums, formatUint64, type Uint64 } from './crc64.js';
 export { bsonToExtendedJson, extendedJsonToBson } from './mongodump/extended-json.js';
 export {
