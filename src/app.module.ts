@@ -2,6 +2,7 @@ import { type DynamicModule, Module } from '@nestjs/common';
 import { AccessModule } from './access/access.module.js';
 import { AuditModule } from './audit/audit.module.js';
 import { BackupsModule } from './backups/backups.module.js';
+import { CompareModule } from './compare/compare.module.js';
 import type { AppConfig } from './config/app-config.js';
 import { ConfigModule } from './config/config.module.js';
 import { AuthModule } from './platform/auth/auth.module.js';
@@ -40,6 +41,7 @@ export class AppModule {
         BackupsModule,
         MaintenanceModule,
         RestoreModule,
+        CompareModule,
         TransfersModule,
         ...(config.runsApi ? [GraphqlServerModule] : []),
       ],

@@ -126,6 +126,11 @@ export class StoredArchive {
     return this.archive.manifest.namespaces.map((namespace) => ({ ...namespace, sum: namespace.sum ?? '' }));
   }
 
+  /** Bytes of the file that it takes to open it and to read these collections. */
+  bytesOf(names: ReadonlySet<string>): number {
+    return this.archive.selectionBytes(names);
+  }
+
   /** The decrypted compressed stream: each piece has passed its tag. */
   compressed(): AsyncIterable<Buffer> {
     return this.archive.compressed();

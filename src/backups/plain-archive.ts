@@ -44,6 +44,10 @@ export class PlainStoredArchive {
     return this.source.sizeBytes;
   }
 
+  bytesOf(_names: ReadonlySet<string>): number {
+    return this.source.sizeBytes;
+  }
+
   compressed(): AsyncIterable<Buffer> {
     return this.source.stream();
   }

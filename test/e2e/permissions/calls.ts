@@ -63,6 +63,7 @@ export const calls: Readonly<Record<string, Call>> = {
   'Tenant.storage': ofTenant('storage', '{ usedBytes }'),
   'Tenant.webhookDeliveries': ofTenant('webhookDeliveries', '{ totalCount }'),
 
+  'Mutation.backupCompare': mutation('backupCompare', ({ backup }) => ({ backupId: backup, otherBackupId: backup })),
   'Mutation.backupCreate': mutation('backupCreate', ({ tenant }) => ({ tenantId: tenant, scope: 'MASTER' })),
   'Mutation.backupDelete': mutation('backupDelete', ({ backup }) => ({ backupId: backup })),
   'Mutation.backupPin': mutation('backupPin', ({ backup }) => ({ backupId: backup })),
