@@ -24,7 +24,9 @@ export class RestoreFinish {
     await context.enter('CLEANUP');
     await this.keepLastState(context, session);
     await session.dropOld(journalOf(context).swapPlan, leasedWork(context));
+    await context.faultPoint('restore.old-dropped');
     await this.stageRemoval.remove(context, session);
+    await context.faultPoint('restore.cleaned');
     return resultOf(journalOf(context));
   }
 
@@ -35,12 +37,14 @@ export class RestoreFinish {
     const report = await session.swap(swapPlan, leasedWork(context), (index) => context.faultPoint(`restore.swap.${index}`));
     await context.faultPoint('restore.swapped');
     await context.saveJournal({ swapReport: { ...report } });
+    await context.faultPoint('restore.swap-noted');
   }
 
   private async endMaintenance(context: OperationContext<JsonObject>): Promise<void> {
     if (journalOf(context).maintenanceOff) return;
     await context.enter('MAINTENANCE_OFF');
     await context.fenced((manager) => this.tenants.endMaintenance(context, context.id, manager));
+    await context.faultPoint('restore.maintenance-off');
     await context.saveJournal({ maintenanceOff: true });
   }
 
@@ -59,11 +63,13 @@ export class RestoreFinish {
         return;
       }
       context.log('The database was written to after the safety backup: keeping the last state in another one');
+      await context.faultPoint('restore.last-state');
       const last = await this.safety.takeLastState(context, session, 'Before the restore, last state', journal.swapPlan.old, journal.safetyBackupId);
       await context.faultPoint('restore.last-state-kept');
       await context.saveJournal({ finalSafetyId: last.id });
     }
     const { finalSafetyId, safetyBackupId } = journalOf(context);
+    await context.faultPoint('restore.last-state-noted');
     if (finalSafetyId !== safetyBackupId) await this.safety.replace(context, safetyBackupId);
   }
 }
