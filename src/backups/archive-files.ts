@@ -7,7 +7,7 @@ import type { ArchiveStore, StoredObject } from '#storage';
 import type { TenantScope } from '../access/access.service.js';
 import { EncryptionService } from '../encryption/encryption.service.js';
 import { ARCHIVE_STORE } from '../platform/storage/storage.module.js';
-import { type ArchivedNamespace, definitionsOf } from './archived-namespaces.js';
+import { type ArchivedNamespace, definitionsOf, type Provenance } from './archived-namespaces.js';
 import type { BackupEntity } from './backup.entity.js';
 import { PlainStoredArchive } from './plain-archive.js';
 
@@ -103,6 +103,12 @@ export class StoredArchive {
 
   get compressedBytes(): number {
     return this.archive.manifest.payload.compressedBytes;
+  }
+
+  /** For whoever has verified the archive. */
+  get provenance(): Provenance {
+    const { payload, consistency, engine } = this.archive.manifest;
+    return { rawBytes: payload.bytes, consistency: consistency.level === 'snapshot' ? 'SNAPSHOT' : 'FUZZY', clusterTime: consistency.clusterTime, engineVersion: engine.version };
   }
 
   /** For whoever has verified the archive. */

@@ -1,5 +1,6 @@
 import { type CollectionMeta, parseCollectionMetadata } from '#archive';
 import type { NamespaceKind, NamespaceSummary } from '#engines';
+import type { Consistency } from './backup.entity.js';
 
 /** A namespace as the archive defines it; `options` and `indexes` are Extended JSON. */
 export interface ArchivedNamespace {
@@ -9,6 +10,14 @@ export interface ArchivedNamespace {
   readonly bytes: number;
   readonly options: string;
   readonly indexes: readonly string[];
+}
+
+/** What an archive tells of itself; null where it does not. */
+export interface Provenance {
+  readonly rawBytes: number | null;
+  readonly consistency: Consistency | null;
+  readonly clusterTime: string | null;
+  readonly engineVersion: string | null;
 }
 
 export function definitionsOf(collections: readonly CollectionMeta[], counted: readonly NamespaceSummary[]): ArchivedNamespace[] {

@@ -69,12 +69,12 @@ export class BackupsRepository {
     return query;
   }
 
-  /** The newest usable one of a whole database that somebody or a schedule took; a safety backup only where there is no other. */
+  /** The newest usable one of a whole database that somebody or a schedule took; a safety backup or an imported one only where there is no other. */
   lastGood(scope: TenantScope, manager = this.manager): Promise<BackupEntity | null> {
     return manager
       .createQueryBuilder(BackupEntity, 'backup')
       .where(`backup.tenant_id = :tenantId and backup.state = 'COMPLETED' and backup.deleted_at is null and backup.collections is null`, { tenantId: scope.tenantId })
-      .orderBy(`(backup.trigger = 'SAFETY')`, 'ASC')
+      .orderBy(`(backup.trigger in ('SAFETY', 'IMPORT'))`, 'ASC')
       .addOrderBy('backup.finished_at', 'DESC')
       .addOrderBy('backup.id', 'DESC')
       .limit(1)

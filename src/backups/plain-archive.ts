@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { type ArchiveSource, openPlainArchive, type PlainArchive, scanPayload, type ScanResult, selectPayload } from '#archive';
 import type { PayloadSource, Work } from '#engines';
 import { AppError } from '#errors';
-import { type ArchivedNamespace, definitionsOf } from './archived-namespaces.js';
+import { type ArchivedNamespace, definitionsOf, type Provenance } from './archived-namespaces.js';
 
 /** A mongodump archive of the public tools: it has no trailer, so only reading it whole tells what it holds. */
 export class PlainStoredArchive {
@@ -22,6 +22,11 @@ export class PlainStoredArchive {
 
   get compressedBytes(): number {
     return this.source.sizeBytes;
+  }
+
+  /** For whoever has verified the archive. The tools do not tell whether it is of one moment. */
+  get provenance(): Provenance {
+    return { rawBytes: this.scanned?.bytes ?? null, consistency: null, clusterTime: null, engineVersion: this.scanned?.header.serverVersion ?? null };
   }
 
   /** For whoever has verified the archive. */

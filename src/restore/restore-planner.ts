@@ -12,14 +12,16 @@ import { type Actor, stampOf } from '../platform/auth/actor.js';
 import { fromGlobalId, notFound } from '../platform/graphql/global-id.js';
 import { TenantsService } from '../tenants/tenants.service.js';
 import { chooseCollections, isChosen, type RestoreChoice, wholeDatabase } from './restore-choice.js';
+import { requireUsable as requireComplete, UploadsService } from '../transfers/uploads.service.js';
 import { diffCollections, type NamespaceShape } from './collection-diff.js';
-import type { RestorePlanCreateInput } from './dto/restore.inputs.js';
+import type { RestorePlanCreateInput, RestoreSourceInput } from './dto/restore.inputs.js';
 import { estimateOf } from './estimate.js';
 import { PlanChecks } from './plan-checks.js';
 import type { PlanCheckRow, RestorePlanEntity } from './restore-plan.entity.js';
 import { RestorePlansRepository } from './restore-plans.repository.js';
 import type { SourceRef } from './restore-source.js';
 import { RestoreSources } from './restore-sources.js';
+import { sourceOfUpload } from './upload-source.js';
 
 const validForMs = 15 * 60 * 1000;
 const fullReadForMs = 10 * 60 * 1000;
@@ -52,6 +54,7 @@ export class RestorePlanner {
     private readonly audit: AuditService,
     private readonly backups: BackupsService,
     private readonly tenants: TenantsService,
+    private readonly uploads: UploadsService,
     private readonly sources: RestoreSources,
     private readonly checks: PlanChecks,
     private readonly plans: RestorePlansRepository,
@@ -60,11 +63,7 @@ export class RestorePlanner {
   async create(actor: Actor, input: RestorePlanCreateInput): Promise<RestorePlanEntity> {
     const scope = await this.access.authorize(actor, fromGlobalId('Tenant', input.tenantId), Permission.RESTORE_RUN);
     if (input.mode === 'MERGE') throw new AppError('BAD_USER_INPUT', 'mode: MERGE is not available yet; use REPLACE', { field: ['mode'] });
-    if (input.source.backupId === undefined) throw new AppError('BAD_USER_INPUT', 'source: give a backupId', { field: ['source'] });
-    const backup = await this.backups.get(actor, input.source.backupId);
-    if (backup.tenantId !== scope.tenantId) throw notFound('Backup');
-    requireUsable(backup);
-    return this.plan(scope, actor, { ref: sourceOf(backup), backup }, input.fullRead ?? false, [], { collections: input.collections ?? null });
+    return this.plan(scope, actor, await this.findSource(scope, actor, input.source), input.fullRead ?? false, [], { collections: input.collections ?? null });
   }
 
   /**
@@ -88,6 +87,7 @@ export class RestorePlanner {
       id,
       tenantId: scope.tenantId,
       backupId: source.backup?.id ?? null,
+      uploadId: source.ref.kind === 'UPLOAD' ? source.ref.uploadId : null,
       mode: 'REPLACE',
       bound: {
         source: source.ref,
@@ -113,6 +113,19 @@ export class RestorePlanner {
   /** Another tenant's plan answers like one that does not exist. */
   async get(actor: Actor, id: string): Promise<RestorePlanEntity> {
     return this.access.authorizeRow(actor, 'RestorePlan', await this.plans.findAnywhere(id), Permission.RESTORE_RUN);
+  }
+
+  private async findSource(scope: TenantScope, actor: Actor, { backupId, uploadId }: RestoreSourceInput): Promise<PlanSource> {
+    if (uploadId !== undefined) {
+      const upload = await this.uploads.get(actor, uploadId);
+      if (upload.tenantId !== scope.tenantId) throw notFound('Upload');
+      return { ref: sourceOfUpload(requireComplete(upload)), backup: null };
+    }
+    if (backupId === undefined) throw new AppError('BAD_USER_INPUT', 'source: give a backupId or an uploadId', { field: ['source'] });
+    const backup = await this.backups.get(actor, backupId);
+    if (backup.tenantId !== scope.tenantId) throw notFound('Backup');
+    requireUsable(backup);
+    return { ref: sourceOf(backup), backup };
   }
 
   private async readArchive(scope: TenantScope, { ref, backup }: PlanSource, fullRead: boolean): Promise<ArchiveView> {

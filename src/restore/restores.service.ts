@@ -11,6 +11,7 @@ import { type Actor, stampOf } from '../platform/auth/actor.js';
 import { runInTransaction } from '../platform/database/data-source.js';
 import { fromGlobalId, notFound } from '../platform/graphql/global-id.js';
 import { TenantsService } from '../tenants/tenants.service.js';
+import { UploadsService } from '../transfers/uploads.service.js';
 import type { RestoreStartInput } from './dto/restore.inputs.js';
 import type { RestorePlanEntity } from './restore-plan.entity.js';
 import { RestorePlanner, sourceOf } from './restore-planner.js';
@@ -26,6 +27,7 @@ export class RestoresService {
     private readonly plans: RestorePlansRepository,
     private readonly tenants: TenantsService,
     private readonly backups: BackupsService,
+    private readonly uploads: UploadsService,
     private readonly operations: OperationsService,
     private readonly encryption: EncryptionService,
     private readonly audit: AuditService,
@@ -85,7 +87,14 @@ export class RestoresService {
     const blocking = plan.checks.find((check) => check.blocking && !check.ok);
     if (blocking !== undefined || bound.live === null) throw new AppError('PLAN_BLOCKED', `The plan has a failed check (${blocking?.key ?? 'target'}): ${blocking?.message ?? 'the database could not be read'}`);
     if (plan.backupId !== null) await this.requireSameBackup(scope, plan, plan.backupId, manager);
+    if (bound.source.kind === 'UPLOAD') await this.requireUpload(scope, plan.uploadId, manager);
     return bound.live;
+  }
+
+  /** What was completed never changes, but it may have expired. */
+  private async requireUpload(scope: TenantScope, uploadId: string | null, manager: EntityManager): Promise<void> {
+    if (uploadId === null) throw new AppError('PLAN_STALE', 'The uploaded file was removed since the plan was made');
+    await this.uploads.lockUsable(scope, uploadId, manager);
   }
 
   private async requireSameBackup(scope: TenantScope, plan: RestorePlanEntity, backupId: string, manager: EntityManager): Promise<void> {

@@ -9,6 +9,11 @@ export class RestoreSourceInput {
   @IsOptional()
   @IsString()
   backupId?: string;
+
+  @Field(() => ID, { nullable: true, description: 'A completed upload with the purpose RESTORE.' })
+  @IsOptional()
+  @IsString()
+  uploadId?: string;
 }
 
 @InputType()
