@@ -13,6 +13,7 @@ export class FaultPoints {
   private readonly logger = new Logger(FaultPoints.name);
   /** Held, or the garbage collector would tidy up after those who hang here. */
   private readonly hung: (() => void)[] = [];
+  private continued: Promise<unknown> | null = null;
   private readonly hooks = new Map<string, () => Promise<void>>();
 
   constructor(configured: readonly string[]) {
@@ -39,7 +40,7 @@ export class FaultPoints {
     this.logger.warn({ msg: 'Fault point reached', name, act });
     if (act === 'kill') process.kill(process.pid, 'SIGKILL');
     if (act === 'error') throw new Error(`Fault point ${name}`);
-    if (act === 'pause') await once(process, 'SIGCONT');
+    if (act === 'pause') await (this.continued ??= once(process, 'SIGCONT').finally(() => (this.continued = null)));
     else await new Promise<never>((_, reject) => this.hung.push(reject));
   }
 }
