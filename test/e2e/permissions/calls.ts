@@ -93,6 +93,8 @@ export const calls: Readonly<Record<string, Call>> = {
   'Mutation.tenantSuspend': mutation('tenantSuspend', ({ tenant }) => ({ tenantId: tenant })),
   'Mutation.tenantUpdate': mutation('tenantUpdate', ({ tenant }) => ({ tenantId: tenant, timeZone: 'Asia/Tokyo' })),
   'Mutation.tokenRefresh': mutation('tokenRefresh', () => ({}), { namesTenant: false }),
+  'Mutation.uploadComplete': mutation('uploadComplete', ({ upload }) => ({ uploadId: upload })),
+  'Mutation.uploadCreate': mutation('uploadCreate', ({ tenant }) => ({ tenantId: tenant, purpose: 'RESTORE', filename: 'dump.sql', size: '1', sha256: '0'.repeat(64) })),
 
   'Subscription.operationUpdated': subscription('operationUpdated', 'id', '{ id }', ({ operation }) => ({ id: operation })),
   'Subscription.tenantActivity': subscription('tenantActivity', 'tenantId', '{ id }', ({ tenant }) => ({ tenantId: tenant })),
