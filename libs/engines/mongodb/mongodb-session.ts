@@ -1,5 +1,5 @@
 import type {
-  DumpOptions, DumpResult, EngineSession, ExpectedNamespace, FrameSink, LeasedWork, NamespaceState, PayloadSource, StagedDatabase, SwapPlan, SwapReport, SwapStep, TargetInspection, Work,
+  DumpOptions, DumpResult, EngineSession, ExpectedNamespace, FrameSink, LeasedWork, MergeConflict, MergeForecast, MergePlan, MergeReport, NamespaceState, PayloadSource, StagedDatabase, SwapPlan, SwapReport, SwapStep, TargetInspection, Work,
 } from '../port.js';
 import { readCatalogue } from './catalogue.js';
 import { checkStaged } from './check-stage.js';
@@ -7,11 +7,14 @@ import { dropOldOf, dropStage } from './cleanup.js';
 import type { MongodbContext } from './connection.js';
 import { dump } from './dump.js';
 import { inspect } from './inspection.js';
+import { forecastMerge } from './merge-forecast.js';
+import { planMerge } from './merge-plan.js';
+import { runMerge } from './merge-run.js';
 import { planSwap } from './plan-swap.js';
 import { requirePrivileges, type Purpose } from './privileges.js';
 import { stageArchive } from './stage.js';
 import { runSwap } from './swap.js';
-import { wasWritten } from './written-since.js';
+import { wasLiveWritten, wasWritten } from './written-since.js';
 
 /** One operation's work on one tenant's database. Each method is a module of its own; only the connection is shared. */
 export class MongodbSession implements EngineSession {
@@ -58,6 +61,22 @@ export class MongodbSession implements EngineSession {
 
   wasWrittenSince(clusterTime: string | null, plan: SwapPlan, work: Work): Promise<boolean> {
     return wasWritten(this.context, clusterTime, plan, work);
+  }
+
+  forecastMerge(staged: StagedDatabase, conflict: MergeConflict, work: LeasedWork): Promise<MergeForecast> {
+    return forecastMerge(this.context, staged, conflict, work);
+  }
+
+  planMerge(staged: StagedDatabase, expected: readonly ExpectedNamespace[], conflict: MergeConflict, work: LeasedWork): Promise<MergePlan> {
+    return planMerge(this.context, staged, expected, conflict, work);
+  }
+
+  merge(plan: MergePlan, work: LeasedWork, beforeBatch?: (batch: number) => Promise<void>): Promise<MergeReport> {
+    return runMerge(this.context, plan, work, beforeBatch);
+  }
+
+  wasLiveWrittenSince(clusterTime: string | null, names: readonly string[], work: LeasedWork): Promise<boolean | null> {
+    return wasLiveWritten(this.context, clusterTime, names, work);
   }
 
   dropOld(plan: SwapPlan, work: LeasedWork): Promise<void> {

@@ -42,7 +42,7 @@ export async function planSwap(
   }
 }
 
-function requireStaged({ namespaces }: StagedDatabase, own: ReadonlyMap<string, string | null>): void {
+export function requireStaged({ namespaces }: Pick<StagedDatabase, 'namespaces'>, own: ReadonlyMap<string, string | null>): void {
   for (const { name, staged, uuid } of namespaces) {
     if (staged !== null && own.get(staged) !== uuid) throw new AppError('STAGE_MISMATCH', `The staged copy of collection "${name}" has disappeared`);
   }
