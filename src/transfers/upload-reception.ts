@@ -8,9 +8,10 @@ import { hashOfToken } from './upload-token.js';
 import type { UploadEntity } from './upload.entity.js';
 import { UploadsRepository } from './uploads.repository.js';
 
-/** A sender that is silent for longer has gone, and another request may go on in its place. */
-const leaseMs = 20_000;
-const renewEveryMs = 5_000;
+const leaseMs = 15_000;
+const renewEveryMs = 4_000;
+/** A sender that is silent for longer has gone, and the request with which it comes back, perhaps to another process, must not wait for long. */
+const silenceMs = 7_000;
 
 /** Takes the bytes of uploads, for whoever has the token. */
 @Injectable()
@@ -105,7 +106,7 @@ async function* attended(body: AsyncIterable<Buffer>, signal: AbortSignal, renew
 function inTime<T>(next: Promise<T>, signal: AbortSignal): Promise<T> {
   return new Promise<T>((resolve, reject) => {
     const stop = (): void => reject(signal.reason instanceof Error ? signal.reason : new Error('Stopped'));
-    const timer = setTimeout(() => reject(new AppError('UPLOAD_BUSY', 'The sender was silent for too long')), leaseMs / 2);
+    const timer = setTimeout(() => reject(new AppError('UPLOAD_BUSY', 'The sender was silent for too long')), silenceMs);
     if (signal.aborted) stop();
     signal.addEventListener('abort', stop, { once: true });
     next.then(resolve, reject).finally(() => {

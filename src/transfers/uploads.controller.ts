@@ -62,8 +62,11 @@ export class UploadsController {
     const length = wholeNumber(request.get('content-length'));
     if (length !== null && offset + length > upload.sizeBytes) throw new AppError('ARCHIVE_TOO_LARGE', `The upload takes ${upload.sizeBytes} bytes in all`);
     const { receivedBytes, brokenOff } = await this.reception.receive(upload, offset, request);
-    // Where the sender hung up nobody reads this; where we gave up, the reason.
-    if (brokenOff instanceof AppError) throw brokenOff;
+    // Where we gave up, the sender reads why; the rest of what it is sending would only be thrown away.
+    if (brokenOff instanceof AppError) {
+      response.set('Connection', 'close');
+      throw brokenOff;
+    }
     if (brokenOff !== null) {
       response.destroy();
       return;

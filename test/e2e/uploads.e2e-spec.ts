@@ -3,6 +3,8 @@ import { request as httpRequest } from 'node:http';
 import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { DataSource } from 'typeorm';
+import type { ArchiveStore } from '../../libs/storage/index.ts';
+import { ARCHIVE_STORE } from '../../src/platform/storage/storage.module.ts';
 import { UploadExpiry } from '../../src/transfers/upload-expiry.ts';
 import { createTestMember, createTestTenant, startTestApp, type TestApp, type TestTenant } from '../support/app.ts';
 import { ended, idOf, restoreStart, seedShop, takeBackup, withDatabase } from '../support/backup-calls.ts';
@@ -148,6 +150,31 @@ describe('an upload', () => {
     expect((await fetch(upload.address, { method: 'HEAD', headers: tusHeaders })).status).toBe(410);
     expect(await storedFiles(app)).toEqual(before);
     expect(await planOf(upload.id)).toMatchObject({ userErrors: [{ code: 'UPLOAD_MISMATCH' }] });
+  });
+
+  it('is completed by another call when the process died while it checked', async () => {
+    const bytes = gzipSync(smallPayload().payload);
+    const upload = await created(bytes);
+    await send(upload.address, bytes);
+    // As the dead process leaves it: the bytes under their final name, the lease not given back.
+    const source = app.nest.get(DataSource);
+    const [row] = await source.query<{ store_key: string; id: string }[]>(`select id, store_key from upload where state = 'OPEN' order by created_at desc limit 1`);
+    await app.nest.get<ArchiveStore>(ARCHIVE_STORE).resumable.publish(row!.store_key);
+    await source.query(`update upload set writer = gen_random_uuid(), writer_until = clock_timestamp() + interval '1 minute' where id = $1`, [row!.id]);
+    expect((await uploadComplete(admin, upload.id)).userErrors).toMatchObject([{ code: 'UPLOAD_BUSY' }]);
+    expect((await fetch(upload.address, { method: 'PATCH', headers: patchHeaders(bytes.length), body: Buffer.alloc(0) })).status).toBe(423);
+    await source.query(`update upload set writer_until = clock_timestamp() where id = $1`, [row!.id]);
+    expect(await uploadComplete(admin, upload.id)).toMatchObject({ userErrors: [], upload: { state: 'COMPLETED' } });
+  });
+
+  it('is checked once when it is completed twice at the same time', async () => {
+    const bytes = gzipSync(smallPayload().payload);
+    const upload = await created(bytes, 'twice.gz', { purpose: 'IMPORT' });
+    await send(upload.address, bytes);
+    const answers = await Promise.all([1, 2, 3].map(() => uploadComplete(admin, upload.id)));
+    const backups = new Set(answers.flatMap(({ backup }) => (backup === null ? [] : [backup.id])));
+    expect(backups.size).toBe(1);
+    for (const { userErrors } of answers) expect([[], ['UPLOAD_BUSY']]).toContainEqual(userErrors.map(({ code }) => code));
   });
 
   it('keeps its token as a hash alone', async () => {
