@@ -45,6 +45,7 @@ export const errorCatalogue = {
   TARGET_UNSUPPORTED: user('Use a replica set of MongoDB 6.0 or later that is not sharded'),
   TARGET_REFUSED: user('Name a database of its own for this workspace on a host that Holdfast may reach'),
   TARGET_IN_USE: user('Another workspace already uses this database; each needs its own'),
+  DATABASE_EXISTS: user('Name a database that does not exist yet'),
   TARGET_PRIVILEGE_MISSING: user('Grant the database user the privilege that the message names, then try again'),
 
   // Webhooks

@@ -2,6 +2,7 @@ import { registerEnumType } from '@nestjs/graphql';
 import { Column, Entity, PrimaryColumn } from 'typeorm';
 import type { ActorStamp } from '../platform/auth/actor.js';
 import type { CollectionDiffRow } from './collection-diff.js';
+import type { CopyTarget } from '../tenants/copy-targets.js';
 import type { RestoreChoice } from './restore-choice.js';
 import type { SourceRef } from './restore-source.js';
 
@@ -18,6 +19,8 @@ export interface PlanBinding {
   /** Live namespaces that the restore touches and their UUIDs, null for views; null as a whole when the database could not be read. */
   readonly live: readonly { readonly name: string; readonly uuid: string | null }[] | null;
   readonly choice: RestoreChoice;
+  /** Set where the archive is restored into a database of its own, beside the live one. */
+  readonly copy?: CopyTarget;
 }
 
 export interface PlanCheckRow {

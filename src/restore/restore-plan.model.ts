@@ -114,6 +114,9 @@ export class RestorePlanModel implements Node {
   @Field(() => [String], { nullable: true, description: 'The restore touches these collections alone; null: the whole database.' })
   collections!: string[] | null;
 
+  @Field(() => String, { nullable: true, description: 'The new database that is restored into; null: in place.' })
+  newDatabase!: string | null;
+
   @Field(() => [PlanCheckModel])
   checks!: PlanCheckModel[];
 
@@ -143,6 +146,7 @@ export function toRestorePlanModel(row: RestorePlanEntity): RestorePlanModel {
     source: toSourceModel(row.bound.source),
     mode: row.mode,
     collections: row.bound.choice.collections && [...row.bound.choice.collections],
+    newDatabase: row.bound.copy?.database ?? null,
     checks: row.checks.map((check) => ({ ...check })),
     changes: row.changes.map((change) => ({
       ...change,

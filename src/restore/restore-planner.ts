@@ -10,11 +10,13 @@ import type { BackupEntity } from '../backups/backup.entity.js';
 import { BackupsService, requireUsable } from '../backups/backups.service.js';
 import { type Actor, stampOf } from '../platform/auth/actor.js';
 import { fromGlobalId, notFound } from '../platform/graphql/global-id.js';
+import { type CopyTarget, CopyTargets } from '../tenants/copy-targets.js';
 import { TenantsService } from '../tenants/tenants.service.js';
 import { chooseCollections, isChosen, type RestoreChoice, wholeDatabase } from './restore-choice.js';
 import { requireUsable as requireComplete, UploadsService } from '../transfers/uploads.service.js';
 import { diffCollections, type NamespaceShape } from './collection-diff.js';
 import type { RestorePlanCreateInput, RestoreSourceInput } from './dto/restore.inputs.js';
+import type { RestoreTargetInput } from './dto/restore-target.input.js';
 import { estimateOf } from './estimate.js';
 import { PlanChecks } from './plan-checks.js';
 import type { PlanCheckRow, RestorePlanEntity } from './restore-plan.entity.js';
@@ -58,12 +60,13 @@ export class RestorePlanner {
     private readonly sources: RestoreSources,
     private readonly checks: PlanChecks,
     private readonly plans: RestorePlansRepository,
+    private readonly copies: CopyTargets,
   ) {}
 
   async create(actor: Actor, input: RestorePlanCreateInput): Promise<RestorePlanEntity> {
     const scope = await this.access.authorize(actor, fromGlobalId('Tenant', input.tenantId), Permission.RESTORE_RUN);
     if (input.mode === 'MERGE') throw new AppError('BAD_USER_INPUT', 'mode: MERGE is not available yet; use REPLACE', { field: ['mode'] });
-    return this.plan(scope, actor, await this.findSource(scope, actor, input.source), input.fullRead ?? false, [], { collections: input.collections ?? null });
+    return this.plan(scope, actor, await this.findSource(scope, actor, input.source), input.fullRead ?? false, [], { collections: input.collections ?? null }, await this.chooseCopy(scope, actor, input.target ?? null));
   }
 
   /**
@@ -72,15 +75,15 @@ export class RestorePlanner {
    *
    * @throws AppError BAD_USER_INPUT for a collection that the archive does not know
    */
-  async plan(scope: TenantScope, actor: Actor, source: PlanSource, fullRead: boolean, more: readonly PlanCheckRow[] = [], asked: RestoreChoice = wholeDatabase): Promise<RestorePlanEntity> {
+  async plan(scope: TenantScope, actor: Actor, source: PlanSource, fullRead: boolean, more: readonly PlanCheckRow[] = [], asked: RestoreChoice = wholeDatabase, copy: CopyTarget | null = null): Promise<RestorePlanEntity> {
     const tenant = await this.tenants.get(scope);
-    const [archive, live, environment] = await Promise.all([this.readArchive(scope, source, fullRead), this.readLive(scope), this.checks.environment(scope)]);
+    const [archive, live, environment] = await Promise.all([this.readArchive(scope, source, fullRead), this.readLive(scope, copy), this.checks.environment(scope)]);
     const choice: RestoreChoice = { ...asked, collections: chooseCollections(asked.collections, archive.shapes, archive.partOf) };
     const archived = archive.shapes.filter(({ name }) => isChosen(choice, name));
     const present = live.catalogue?.filter(({ name }) => isChosen(choice, name)) ?? null;
     const liveBytes = choice.collections === null ? (live.inspection?.sizeBytes ?? 0) : sum(present ?? [], ({ sizeBytes }) => sizeBytes);
     const version = live.inspection === null ? [] : [this.checks.version(live.inspection.version, source.backup?.engineVersion ?? null)];
-    const space = await this.checks.space(scope, liveBytes);
+    const space = copy === null ? [await this.checks.space(scope, liveBytes)] : [];
     const createdAt = new Date();
     const id = randomUUID();
     await this.plans.insert({
@@ -95,8 +98,9 @@ export class RestorePlanner {
         targetRevision: tenant.targetRevision,
         live: present?.map(({ name, uuid }) => ({ name, uuid })) ?? null,
         choice,
+        ...(copy === null ? {} : { copy }),
       },
-      checks: [...more, ...environment, ...archive.checks, ...live.checks, ...version, space, ...this.checks.dependencies(archived, choice, live.catalogue)],
+      checks: [...more, ...environment, ...archive.checks, ...live.checks, ...version, ...space, ...this.checks.dependencies(archived, choice, live.catalogue)],
       changes: present === null ? [] : diffCollections(present.map(toShape), archived),
       dataLossSince: dataLossSince(source),
       estimate: estimateOf({ documents: sum(archived, ({ documents }) => documents), bytes: sum(archived, ({ bytes }) => bytes), liveBytes, namespaces: archived.length + (present?.length ?? 0) }),
@@ -104,7 +108,7 @@ export class RestorePlanner {
       createdAt,
       expiresAt: new Date(createdAt.getTime() + validForMs),
     });
-    await this.audit.record({ action: 'restore.planned', tenantId: scope.tenantId, actor, subject: { type: 'RestorePlan', id }, detail: { fileName: source.ref.fileName } });
+    await this.audit.record({ action: 'restore.planned', tenantId: scope.tenantId, actor, subject: { type: 'RestorePlan', id }, detail: { fileName: source.ref.fileName, ...(copy === null ? {} : { database: copy.database }) } });
     const plan = await this.plans.find(scope, id);
     if (plan === null) throw notFound('RestorePlan');
     return plan;
@@ -113,6 +117,11 @@ export class RestorePlanner {
   /** Another tenant's plan answers like one that does not exist. */
   async get(actor: Actor, id: string): Promise<RestorePlanEntity> {
     return this.access.authorizeRow(actor, 'RestorePlan', await this.plans.findAnywhere(id), Permission.RESTORE_RUN);
+  }
+
+  private async chooseCopy(scope: TenantScope, actor: Actor, target: RestoreTargetInput | null): Promise<CopyTarget | null> {
+    if (target?.newDatabase != null) return this.copies.chooseDatabase(actor, scope, target.newDatabase.name);
+    return target?.newTenant == null ? null : this.copies.chooseTenant(actor, scope, target.newTenant);
   }
 
   private async findSource(scope: TenantScope, actor: Actor, { backupId, uploadId }: RestoreSourceInput): Promise<PlanSource> {
@@ -152,10 +161,10 @@ export class RestorePlanner {
     }
   }
 
-  private async readLive(scope: TenantScope): Promise<LiveView> {
+  private async readLive(scope: TenantScope, copy: CopyTarget | null): Promise<LiveView> {
     let session: EngineSession | null = null;
     try {
-      session = await this.tenants.openTarget(scope);
+      session = copy === null ? await this.tenants.openTarget(scope) : await this.copies.open(scope, copy);
       const inspection = await session.inspect();
       const privileges = await this.checks.privileges(session);
       return { checks: [this.checks.target(null), privileges], catalogue: await session.catalogue(), inspection };

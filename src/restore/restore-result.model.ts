@@ -31,6 +31,12 @@ export class RestoreResultModel {
   @Field(() => [RestoredCollectionModel])
   collections!: RestoredCollectionModel[];
 
+  @Field(() => String, { nullable: true, description: 'The new database that holds the copy; null for a restore in place.' })
+  database!: string | null;
+
+  /** Its resolver loads it. */
+  readonly newTenantId?: string | null;
+
   @Field(() => [String])
   warnings!: string[];
 }

@@ -13,6 +13,8 @@ import { OperationHandlers } from '../operations/operation-handlers.js';
 import { TenantsService } from '../tenants/tenants.service.js';
 import { countExpiring, type NamespaceShape } from './collection-diff.js';
 import { leasedWork, StageRemoval } from './stage-removal.js';
+import { copyTarget } from '../tenants/copy-targets.js';
+import { copyPhases, RestoreCopy } from './restore-copy.js';
 import { RestoreFinish } from './restore-finish.js';
 import type { RestoreJournal } from './restore-journal.js';
 import { isChosen, restoreChoice } from './restore-choice.js';
@@ -25,6 +27,8 @@ const restoreInput = z.strictObject({
   dryRun: z.boolean(),
   live: z.array(z.strictObject({ name: z.string(), uuid: z.string().nullable() })),
   choice: restoreChoice,
+  /** Set where the archive is restored into a database of its own. */
+  copy: copyTarget.optional(),
   /** Set where an UNDO restores the safety backup of another operation. */
   undo: z.strictObject({ operationId: z.uuid(), warning: z.string().nullable() }).optional(),
 });
@@ -56,6 +60,7 @@ export class RestoreHandler implements OperationHandler<RestoreInput>, OnModuleI
     private readonly encryption: EncryptionService,
     private readonly safety: SafetyBackups,
     private readonly finish: RestoreFinish,
+    private readonly copy: RestoreCopy,
     private readonly stageRemoval: StageRemoval,
     private readonly acknowledgement: MaintenanceAcknowledgement,
   ) {}
@@ -65,6 +70,7 @@ export class RestoreHandler implements OperationHandler<RestoreInput>, OnModuleI
   }
 
   phases(input: RestoreInput): readonly string[] {
+    if (input.copy !== undefined && !input.dryRun) return copyPhases;
     return input.dryRun ? dryRunPhases : restorePhases;
   }
 
@@ -72,6 +78,7 @@ export class RestoreHandler implements OperationHandler<RestoreInput>, OnModuleI
     await context.enter('VERIFY');
     await context.faultPoint('restore.begun');
     this.encryption.requireKey();
+    if (context.input.copy !== undefined) return this.copy.run(context, context.input.copy);
     const source = await this.sources.open(context, context.input.source);
     try {
       const session = await this.tenants.openTarget(context);
@@ -91,6 +98,7 @@ export class RestoreHandler implements OperationHandler<RestoreInput>, OnModuleI
   }
 
   async recover(context: OperationContext<RestoreInput>): Promise<JsonObject> {
+    if (context.input.copy !== undefined) return this.copy.recover(context, context.input.copy);
     const session = await this.tenants.openTarget(context);
     try {
       if (context.committed) return await this.finish.run(context, session);

@@ -8,11 +8,13 @@ import { StorageModule } from '../platform/storage/storage.module.js';
 import { TenantsModule } from '../tenants/tenants.module.js';
 import { TransfersModule } from '../transfers/transfers.module.js';
 import { PlanChecks } from './plan-checks.js';
+import { RestoreCopy } from './restore-copy.js';
 import { RestoreFinish } from './restore-finish.js';
 import { RestorePlanEntity } from './restore-plan.entity.js';
 import { RestorePlanner } from './restore-planner.js';
 import { RestorePlansRepository } from './restore-plans.repository.js';
 import './restore-result.model.js';
+import { RestoreResultResolver } from './restore-result.resolver.js';
 import { RestoreSources } from './restore-sources.js';
 import { RestoreHandler } from './restore.handler.js';
 import { OperationPlanResolver, RestoreSourceResolver, RestoresResolver } from './restores.resolver.js';
@@ -26,8 +28,8 @@ import { UndoTerm } from './undo-term.js';
 @Module({
   imports: [TypeOrmModule.forFeature([RestorePlanEntity]), BackupsModule, EncryptionModule, MaintenanceModule, OperationsModule, StorageModule, TenantsModule, TransfersModule],
   providers: [
-    OperationPlanResolver, PlanChecks, RestoreFinish, RestoreHandler, RestorePlanner, RestorePlansRepository, RestoreSourceResolver, RestoreSources,
-    RestoresResolver, RestoresService, RestoreUndo, StageRemoval, UndoHandler, UndoResolver, UndoTerm,
+    OperationPlanResolver, PlanChecks, RestoreCopy, RestoreFinish, RestoreHandler, RestorePlanner, RestorePlansRepository, RestoreSourceResolver, RestoreSources,
+    RestoreResultResolver, RestoresResolver, RestoresService, RestoreUndo, StageRemoval, UndoHandler, UndoResolver, UndoTerm,
   ],
   exports: [RestorePlanner],
 })

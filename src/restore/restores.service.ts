@@ -53,13 +53,13 @@ export class RestoresService {
         const { source } = plan.bound;
         const { operation } = await this.operations.start(manager, {
           ...request,
-          input: { planId: id, source, dryRun, live: [...live], choice: plan.bound.choice },
+          input: { planId: id, source, dryRun, live: [...live], choice: plan.bound.choice, ...(plan.bound.copy === undefined ? {} : { copy: plan.bound.copy }) },
           startedBy: stampOf(actor),
           planId: id,
           ...(plan.backupId === null ? {} : { backupId: plan.backupId }),
         });
         await this.plans.markUsed(scope, id, operation.id, manager);
-        await this.audit.record({ action: dryRun ? 'restore.dry-run-started' : 'restore.started', tenantId, actor, subject: { type: 'Operation', id: operation.id }, detail: { fileName: source.fileName, planId: id } }, manager);
+        await this.audit.record({ action: dryRun ? 'restore.dry-run-started' : 'restore.started', tenantId, actor, subject: { type: 'Operation', id: operation.id }, detail: { fileName: source.fileName, planId: id, ...(plan.bound.copy === undefined ? {} : { database: plan.bound.copy.database }) } }, manager);
         return operation;
       });
     } catch (error) {

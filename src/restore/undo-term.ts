@@ -41,7 +41,7 @@ export class UndoTerm {
     const { tenantId, finishedAt } = operation;
     if (finishedAt === null) return null;
     const later = await this.operations.completedSince({ tenantId }, ['RESTORE', 'UNDO', 'RESET'], finishedAt, manager);
-    const count = later.filter(({ id, result }) => id !== operation.id && result?.['dryRun'] !== true).length;
+    const count = later.filter((other) => other.id !== operation.id && other.result?.['dryRun'] !== true && other.input['copy'] === undefined).length;
     if (count === 0) return null;
     const since = count === 1 ? 'A newer restore, undo or reset has' : `${count} newer restores, undos or resets have`;
     return `${since} replaced the data since; undo goes back to before this one and takes ${count === 1 ? 'that one' : 'those'} back as well`;
@@ -53,8 +53,9 @@ export class UndoTerm {
   }
 }
 
-function whyNever({ kind, state, result }: OperationEntity): string | null {
+function whyNever({ kind, state, result, input }: OperationEntity): string | null {
   if (kind !== 'RESTORE' && kind !== 'UNDO') return `A ${kind.toLowerCase()} cannot be undone`;
   if (state !== 'COMPLETED') return `The ${kind.toLowerCase()} is ${state}: it has changed nothing that could be undone`;
+  if (input['copy'] !== undefined) return 'It put the archive into a new database and replaced nothing';
   return result?.['dryRun'] === true ? 'A dry run changes nothing that could be undone' : null;
 }

@@ -1,6 +1,7 @@
 import { Field, ID, InputType } from '@nestjs/graphql';
 import { Type } from 'class-transformer';
 import { ArrayMaxSize, ArrayNotEmpty, IsArray, IsBoolean, IsEnum, IsOptional, IsString, Length, MaxLength, ValidateNested } from 'class-validator';
+import { RestoreTargetInput } from './restore-target.input.js';
 import { RestoreMode } from '../restore-plan.entity.js';
 
 @InputType('RestoreSourceInput', { isOneOf: true, description: 'Where the archive comes from: exactly one of the fields.' })
@@ -40,6 +41,12 @@ export class RestorePlanCreateInput {
   @IsString({ each: true })
   @Length(1, 255, { each: true })
   collections?: string[] | null;
+
+  @Field(() => RestoreTargetInput, { nullable: true, description: 'Left out: in place of the live database.' })
+  @IsOptional()
+  @ValidateNested()
+  @Type(() => RestoreTargetInput)
+  target?: RestoreTargetInput | null;
 
   @Field(() => Boolean, { nullable: true, defaultValue: false, description: 'Read the whole archive for the plan, not its ends alone; the restore itself always does.' })
   @IsOptional()
