@@ -42,10 +42,16 @@ export class BackupImports {
     return (await this.backups.storageTotals(scope)).usedBytes;
   }
 
-  /** The operation that imported, or imports, this backup. */
-  async operationOf(scope: TenantScope, backupId: string): Promise<OperationEntity | null> {
+  /** The operation that imported, or imports, this backup; `failed` when it came to nothing. */
+  async resultOf(scope: TenantScope, backupId: string): Promise<{ readonly operation: OperationEntity | null; readonly failed: boolean }> {
     const backup = await this.backups.find(scope, backupId);
-    return backup?.operationId == null ? null : this.operations.get(scope.tenantId, backup.operationId);
+    const operation = backup?.operationId == null ? null : await this.operations.get(scope.tenantId, backup.operationId);
+    return { operation, failed: backup?.state === 'FAILED' || backup?.state === 'CANCELED' };
+  }
+
+  /** Whether a file that was received belongs to a backup now. */
+  isStoredAt(storeKey: string, manager: EntityManager): Promise<boolean> {
+    return this.backups.isStoredAt(storeKey, manager);
   }
 
   /** Makes the row, which is usable only when the operation has read the whole archive. The caller has checked the permission. */
@@ -53,10 +59,11 @@ export class BackupImports {
     const { facts } = archive;
     const id = randomUUID();
     const tenant = await this.tenants.get(scope, manager);
-    const { operation } = await this.operations.start(manager, {
+    const { operation, replayed } = await this.operations.start(manager, {
       handler: this.handler, tenantId: scope.tenantId, actorId: actor.id, idempotencyKey, idempotencyInput: { storeKey: archive.storeKey },
       input: { backupId: id }, startedBy: stampOf(actor), backupId: id,
     });
+    if (replayed) return { backupId: operation.backupId ?? id, operation };
     const createdAt = new Date();
     const takenAt = facts.takenAt === null ? null : new Date(facts.takenAt);
     const encrypted = facts.salt !== null;

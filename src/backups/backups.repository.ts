@@ -103,6 +103,12 @@ export class BackupsRepository {
       .getOne();
   }
 
+  /** Whether some backup's bytes lie there. */
+  async isStoredAt(storeKey: string, manager: EntityManager): Promise<boolean> {
+    const rows: unknown[] = await manager.query(`select 1 from backup where store_key = $1 and state <> 'DELETED'`, [storeKey]);
+    return rows.length > 0;
+  }
+
   unfinishedOf(scope: TenantScope, operationId: string): Promise<BackupEntity[]> {
     return this.manager
       .createQueryBuilder(BackupEntity, 'backup')

@@ -1,21 +1,20 @@
 import { Injectable, type OnModuleInit } from '@nestjs/common';
 import type { EntityManager } from 'typeorm';
 import { z } from 'zod';
-import { AppError } from '#errors';
+import { AppError, asAppError } from '#errors';
 import { Permission } from '../access/permission.js';
 import type { JsonObject, OperationContext, OperationHandler, SettledOperation } from '../operations/operation-handler.js';
 import { OperationHandlers } from '../operations/operation-handlers.js';
 import { ArchiveFiles, archiveRefOf } from './archive-files.js';
 import type { BackupEntity } from './backup.entity.js';
 import { BackupsRepository } from './backups.repository.js';
-import { isLeaseLost } from './backup-runner.js';
 
 const importInput = z.strictObject({ backupId: z.uuid() });
 export type ImportInput = z.output<typeof importInput>;
 
 const dayMs = 24 * 60 * 60 * 1000;
 
-/** Reads an uploaded archive whole; only then it is a backup. */
+/** Reads an uploaded archive whole; only then it is a backup. A failure that may pass leaves the file to the upload. */
 @Injectable()
 export class ImportHandler implements OperationHandler<ImportInput>, OnModuleInit {
   readonly kind = 'IMPORT';
@@ -50,7 +49,7 @@ export class ImportHandler implements OperationHandler<ImportInput>, OnModuleIni
       await this.read(context, backup);
       return result;
     } catch (error) {
-      if (!isLeaseLost(error) && !isLeaseLost(context.signal.reason) && backup.storeKey !== null) await this.files.remove(backup.storeKey);
+      if (backup.storeKey !== null && isLasting(asAppError(context.signal.reason ?? error))) await this.files.remove(backup.storeKey);
       throw error;
     }
   }
@@ -62,7 +61,8 @@ export class ImportHandler implements OperationHandler<ImportInput>, OnModuleIni
 
   async settled({ tenantId, input, state, failure }: SettledOperation<ImportInput>, manager: EntityManager): Promise<void> {
     if (state === 'COMPLETED') return;
-    await this.backups.update({ tenantId }, input.backupId, ['QUEUED', 'RUNNING'], { state, failure, finishedAt: () => 'clock_timestamp()' }, manager);
+    // What is left of the file is the upload's again, which can be imported once more.
+    await this.backups.update({ tenantId }, input.backupId, ['QUEUED', 'RUNNING'], { state, failure, storeKey: () => 'null', finishedAt: () => 'clock_timestamp()' }, manager);
   }
 
   private async read(context: OperationContext<ImportInput>, backup: BackupEntity): Promise<void> {
@@ -88,4 +88,9 @@ export class ImportHandler implements OperationHandler<ImportInput>, OnModuleIni
       await archive.close();
     }
   }
+}
+
+/** A damaged file stays damaged; after a shutdown, without a key, or while the store is away, nobody should have to send it again. */
+function isLasting({ code, entry }: AppError): boolean {
+  return !entry.retryable && !code.startsWith('KEY_');
 }

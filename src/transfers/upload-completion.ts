@@ -5,7 +5,7 @@ import { AppError, asAppError } from '#errors';
 import type { ArchiveStore } from '#storage';
 import { AuditService } from '../audit/audit.service.js';
 import { type ArchiveFacts, ArchiveInspection } from '../backups/archive-inspection.js';
-import { BackupImports } from '../backups/backup-imports.js';
+import { BackupImports, type ReceivedArchive } from '../backups/backup-imports.js';
 import type { OperationEntity } from '../operations/operation.entity.js';
 import type { Actor } from '../platform/auth/actor.js';
 import { runInTransaction } from '../platform/database/data-source.js';
@@ -41,7 +41,7 @@ export class UploadCompletion {
   /** @throws AppError UPLOAD_INCOMPLETE, UPLOAD_BUSY, UPLOAD_MISMATCH, ARCHIVE_*, KEY_* */
   async complete(actor: Actor, input: UploadCompleteInput): Promise<CompletedUpload> {
     const upload = await this.service.get(actor, input.uploadId);
-    if (upload.state !== 'OPEN') return this.replay(upload);
+    if (upload.state !== 'OPEN') return this.repeat(actor, upload, input.idempotencyKey ?? null);
     const { targetDatabase } = await this.tenants.get(upload);
     const received = await this.reception.received(upload);
     if (received < upload.sizeBytes) throw new AppError('UPLOAD_INCOMPLETE', `${received} of ${upload.sizeBytes} bytes have arrived`);
@@ -58,10 +58,20 @@ export class UploadCompletion {
     });
   }
 
-  private async replay(upload: UploadEntity): Promise<CompletedUpload> {
-    requireUsable(upload);
-    if (upload.backupId === null) return { upload, operation: null };
-    return { upload, operation: await this.imports.operationOf(upload, upload.backupId) };
+  /** The same answer; an import that failed of something that may have passed begins anew, as long as the bytes are there. */
+  private async repeat(actor: Actor, upload: UploadEntity, idempotencyKey: string | null): Promise<CompletedUpload> {
+    const { archive: facts } = requireUsable(upload);
+    if (upload.backupId === null || facts === null) return { upload, operation: null };
+    const { operation, failed } = await this.imports.resultOf(upload, upload.backupId);
+    if (!failed || (await this.store.stat(upload.storeKey)) === null) return { upload, operation };
+    return runInTransaction(this.dataSource, async (manager) => {
+      const locked = await this.service.lockUsable(upload, upload.id, manager);
+      if (locked.backupId !== upload.backupId) throw new AppError('UPLOAD_BUSY', 'The upload is being imported by another request');
+      const started = await this.imports.start(upload, actor, receivedOf(upload, facts), idempotencyKey, manager);
+      await this.uploads.importAgain(upload.id, started.backupId, manager);
+      await this.audit.record({ action: 'archive.imported', tenantId: upload.tenantId, actor, subject: { type: 'Upload', id: upload.id }, detail: { fileName: upload.fileName, again: true } }, manager);
+      return { upload: await this.service.lockUsable(upload, upload.id, manager), operation: started.operation };
+    });
   }
 
   private async check(upload: UploadEntity, targetDatabase: string, renew: () => Promise<void>): Promise<ArchiveFacts> {
@@ -82,11 +92,11 @@ export class UploadCompletion {
   }
 
   private finish(actor: Actor, upload: UploadEntity, writer: string, facts: ArchiveFacts, idempotencyKey: string | null): Promise<CompletedUpload> {
-    const { id, tenantId, fileName, storeKey, sizeBytes, sha256, sourceTenantId } = upload;
+    const { id, tenantId, fileName, sourceTenantId } = upload;
     return runInTransaction(this.dataSource, async (manager) => {
       const started =
         upload.purpose === 'IMPORT'
-          ? await this.imports.start(upload, actor, { fileName, storeKey, sizeBytes, sha256, facts, keyTenantId: sourceTenantId }, idempotencyKey, manager)
+          ? await this.imports.start(upload, actor, receivedOf(upload, facts), idempotencyKey, manager)
           : null;
       const isOurs = await this.uploads.complete(id, writer, facts, keptForSeconds, started?.backupId ?? null, manager);
       if (!isOurs) throw new AppError('UPLOAD_BUSY', 'The upload is being written or checked by another request');
@@ -112,6 +122,10 @@ export class UploadCompletion {
     await this.store.discardIncomplete(upload.storeKey);
     await this.store.delete(upload.storeKey);
   }
+}
+
+function receivedOf({ fileName, storeKey, sizeBytes, sha256, sourceTenantId }: UploadEntity, facts: ArchiveFacts): ReceivedArchive {
+  return { fileName, storeKey, sizeBytes, sha256, facts, keyTenantId: sourceTenantId };
 }
 
 function isFinal({ code }: AppError): boolean {

@@ -4,6 +4,7 @@ import { DataSource } from 'typeorm';
 import { redact } from '#errors';
 import type { ArchiveStore } from '#storage';
 import { AuditService } from '../audit/audit.service.js';
+import { BackupImports } from '../backups/backup-imports.js';
 import { AppConfig } from '../config/app-config.js';
 import { ARCHIVE_STORE } from '../platform/storage/storage.module.js';
 import { UploadsRepository } from './uploads.repository.js';
@@ -20,6 +21,7 @@ export class UploadExpiry implements OnApplicationBootstrap {
     private readonly config: AppConfig,
     private readonly dataSource: DataSource,
     private readonly uploads: UploadsRepository,
+    private readonly imports: BackupImports,
     private readonly audit: AuditService,
     @Inject(ARCHIVE_STORE) private readonly store: ArchiveStore,
   ) {}
@@ -43,8 +45,7 @@ export class UploadExpiry implements OnApplicationBootstrap {
     return this.dataSource.transaction(async (manager) => {
       const upload = await this.uploads.lockExpired(manager);
       if (upload === null) return false;
-      // What was imported belongs to the backup.
-      if (upload.backupId === null) {
+      if (!(await this.imports.isStoredAt(upload.storeKey, manager))) {
         await this.store.discardIncomplete(upload.storeKey);
         await this.store.delete(upload.storeKey);
       }

@@ -104,6 +104,10 @@ export class UploadsRepository {
     return rows[1] > 0;
   }
 
+  async importAgain(id: string, backupId: string, manager: EntityManager): Promise<void> {
+    await manager.query('update upload set backup_id = $2 where id = $1', [id, backupId]);
+  }
+
   async refuse(id: string, writer: string, failure: { readonly code: ErrorCode; readonly message: string }, manager: EntityManager): Promise<void> {
     await manager.query(`update upload set state = 'REFUSED', failure = $3, writer = null, writer_until = null where id = $1 and state = 'OPEN' and writer = $2`, [id, writer, JSON.stringify(failure)]);
   }
@@ -112,6 +116,7 @@ export class UploadsRepository {
   async lockExpired(manager: EntityManager): Promise<UploadEntity | null> {
     const rows: { id: string }[] = await manager.query(
       `select id from upload u where expires_at < clock_timestamp() and (writer_until is null or writer_until < clock_timestamp())
+         and not exists (select 1 from backup b where b.id = u.backup_id and b.state in ('QUEUED', 'RUNNING'))
          and not exists (select 1 from restore_plan p join operation o on o.plan_id = p.id where p.upload_id = u.id and o.state in ('QUEUED', 'RUNNING'))
        order by expires_at limit 1 for update skip locked`,
     );
