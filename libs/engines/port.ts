@@ -26,6 +26,10 @@ export interface TargetInspection {
   /** The server's estimates of the whole database, what Holdfast itself may have put there included. */
   readonly sizeBytes: number;
   readonly documents: number;
+  /** What documents and indexes take up on the server's disk, compressed. */
+  readonly storageBytes: number;
+  /** Free on the disk that the server keeps its data on; null where it does not tell. */
+  readonly freeBytes: number | null;
   /** Namespaces as a user knows them, views included. */
   readonly collections: number;
 }

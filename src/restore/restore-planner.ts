@@ -23,6 +23,7 @@ import type { PlanCheckRow, RestorePlanEntity } from './restore-plan.entity.js';
 import { RestorePlansRepository } from './restore-plans.repository.js';
 import type { SourceRef } from './restore-source.js';
 import { RestoreSources } from './restore-sources.js';
+import { checkTargetSpace } from './target-space.js';
 import { sourceOfUpload } from './upload-source.js';
 
 const validForMs = 15 * 60 * 1000;
@@ -84,6 +85,7 @@ export class RestorePlanner {
     const liveBytes = choice.collections === null ? (live.inspection?.sizeBytes ?? 0) : sum(present ?? [], ({ sizeBytes }) => sizeBytes);
     const version = live.inspection === null ? [] : [this.checks.version(live.inspection.version, source.backup?.engineVersion ?? null)];
     const space = copy === null ? [await this.checks.space(scope, liveBytes)] : [];
+    const targetSpace = live.inspection === null ? [] : [checkTargetSpace(live.inspection, sum(archived, ({ bytes }) => bytes))];
     const createdAt = new Date();
     const id = randomUUID();
     await this.plans.insert({
@@ -100,7 +102,7 @@ export class RestorePlanner {
         choice,
         ...(copy === null ? {} : { copy }),
       },
-      checks: [...more, ...environment, ...archive.checks, ...live.checks, ...version, ...space, ...this.checks.dependencies(archived, choice, live.catalogue)],
+      checks: [...more, ...environment, ...archive.checks, ...live.checks, ...version, ...space, ...targetSpace, ...this.checks.dependencies(archived, choice, live.catalogue)],
       changes: present === null ? [] : diffCollections(present.map(toShape), archived),
       dataLossSince: dataLossSince(source),
       estimate: estimateOf({ documents: sum(archived, ({ documents }) => documents), bytes: sum(archived, ({ bytes }) => bytes), liveBytes, namespaces: archived.length + (present?.length ?? 0) }),
