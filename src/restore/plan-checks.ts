@@ -1,5 +1,5 @@
 import { Inject, Injectable } from '@nestjs/common';
-import type { EngineSession } from '#engines';
+import type { EngineSession, TargetInspection } from '#engines';
 import { type AppError, asAppError, errorCatalogue } from '#errors';
 import type { ArchiveStore } from '#storage';
 import type { TenantScope } from '../access/access.service.js';
@@ -98,6 +98,17 @@ export class PlanChecks {
       });
     });
     return rows.length > 0 ? rows : [passed('dependencies', 'No chosen view reads a collection that is not chosen')];
+  }
+
+  /** Of what a MERGE cannot take: the engine refuses it as well, but later. */
+  merge(archived: readonly NamespaceShape[], live: readonly Pick<NamespaceShape, 'name' | 'kind' | 'options'>[], { merge }: RestoreChoice, inspection: TargetInspection | null): PlanCheckRow[] {
+    if (merge === null) return [];
+    if (inspection?.topology === 'standalone') return [failed('merge', 'The database server stands alone and has no transactions, which a merge needs', 'Use REPLACE')];
+    const isPlain = ({ name, kind, options }: Pick<NamespaceShape, 'name' | 'kind' | 'options'>): boolean =>
+      kind === 'collection' && !name.startsWith('system.') && (options === null || (JSON.parse(options) as { readonly capped?: unknown }).capped !== true);
+    const refused = [...new Set([...archived, ...live].filter((shape) => !isPlain(shape)).map(({ name }) => `"${name}"`))].sort();
+    if (refused.length === 0) return [passed('merge', 'All chosen collections can be merged')];
+    return [failed('merge', `Capped collections, time series, views and the server's own collections cannot be merged: ${refused.slice(0, 20).join(', ')}`, 'Choose the other collections, and use REPLACE for these')];
   }
 
   async environment(scope: TenantScope): Promise<PlanCheckRow[]> {

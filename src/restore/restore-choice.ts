@@ -1,14 +1,32 @@
+import { registerEnumType } from '@nestjs/graphql';
 import { z } from 'zod';
 import { AppError } from '#errors';
 
-/** What of the archive is restored. */
+export const MergeConflict = { KEEP_LIVE: 'KEEP_LIVE', TAKE_ARCHIVE: 'TAKE_ARCHIVE' } as const;
+export type MergeConflict = keyof typeof MergeConflict;
+registerEnumType(MergeConflict, {
+  name: 'MergeConflict',
+  description: 'What MERGE does with a document that is live and in the archive, under one _id, and differs.',
+  valuesMap: { KEEP_LIVE: { description: 'The live document stays.' }, TAKE_ARCHIVE: { description: "The archive's takes its place." } },
+});
+
+const mergeChoice = z.strictObject({
+  conflict: z.enum(MergeConflict),
+  /** Leave out documents whose unique keys are taken, instead of refusing the merge. */
+  skipClashes: z.boolean(),
+});
+export type MergeChoice = z.output<typeof mergeChoice>;
+
+/** What of the archive is restored, and how. */
 export const restoreChoice = z.strictObject({
-  /** Sorted names; null: the whole database. */
+  /** Sorted names; null: the whole database, which is never merged. */
   collections: z.array(z.string()).readonly().nullable(),
+  /** Null: the archive replaces what is live. */
+  merge: mergeChoice.nullable(),
 });
 export type RestoreChoice = z.output<typeof restoreChoice>;
 
-export const wholeDatabase: RestoreChoice = { collections: null };
+export const wholeDatabase: RestoreChoice = { collections: null, merge: null };
 
 const mostNamed = 10;
 
@@ -28,6 +46,12 @@ export function chooseCollections(chosen: readonly string[] | null, archived: re
     throw new AppError('BAD_USER_INPUT', `collections: the archive does not hold ${named}${more}`, { field: ['collections'] });
   }
   return [...new Set(chosen)].sort();
+}
+
+/** The same for a MERGE: it touches what the archive holds and nothing else. */
+export function chooseMerged(chosen: readonly string[] | null, archived: readonly { readonly name: string }[], partOf: readonly string[] | null): readonly string[] {
+  const names = new Set(archived.map(({ name }) => name));
+  return (chooseCollections(chosen, archived, partOf) ?? [...names].sort()).filter((name) => names.has(name));
 }
 
 export function isChosen({ collections }: RestoreChoice, name: string): boolean {

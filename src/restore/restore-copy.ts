@@ -6,6 +6,7 @@ import type { JsonObject, OperationContext } from '../operations/operation-handl
 import { type CopyTarget, CopyTargets } from '../tenants/copy-targets.js';
 import type { NamespaceShape } from './collection-diff.js';
 import { isChosen, type RestoreChoice } from './restore-choice.js';
+import { noneMerged } from './restore-result.model.js';
 import type { CountRow } from './restore-journal.js';
 import type { SourceRef, VerifiedArchive } from './restore-source.js';
 import { RestoreSources } from './restore-sources.js';
@@ -124,7 +125,7 @@ function resultOf({ database, newTenant }: CopyTarget, { archive, bytesRead, war
   const late = (swapReport?.interlopers ?? []).map(({ name, kept, documents }) => `Somebody made ${name} in the new database during the restore: its ${documents} documents are kept as ${kept}`);
   return {
     type: 'RestoreResult', dryRun, bytesRead, database, newTenantId: dryRun ? null : (newTenant?.id ?? null),
-    collections: archive.map(({ name, documents }) => ({ name, inserted: documents, replaced: 0, kept: 0, dropped: 0 })),
+    collections: archive.map(({ name, documents }) => ({ ...noneMerged, name, inserted: documents, dropped: 0 })),
     warnings: [...warnings, ...(swapReport?.warnings ?? []), ...late],
   };
 }

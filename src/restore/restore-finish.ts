@@ -4,6 +4,8 @@ import { SafetyBackups } from '../backups/safety-backups.js';
 import type { JsonObject, OperationContext } from '../operations/operation-handler.js';
 import { TenantsService } from '../tenants/tenants.service.js';
 import type { RestoreJournal } from './restore-journal.js';
+import { mergedRows } from './restore-merge.js';
+import { noneMerged } from './restore-result.model.js';
 import { leasedWork, StageRemoval } from './stage-removal.js';
 
 /**
@@ -20,6 +22,7 @@ export class RestoreFinish {
 
   async run(context: OperationContext<JsonObject>, session: EngineSession): Promise<JsonObject> {
     await this.swap(context, session);
+    await this.merge(context, session);
     await this.endMaintenance(context);
     await context.enter('CLEANUP');
     await this.keepLastState(context, session);
@@ -38,6 +41,14 @@ export class RestoreFinish {
     await context.faultPoint('restore.swapped');
     await context.saveJournal({ swapReport: { ...report } });
     await context.faultPoint('restore.swap-noted');
+  }
+
+  private async merge(context: OperationContext<JsonObject>, session: EngineSession): Promise<void> {
+    const { mergePlan, mergeReport } = journalOf(context);
+    if (mergePlan === undefined || mergeReport !== undefined) return;
+    const report = await session.merge(mergePlan, leasedWork(context), (batch) => context.faultPoint(`restore.merge.${batch}`));
+    await context.faultPoint('restore.merged');
+    await context.saveJournal({ mergeReport: { collections: report.collections.map((row) => ({ ...row })), warnings: report.warnings } });
   }
 
   private async endMaintenance(context: OperationContext<JsonObject>): Promise<void> {
@@ -79,7 +90,7 @@ function journalOf(context: OperationContext<JsonObject>): RestoreJournal {
 }
 
 /** Counts of documents: those of the archive came in, those that were live went out. */
-function resultOf({ archive, live, bytesRead, warnings, swapReport }: RestoreJournal): JsonObject {
+function resultOf({ archive, live, bytesRead, warnings, swapReport, mergeReport }: RestoreJournal): JsonObject {
   const inserted = new Map(archive.map(({ name, documents }) => [name, documents]));
   const dropped = new Map(live.map(({ name, documents }) => [name, documents]));
   const names = [...new Set([...inserted.keys(), ...dropped.keys()])].sort();
@@ -90,7 +101,7 @@ function resultOf({ archive, live, bytesRead, warnings, swapReport }: RestoreJou
     type: 'RestoreResult',
     dryRun: false,
     bytesRead,
-    collections: names.map((name) => ({ name, inserted: inserted.get(name) ?? 0, replaced: 0, kept: 0, dropped: dropped.get(name) ?? 0 })),
-    warnings: [...warnings, ...(swapReport?.warnings ?? []), ...late],
+    collections: mergeReport === undefined ? names.map((name) => ({ ...noneMerged, name, inserted: inserted.get(name) ?? 0, dropped: dropped.get(name) ?? 0 })) : mergedRows(archive, mergeReport.collections),
+    warnings: [...warnings, ...(swapReport?.warnings ?? []), ...(mergeReport?.warnings ?? []), ...late],
   };
 }

@@ -12,7 +12,7 @@ import { type Actor, stampOf } from '../platform/auth/actor.js';
 import { fromGlobalId, notFound } from '../platform/graphql/global-id.js';
 import { type CopyTarget, CopyTargets } from '../tenants/copy-targets.js';
 import { TenantsService } from '../tenants/tenants.service.js';
-import { chooseCollections, isChosen, type RestoreChoice, wholeDatabase } from './restore-choice.js';
+import { chooseCollections, chooseMerged, isChosen, type RestoreChoice, wholeDatabase } from './restore-choice.js';
 import { requireUsable as requireComplete, UploadsService } from '../transfers/uploads.service.js';
 import { diffCollections, type NamespaceShape } from './collection-diff.js';
 import type { RestorePlanCreateInput, RestoreSourceInput } from './dto/restore.inputs.js';
@@ -66,8 +66,8 @@ export class RestorePlanner {
 
   async create(actor: Actor, input: RestorePlanCreateInput): Promise<RestorePlanEntity> {
     const scope = await this.access.authorize(actor, fromGlobalId('Tenant', input.tenantId), Permission.RESTORE_RUN);
-    if (input.mode === 'MERGE') throw new AppError('BAD_USER_INPUT', 'mode: MERGE is not available yet; use REPLACE', { field: ['mode'] });
-    return this.plan(scope, actor, await this.findSource(scope, actor, input.source), input.fullRead ?? false, [], { collections: input.collections ?? null }, await this.chooseCopy(scope, actor, input.target ?? null));
+    if (input.mode === 'MERGE' && input.target != null) throw new AppError('BAD_USER_INPUT', 'target: a MERGE goes into the live database', { field: ['target'] });
+    return this.plan(scope, actor, await this.findSource(scope, actor, input.source), input.fullRead ?? false, [], choiceOf(input), await this.chooseCopy(scope, actor, input.target ?? null));
   }
 
   /**
@@ -79,7 +79,8 @@ export class RestorePlanner {
   async plan(scope: TenantScope, actor: Actor, source: PlanSource, fullRead: boolean, more: readonly PlanCheckRow[] = [], asked: RestoreChoice = wholeDatabase, copy: CopyTarget | null = null): Promise<RestorePlanEntity> {
     const tenant = await this.tenants.get(scope);
     const [archive, live, environment] = await Promise.all([this.readArchive(scope, source, fullRead), this.readLive(scope, copy), this.checks.environment(scope)]);
-    const choice: RestoreChoice = { ...asked, collections: chooseCollections(asked.collections, archive.shapes, archive.partOf) };
+    const choose = asked.merge === null ? chooseCollections : chooseMerged;
+    const choice: RestoreChoice = { ...asked, collections: choose(asked.collections, archive.shapes, archive.partOf) };
     const archived = archive.shapes.filter(({ name }) => isChosen(choice, name));
     const present = live.catalogue?.filter(({ name }) => isChosen(choice, name)) ?? null;
     const liveBytes = choice.collections === null ? (live.inspection?.sizeBytes ?? 0) : sum(present ?? [], ({ sizeBytes }) => sizeBytes);
@@ -93,7 +94,7 @@ export class RestorePlanner {
       tenantId: scope.tenantId,
       backupId: source.backup?.id ?? null,
       uploadId: source.ref.kind === 'UPLOAD' ? source.ref.uploadId : null,
-      mode: 'REPLACE',
+      mode: choice.merge === null ? 'REPLACE' : 'MERGE',
       bound: {
         source: source.ref,
         tenantName: tenant.name,
@@ -102,7 +103,7 @@ export class RestorePlanner {
         choice,
         ...(copy === null ? {} : { copy }),
       },
-      checks: [...more, ...environment, ...archive.checks, ...live.checks, ...version, ...space, ...targetSpace, ...this.checks.dependencies(archived, choice, live.catalogue)],
+      checks: [...more, ...environment, ...archive.checks, ...live.checks, ...version, ...space, ...targetSpace, ...this.checks.dependencies(archived, choice, live.catalogue), ...this.checks.merge(archived, present ?? [], choice, live.inspection)],
       changes: present === null ? [] : diffCollections(present.map(toShape), archived),
       dataLossSince: dataLossSince(source),
       estimate: estimateOf({ documents: sum(archived, ({ documents }) => documents), bytes: sum(archived, ({ bytes }) => bytes), liveBytes, namespaces: archived.length + (present?.length ?? 0) }),
@@ -183,6 +184,12 @@ export class RestorePlanner {
 export function sourceOf(backup: BackupEntity): SourceRef {
   const takenAt = backup.trigger === 'IMPORT' ? backup.takenAt : backup.createdAt;
   return { kind: 'BACKUP', ...archiveRefOf(backup), keyId: backup.keyId, fileName: backup.fileName ?? backup.name, createdAt: takenAt?.toISOString() ?? null };
+}
+
+function choiceOf({ mode, collections, conflict, skipClashes }: RestorePlanCreateInput): RestoreChoice {
+  const isMerge = mode === 'MERGE';
+  if (!isMerge && (conflict != null || skipClashes === true)) throw new AppError('BAD_USER_INPUT', 'conflict and skipClashes: only a MERGE has conflicts', { field: [conflict != null ? 'conflict' : 'skipClashes'] });
+  return { collections: collections ?? null, merge: isMerge ? { conflict: conflict ?? 'KEEP_LIVE', skipClashes: skipClashes ?? false } : null };
 }
 
 /** What the row knows of the archive, for when the archive itself cannot be opened. */

@@ -2,7 +2,7 @@ import { Injectable, type OnModuleInit } from '@nestjs/common';
 import type { EntityManager } from 'typeorm';
 import { z } from 'zod';
 import { AppError, asAppError } from '#errors';
-import type { EngineSession, LeasedWork, PayloadSource, StagedDatabase } from '#engines';
+import type { EngineSession, LeasedWork, MergeForecast, PayloadSource, StagedDatabase } from '#engines';
 import { Permission } from '../access/permission.js';
 import { isLeaseLost } from '../backups/backup-runner.js';
 import { SafetyBackups } from '../backups/safety-backups.js';
@@ -18,6 +18,8 @@ import { copyPhases, RestoreCopy } from './restore-copy.js';
 import { RestoreFinish } from './restore-finish.js';
 import type { RestoreJournal } from './restore-journal.js';
 import { isChosen, restoreChoice } from './restore-choice.js';
+import { clashWarnings, mergedRows, RestoreMerge } from './restore-merge.js';
+import { noneMerged } from './restore-result.model.js';
 import { sourceRef, type VerifiedArchive } from './restore-source.js';
 import { RestoreSources } from './restore-sources.js';
 
@@ -61,6 +63,7 @@ export class RestoreHandler implements OperationHandler<RestoreInput>, OnModuleI
     private readonly safety: SafetyBackups,
     private readonly finish: RestoreFinish,
     private readonly copy: RestoreCopy,
+    private readonly merging: RestoreMerge,
     private readonly stageRemoval: StageRemoval,
     private readonly acknowledgement: MaintenanceAcknowledgement,
   ) {}
@@ -127,7 +130,9 @@ export class RestoreHandler implements OperationHandler<RestoreInput>, OnModuleI
       await session.checkStage(staged, verified.payload, work);
       await context.faultPoint('restore.checked');
       const facts = { bytesRead: verified.bytesRead, warnings: [...undoWarnings(context.input), ...staged.warnings, ...ttlWarnings(shapes)], archive: shapes.map(({ name, documents }) => ({ name, documents })) };
-      if (safety === null) return await this.endDryRun(context, session, facts);
+      const { merge } = context.input.choice;
+      const forecast = merge === null ? null : await this.merging.forecast(context, session, staged, merge);
+      if (safety === null) return await this.endDryRun(context, session, facts, forecast);
       await this.commit(context, session, staged, work, { ...facts, ...safety });
     } catch (error) {
       if (!context.committed && !isLeaseLost(error) && !isLeaseLost(context.signal.reason)) await this.tryToTakeBack(context, session, asAppError(context.signal.reason ?? error));
@@ -156,18 +161,33 @@ export class RestoreHandler implements OperationHandler<RestoreInput>, OnModuleI
     await context.faultPoint('restore.maintenance');
     const isAcknowledged = await this.acknowledgement.wait(context, context.signal);
     if (!isAcknowledged) context.log(unacknowledged, 'WARN');
-    const swapPlan = await session.planSwap(staged, context.input.live, work, context.input.choice.collections ?? undefined);
+    const decided = await this.decide(context, session, staged, work, facts);
     await context.faultPoint('restore.planned');
-    const journal: RestoreJournal = { ...facts, warnings: [...facts.warnings, ...(isAcknowledged ? [] : [unacknowledged])], swapPlan };
-    await context.commit(asJson(journal));
+    const journal: RestoreJournal = { ...facts, ...decided, warnings: [...facts.warnings, ...(isAcknowledged ? [] : [unacknowledged])] };
+    await context.commit(asJson(journal), (manager) => this.requireActive(context, manager));
     await context.faultPoint('restore.committed');
   }
 
-  private async endDryRun(context: OperationContext<RestoreInput>, session: EngineSession, facts: Pick<RestoreJournal, 'bytesRead' | 'warnings' | 'archive'>): Promise<JsonObject> {
+  /** In the commit's transaction, so that a suspension comes either before it or finds live data replaced. */
+  private async requireActive({ tenantId }: OperationContext<RestoreInput>, manager: EntityManager): Promise<void> {
+    const tenant = await this.tenants.getForUpdate(manager, tenantId);
+    if (tenant.suspendedAt !== null) throw new AppError('TENANT_SUSPENDED', 'The workspace was suspended during the restore');
+  }
+
+  /** Undo of a MERGE reads the safety backup as it is now: nothing is set aside that could be kept later. */
+  private async decide(context: OperationContext<RestoreInput>, session: EngineSession, staged: StagedDatabase, work: LeasedWork, facts: Omit<RestoreJournal, 'swapPlan'>): Promise<Partial<RestoreJournal> & Pick<RestoreJournal, 'swapPlan'>> {
+    const { collections, merge } = context.input.choice;
+    if (merge === null) return { swapPlan: await session.planSwap(staged, context.input.live, work, collections ?? undefined) };
+    const prepared = await this.merging.prepare(context, session, staged, merge, facts);
+    return { ...prepared, swapPlan: prepared.mergePlan.create, finalSafetyId: prepared.safetyBackupId };
+  }
+
+  private async endDryRun(context: OperationContext<RestoreInput>, session: EngineSession, facts: Pick<RestoreJournal, 'bytesRead' | 'warnings' | 'archive'>, forecast: MergeForecast | null): Promise<JsonObject> {
     await context.enter('CLEANUP');
     await this.stageRemoval.remove(context, session);
-    const collections = facts.archive.map(({ name, documents }) => ({ name, inserted: documents, replaced: 0, kept: 0, dropped: 0 }));
-    return { type: 'RestoreResult', dryRun: true, bytesRead: facts.bytesRead, collections, warnings: facts.warnings };
+    const collections = forecast === null ? facts.archive.map(({ name, documents }) => ({ ...noneMerged, name, inserted: documents, dropped: 0 })) : mergedRows(facts.archive, forecast.collections);
+    const warnings = [...facts.warnings, ...(forecast === null ? [] : clashWarnings(forecast))];
+    return { type: 'RestoreResult', dryRun: true, bytesRead: facts.bytesRead, collections, warnings };
   }
 
   /** The failure that people are told of is the first one, not what went wrong while cleaning up after it. */

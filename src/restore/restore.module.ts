@@ -10,6 +10,7 @@ import { TransfersModule } from '../transfers/transfers.module.js';
 import { PlanChecks } from './plan-checks.js';
 import { RestoreCopy } from './restore-copy.js';
 import { RestoreFinish } from './restore-finish.js';
+import { RestoreMerge } from './restore-merge.js';
 import { RestorePlanEntity } from './restore-plan.entity.js';
 import { RestorePlanner } from './restore-planner.js';
 import { RestorePlansRepository } from './restore-plans.repository.js';
@@ -28,7 +29,7 @@ import { UndoTerm } from './undo-term.js';
 @Module({
   imports: [TypeOrmModule.forFeature([RestorePlanEntity]), BackupsModule, EncryptionModule, MaintenanceModule, OperationsModule, StorageModule, TenantsModule, TransfersModule],
   providers: [
-    OperationPlanResolver, PlanChecks, RestoreCopy, RestoreFinish, RestoreHandler, RestorePlanner, RestorePlansRepository, RestoreSourceResolver, RestoreSources,
+    OperationPlanResolver, PlanChecks, RestoreCopy, RestoreFinish, RestoreHandler, RestoreMerge, RestorePlanner, RestorePlansRepository, RestoreSourceResolver, RestoreSources,
     RestoreResultResolver, RestoresResolver, RestoresService, RestoreUndo, StageRemoval, UndoHandler, UndoResolver, UndoTerm,
   ],
   exports: [RestorePlanner],

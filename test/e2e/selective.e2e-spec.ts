@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { differences, type Fingerprint, fingerprint } from '../../scripts/demo/fingerprint.ts';
 import { FaultPoints } from '../../src/operations/fault-points.ts';
 import { createTestTenant, startTestApp, type TestApp, type TestTenant } from '../support/app.ts';
-import { ended, idOf, makePlan, type OperationAnswer, planCreate, restoreStart, seedShop, takeBackup, withDatabase } from '../support/backup-calls.ts';
+import { ended, idOf, makePlan, type OperationAnswer, planCreate, restoreStart, seedShop, type Started, takeBackup, withDatabase } from '../support/backup-calls.ts';
 import type { GraphqlClient } from '../support/graphql-client.ts';
 import { storedFiles, storeFolder } from '../support/store-faults.ts';
 
@@ -29,8 +29,8 @@ async function restoreOf(tenant: TestTenant, backupId: string, collections: read
 }
 
 async function undo(tenant: TestTenant, operationId: string): Promise<OperationAnswer> {
-  const { restoreUndo } = await admin.run<{ restoreUndo: { operation: { id: string } | null; userErrors: { code: string; message: string }[] } }>(
-    'mutation ($input: RestoreUndoInput!) { restoreUndo(input: $input) { operation { id } userErrors { code message } } }',
+  const { restoreUndo } = await admin.run<{ restoreUndo: Started }>(
+    'mutation ($input: RestoreUndoInput!) { restoreUndo(input: $input) { operation { id } userErrors { code message field hint } } }',
     { input: { operationId, confirmName: tenant.name } },
   );
   return ended(admin, idOf(restoreUndo));

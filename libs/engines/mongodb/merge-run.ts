@@ -108,12 +108,25 @@ class MergeRun {
         const after: FenceState = { batch: before.batch + 1, at: how.at ?? before.at, last: how.last === null ? null : last === undefined ? before.last : idOf(last), counts, gone };
         await this.fence.note(session, after);
         this.commands.maxTimeMS();
-        await session.commitTransaction();
+        await this.finish(session, target);
         this.state = after;
       } finally {
         await session.endSession();
       }
     });
+  }
+
+  /** A commit whose reply was lost is asked for again: a transaction that is left open would hold the fence for a minute. */
+  private async finish(session: ClientSession, { name }: Target): Promise<void> {
+    for (let tries = 0; ; tries += 1) {
+      try {
+        return await session.commitTransaction();
+      } catch (error) {
+        this.work.signal.throwIfAborted();
+        if (!(error instanceof MongoError) || !error.hasErrorLabel('UnknownTransactionCommitResult')) throw error;
+        await this.commands.pause(tries, `merging "${name}"`, error);
+      }
+    }
   }
 
   private async write(session: ClientSession, documents: readonly Buffer[], target: Target): Promise<Tally> {

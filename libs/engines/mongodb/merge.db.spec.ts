@@ -246,7 +246,7 @@ describe('MERGE', () => {
       while (!isHeld) await new Promise((resolve) => setTimeout(resolve, 20));
       await open.abortTransaction();
       await open.endSession();
-      await admin.command({ configureFailPoint: 'failCommand', mode: { times: 6 }, data: { failCommands: ['insert', 'update', 'find', 'commitTransaction'], closeConnection: true } });
+      await admin.command({ configureFailPoint: 'failCommand', mode: { activationProbability: 0.1 }, data: { failCommands: ['insert', 'update', 'find', 'commitTransaction'], closeConnection: true } });
       try {
         expect((await merging).collections).toEqual([wanted]);
       } finally {

@@ -1,6 +1,7 @@
 import { Field, ID, InputType } from '@nestjs/graphql';
 import { Type } from 'class-transformer';
 import { ArrayMaxSize, ArrayNotEmpty, IsArray, IsBoolean, IsEnum, IsOptional, IsString, Length, MaxLength, ValidateNested } from 'class-validator';
+import { MergeConflict } from '../restore-choice.js';
 import { RestoreTargetInput } from './restore-target.input.js';
 import { RestoreMode } from '../restore-plan.entity.js';
 
@@ -28,7 +29,7 @@ export class RestorePlanCreateInput {
   @Type(() => RestoreSourceInput)
   source!: RestoreSourceInput;
 
-  @Field(() => RestoreMode, { nullable: true, defaultValue: RestoreMode.REPLACE, description: 'REPLACE puts the archive in the place of the whole database. MERGE is not available yet.' })
+  @Field(() => RestoreMode, { nullable: true, defaultValue: RestoreMode.REPLACE, description: 'REPLACE puts the archive in the place of the whole database, or of the chosen collections. MERGE writes documents of the archive into the live collections and removes none.' })
   @IsOptional()
   @IsEnum(RestoreMode)
   mode?: RestoreMode | null;
@@ -41,6 +42,16 @@ export class RestorePlanCreateInput {
   @IsString({ each: true })
   @Length(1, 255, { each: true })
   collections?: string[] | null;
+
+  @Field(() => MergeConflict, { nullable: true, description: 'For MERGE; KEEP_LIVE if it is not given.' })
+  @IsOptional()
+  @IsEnum(MergeConflict)
+  conflict?: MergeConflict | null;
+
+  @Field(() => Boolean, { nullable: true, description: 'For MERGE: leave out documents of the archive whose unique keys other live documents hold, instead of refusing the merge.' })
+  @IsOptional()
+  @IsBoolean()
+  skipClashes?: boolean | null;
 
   @Field(() => RestoreTargetInput, { nullable: true, description: 'Left out: in place of the live database.' })
   @IsOptional()
