@@ -1,4 +1,4 @@
-import type { SwapPlan, SwapReport } from '#engines';
+import type { MergePlan, MergeReport, SwapPlan, SwapReport } from '#engines';
 
 /** Documents of one namespace, before or after. */
 export interface CountRow {
@@ -15,8 +15,11 @@ export interface RestoreJournal {
   readonly archive: readonly CountRow[];
   readonly bytesRead: number;
   readonly warnings: readonly string[];
+  /** Of a MERGE; its `create` is the swap plan. */
+  readonly mergePlan?: MergePlan;
   /** Each of the following stands here once its step is done. */
   readonly swapReport?: SwapReport;
+  readonly mergeReport?: MergeReport;
   readonly maintenanceOff?: boolean;
   readonly cleanupFrom?: string;
   readonly finalSafetyId?: string;

@@ -11,6 +11,7 @@ import { type Actor, stampOf } from '../platform/auth/actor.js';
 import { runInTransaction } from '../platform/database/data-source.js';
 import { fromGlobalId, notFound } from '../platform/graphql/global-id.js';
 import { TenantsService } from '../tenants/tenants.service.js';
+import { UploadsService } from '../transfers/uploads.service.js';
 import type { RestoreStartInput } from './dto/restore.inputs.js';
 import type { RestorePlanEntity } from './restore-plan.entity.js';
 import { RestorePlanner, sourceOf } from './restore-planner.js';
@@ -26,6 +27,7 @@ export class RestoresService {
     private readonly plans: RestorePlansRepository,
     private readonly tenants: TenantsService,
     private readonly backups: BackupsService,
+    private readonly uploads: UploadsService,
     private readonly operations: OperationsService,
     private readonly encryption: EncryptionService,
     private readonly audit: AuditService,
@@ -51,13 +53,13 @@ export class RestoresService {
         const { source } = plan.bound;
         const { operation } = await this.operations.start(manager, {
           ...request,
-          input: { planId: id, source, dryRun, live: [...live] },
+          input: { planId: id, source, dryRun, live: [...live], choice: plan.bound.choice, ...(plan.bound.copy === undefined ? {} : { copy: plan.bound.copy }) },
           startedBy: stampOf(actor),
           planId: id,
           ...(plan.backupId === null ? {} : { backupId: plan.backupId }),
         });
         await this.plans.markUsed(scope, id, operation.id, manager);
-        await this.audit.record({ action: dryRun ? 'restore.dry-run-started' : 'restore.started', tenantId, actor, subject: { type: 'Operation', id: operation.id }, detail: { fileName: source.fileName, planId: id } }, manager);
+        await this.audit.record({ action: dryRun ? 'restore.dry-run-started' : 'restore.started', tenantId, actor, subject: { type: 'Operation', id: operation.id }, detail: { fileName: source.fileName, planId: id, ...(plan.bound.copy === undefined ? {} : { database: plan.bound.copy.database }) } }, manager);
         return operation;
       });
     } catch (error) {
@@ -68,20 +70,31 @@ export class RestoresService {
     }
   }
 
-  /** All that the plan binds, against rows that are locked until the operation is there. */
-  private async requireValid(scope: TenantScope, plan: RestorePlanEntity, confirmName: string, manager: EntityManager): Promise<NonNullable<RestorePlanEntity['bound']['live']>> {
+  /**
+   * All that the plan binds, against rows that are locked until the operation is there; returns the live namespaces it was made for.
+   *
+   * @throws AppError PLAN_*, CONFIRM_NAME_MISMATCH, TENANT_SUSPENDED, BACKUP_NOT_USABLE
+   */
+  async requireValid(scope: TenantScope, plan: RestorePlanEntity, confirmName: string, manager: EntityManager): Promise<NonNullable<RestorePlanEntity['bound']['live']>> {
     const tenant = await this.tenants.getForUpdate(manager, scope.tenantId);
     const { bound } = plan;
     if (plan.usedAt !== null) throw new AppError('PLAN_USED', 'The plan was used already');
     if (await this.plans.isExpired(scope, plan.id, manager)) throw new AppError('PLAN_EXPIRED', 'The plan has expired');
     if (tenant.name !== bound.tenantName) throw new AppError('PLAN_STALE', 'The workspace was renamed since the plan was made');
     if (tenant.targetRevision !== bound.targetRevision) throw new AppError('PLAN_STALE', "The workspace's database was changed since the plan was made");
-    if (confirmName.normalize('NFC') !== tenant.name.normalize('NFC')) throw new AppError('CONFIRM_NAME_MISMATCH', "This is not the workspace's name", { field: ['confirmName'] });
+    requireConfirmed(tenant.name, confirmName);
     if (tenant.suspendedAt !== null) throw new AppError('TENANT_SUSPENDED', 'The workspace is suspended');
     const blocking = plan.checks.find((check) => check.blocking && !check.ok);
     if (blocking !== undefined || bound.live === null) throw new AppError('PLAN_BLOCKED', `The plan has a failed check (${blocking?.key ?? 'target'}): ${blocking?.message ?? 'the database could not be read'}`);
     if (plan.backupId !== null) await this.requireSameBackup(scope, plan, plan.backupId, manager);
+    if (bound.source.kind === 'UPLOAD') await this.requireUpload(scope, plan.uploadId, manager);
     return bound.live;
+  }
+
+  /** What was completed never changes, but it may have expired. */
+  private async requireUpload(scope: TenantScope, uploadId: string | null, manager: EntityManager): Promise<void> {
+    if (uploadId === null) throw new AppError('PLAN_STALE', 'The uploaded file was removed since the plan was made');
+    await this.uploads.lockUsable(scope, uploadId, manager);
   }
 
   private async requireSameBackup(scope: TenantScope, plan: RestorePlanEntity, backupId: string, manager: EntityManager): Promise<void> {
@@ -92,4 +105,9 @@ export class RestoresService {
     const isSame = source.kind === 'BACKUP' && now.kind === 'BACKUP' && now.salt === source.salt && now.sha256 === source.sha256 && now.storeKey === source.storeKey;
     if (!isSame) throw new AppError('PLAN_STALE', 'The backup was replaced since the plan was made');
   }
+}
+
+/** @throws AppError CONFIRM_NAME_MISMATCH */
+export function requireConfirmed(tenantName: string, confirmName: string): void {
+  if (confirmName.normalize('NFC') !== tenantName.normalize('NFC')) throw new AppError('CONFIRM_NAME_MISMATCH', "This is not the workspace's name", { field: ['confirmName'] });
 }

@@ -57,10 +57,13 @@ export const calls: Readonly<Record<string, Call>> = {
   'Tenant.encryption': ofTenant('encryption', '{ state }'),
   'Tenant.lastGoodBackup': ofTenant('lastGoodBackup', '{ id }'),
   'Tenant.maintenance': ofTenant('maintenance', '{ on operation { id } }'),
+  'Tenant.maintenanceWebhook': ofTenant('maintenanceWebhook', '{ url }'),
   'Tenant.members': ofTenant('members', '{ edges { node { email } } }'),
   'Tenant.operations': ofTenant('operations', '{ edges { node { id } } }'),
   'Tenant.storage': ofTenant('storage', '{ usedBytes }'),
+  'Tenant.webhookDeliveries': ofTenant('webhookDeliveries', '{ totalCount }'),
 
+  'Mutation.backupCompare': mutation('backupCompare', ({ backup }) => ({ backupId: backup, otherBackupId: backup })),
   'Mutation.backupCreate': mutation('backupCreate', ({ tenant }) => ({ tenantId: tenant, scope: 'MASTER' })),
   'Mutation.backupDelete': mutation('backupDelete', ({ backup }) => ({ backupId: backup })),
   'Mutation.backupPin': mutation('backupPin', ({ backup }) => ({ backupId: backup })),
@@ -72,6 +75,7 @@ export const calls: Readonly<Record<string, Call>> = {
   'Mutation.logout': mutation('logout', () => ({}), { namesTenant: false, endsLogin: true }),
   'Mutation.maintenanceAcknowledge': mutation('maintenanceAcknowledge', ({ tenant }) => ({ tenantId: tenant })),
   'Mutation.maintenanceEnd': mutation('maintenanceEnd', ({ tenant }) => ({ tenantId: tenant })),
+  'Mutation.maintenanceWebhookUpdate': mutation('maintenanceWebhookUpdate', ({ tenant }) => ({ tenantId: tenant, url: null })),
   'Mutation.memberInvite': mutation('memberInvite', ({ tenant }) => ({ tenantId: tenant, email: anyEmail(), role: 'VIEWER' })),
   'Mutation.memberRemove': mutation('memberRemove', async (ids) => ({ memberId: await ids.member() })),
   'Mutation.memberSetRole': mutation('memberSetRole', async (ids) => ({ memberId: await ids.member(), role: 'OPERATOR' })),
@@ -79,6 +83,7 @@ export const calls: Readonly<Record<string, Call>> = {
   'Mutation.passwordChange': mutation('passwordChange', () => ({ currentPassword: 'not the password', newPassword: 'another good password' }), { namesTenant: false }),
   'Mutation.restorePlanCreate': mutation('restorePlanCreate', ({ tenant, backup }) => ({ tenantId: tenant, source: { backupId: backup } })),
   'Mutation.restoreStart': mutation('restoreStart', ({ plan }) => ({ planId: plan, confirmName: 'not the name' })),
+  'Mutation.restoreUndo': mutation('restoreUndo', ({ operation }) => ({ operationId: operation, confirmName: 'not the name' })),
   'Mutation.tenantCreate': mutation(
     'tenantCreate',
     () => ({ slug: 'x', name: 'X', environment: 'SANDBOX', timeZone: 'UTC', target: { engine: 'MYSQL', uri: 'mysql://x', database: 'x' } }),
@@ -88,6 +93,8 @@ export const calls: Readonly<Record<string, Call>> = {
   'Mutation.tenantSuspend': mutation('tenantSuspend', ({ tenant }) => ({ tenantId: tenant })),
   'Mutation.tenantUpdate': mutation('tenantUpdate', ({ tenant }) => ({ tenantId: tenant, timeZone: 'Asia/Tokyo' })),
   'Mutation.tokenRefresh': mutation('tokenRefresh', () => ({}), { namesTenant: false }),
+  'Mutation.uploadComplete': mutation('uploadComplete', ({ upload }) => ({ uploadId: upload })),
+  'Mutation.uploadCreate': mutation('uploadCreate', ({ tenant }) => ({ tenantId: tenant, purpose: 'RESTORE', filename: 'dump.sql', size: '1', sha256: '0'.repeat(64) })),
 
   'Subscription.operationUpdated': subscription('operationUpdated', 'id', '{ id }', ({ operation }) => ({ id: operation })),
   'Subscription.tenantActivity': subscription('tenantActivity', 'tenantId', '{ id }', ({ tenant }) => ({ tenantId: tenant })),
