@@ -216,7 +216,14 @@ export interface MergePlan {
   /** The staged collections that are missing live become the live ones: a SWAP that sets nothing aside, to be done first. */
   readonly create: SwapPlan;
   /** Collections that are merged, in this order. */
-  readonly targets: readonly { readonly name: string; readonly uuid: string; readonly staged: string; readonly stagedUuid: string }[];
+  readonly targets: readonly {
+    readonly name: string;
+    readonly uuid: string;
+    readonly staged: string;
+    readonly stagedUuid: string;
+    /** The ids of documents that clashed in the dry pass of the same worker and are left out; null where none did. */
+    readonly clashes: { readonly name: string; readonly uuid: string } | null;
+  }[];
   /** The collection that holds the fence: token, place and counts, written by the same transactions as the documents. */
   readonly fence: { readonly name: string; readonly uuid: string };
 }

@@ -1,12 +1,13 @@
 import { Injectable } from '@nestjs/common';
-import type { EngineSession, MergeForecast, MergePlan, StagedDatabase } from '#engines';
+import type { EngineSession, ExpectedNamespace, MergeForecast, MergePlan, StagedDatabase } from '#engines';
 import { AppError } from '#errors';
 import { SafetyBackups } from '../backups/safety-backups.js';
 import type { JsonObject, OperationContext } from '../operations/operation-handler.js';
-import type { MergeChoice } from './restore-choice.js';
-import type { RestoreInput } from './restore.handler.js';
+import type { MergeChoice, RestoreChoice } from './restore-choice.js';
 import type { RestoreJournal } from './restore-journal.js';
 import { leasedWork } from './stage-removal.js';
+
+type MergingInput = { readonly dryRun: boolean; readonly live: readonly (ExpectedNamespace & JsonObject)[]; readonly choice: RestoreChoice };
 
 type Safety = Pick<RestoreJournal, 'safetyBackupId' | 'safetyClusterTime' | 'live'>;
 
@@ -19,7 +20,7 @@ export class RestoreMerge {
   constructor(private readonly safety: SafetyBackups) {}
 
   /** The dry pass. @throws AppError MERGE_CLASH naming collections and indexes, MERGE_UNSUPPORTED */
-  async forecast(context: OperationContext<RestoreInput>, session: EngineSession, staged: StagedDatabase, { conflict, skipClashes }: MergeChoice): Promise<MergeForecast> {
+  async forecast(context: OperationContext<MergingInput>, session: EngineSession, staged: StagedDatabase, { conflict, skipClashes }: MergeChoice): Promise<MergeForecast> {
     const forecast = await session.forecastMerge(staged, conflict, leasedWork(context));
     if (forecast.clashes.length > 0 && !skipClashes && !context.input.dryRun) throw new AppError('MERGE_CLASH', clashText(forecast));
     return forecast;
@@ -31,7 +32,7 @@ export class RestoreMerge {
    *
    * @throws AppError LIVE_CHANGED, MERGE_CLASH, SWAP_BLOCKED where a product goes on writing
    */
-  async prepare(context: OperationContext<RestoreInput>, session: EngineSession, staged: StagedDatabase, merge: MergeChoice, early: Safety): Promise<Safety & { readonly mergePlan: MergePlan }> {
+  async prepare(context: OperationContext<MergingInput>, session: EngineSession, staged: StagedDatabase, merge: MergeChoice, early: Safety): Promise<Safety & { readonly mergePlan: MergePlan }> {
     const names = staged.namespaces.map(({ name }) => name);
     let last = early;
     for (let retakes = 0; ; retakes += 1) {
@@ -46,7 +47,7 @@ export class RestoreMerge {
     return { ...last, mergePlan: await session.planMerge(staged, context.input.live, merge.conflict, leasedWork(context)) };
   }
 
-  private async retake(context: OperationContext<RestoreInput>, session: EngineSession, earlierId: string): Promise<Safety> {
+  private async retake(context: OperationContext<MergingInput>, session: EngineSession, earlierId: string): Promise<Safety> {
     const backup = await this.safety.take(context, session, 'Before the merge, last state', context.input.choice.collections);
     await context.faultPoint('restore.merge-safe');
     await this.safety.replace(context, earlierId);

@@ -131,12 +131,16 @@ describe('an upload', () => {
     const bytes = gzipSync(smallPayload(400).payload);
     const upload = await created(bytes);
     const hanging = httpRequest(upload.address, { method: 'PATCH', headers: { ...patchHeaders(0), 'Content-Length': bytes.length } });
-    const dropped = new Promise((resolve) => hanging.on('response', resolve).on('error', resolve));
+    const dropped = new Promise<string>((resolve, reject) => {
+      hanging.on('error', reject).on('response', (response) => {
+        response.setEncoding('utf8').on('data', (text: string) => resolve(`${response.statusCode} ${text}`));
+      });
+    });
     hanging.write(bytes.subarray(0, 100));
     while ((await offsetOf(upload.address)) < 100) await new Promise((next) => setTimeout(next, 20));
     await send(upload.address, bytes);
-    await dropped;
-    hanging.destroy();
+    expect(await dropped).toMatch(/^423 .*goes on in another request/);
+    hanging.on('error', () => undefined).destroy();
     expect(await uploadComplete(admin, upload.id)).toMatchObject({ upload: { state: 'COMPLETED' } });
   });
 

@@ -40,7 +40,7 @@ export class WorkerProcess {
       stdio: ['ignore', 'pipe', 'inherit'],
       env: {
         PATH: process.env['PATH'], HOME: process.env['HOME'], NODE_ENV: 'test', DATABASE_URL: databaseUrl, HOLDFAST_ROLE: 'worker', HOLDFAST_PORT: '1', HOLDFAST_DATA_DIR: dataDir,
-        HOLDFAST_SECRET_KEY: Buffer.alloc(32, 7).toString('base64'), BACKUP_ENCRYPTION_KEY: Buffer.alloc(32, 9).toString('base64'), HOLDFAST_LOG_LEVEL: 'warn', HOLDFAST_FAULT_POINTS: faultPoints.join(), ...env,
+        HOLDFAST_SECRET_KEY: Buffer.alloc(32, 7).toString('base64'), BACKUP_ENCRYPTION_KEY: Buffer.alloc(32, 9).toString('base64'), HOLDFAST_LOG_LEVEL: 'warn', ...(faultPoints.length > 0 ? { HOLDFAST_FAULT_POINTS: faultPoints.join() } : {}), ...env,
       },
     });
     return new WorkerProcess(child);

@@ -1,18 +1,17 @@
 import type { Document } from 'mongodb';
 import { AppError } from '#errors';
 import type { LeasedWork, MergeConflict, MergeCounts, MergeForecast, NamespaceState, StagedDatabase, StagedNamespace } from '../port.js';
-import { BatchBuilder } from './batches.js';
 import { readCatalogue } from './catalogue.js';
 import { collectionSpec } from './collection-spec.js';
 import type { MongodbContext } from './connection.js';
-import { serverCodeOf, throwTargetError } from './errors.js';
+import { serverCode, serverCodeOf, throwTargetError } from './errors.js';
 import { findNamespace, toUuid } from './find-namespaces.js';
 import { LeasedCommands, TryAgain } from './leased-commands.js';
-import { compare, type Known, stagedBatches } from './merge-compare.js';
+import { compare, idOf, type Known, stagedBatches } from './merge-compare.js';
 import { nothing } from './merge-fence.js';
 import { sides } from './merge-plan.js';
-import { keysName } from './names.js';
-import { isDocument, numberOf, type OrderedDocument } from './ordered-bson.js';
+import { clashesName, keysName } from './names.js';
+import { isDocument, numberOf, type OrderedDocument, valueOf } from './ordered-bson.js';
 import { pickFields } from './raw-bson.js';
 import { RawWriter } from './raw-insert.js';
 import { keepsZeroTimestamps, rewriteStatement } from './zero-timestamps.js';
@@ -32,7 +31,7 @@ export async function forecastMerge(context: MongodbContext, staged: StagedDatab
     let documentsDone = 0;
     for (const [index, { from, to }] of sides(context, staged, live).merged.entries()) {
       // Reading again from the start is right after any interruption: nothing of it is kept.
-      const found = await commands.repeat(doing, () => forecastOne(commands, from, to, keysName(work.operationId, work.fencingToken, index), conflict, (documents) => {
+      const found = await commands.repeat(doing, () => forecastOne(commands, from, to, copiesOf(work, index), conflict, (documents) => {
         documentsDone += documents;
         work.report({ bytesDone: 0, bytesTotal: null, itemsDone: documentsDone, itemsTotal: null, current: to.name });
       }));
@@ -50,18 +49,19 @@ interface Found {
   readonly clashes: ReadonlyMap<string, number>;
 }
 
-async function forecastOne(commands: LeasedCommands, from: StagedNamespace, to: NamespaceState, keysCopy: string, conflict: MergeConflict, report: (documents: number) => void): Promise<Found> {
+async function forecastOne(commands: LeasedCommands, from: StagedNamespace, to: NamespaceState, copies: Copies, conflict: MergeConflict, report: (documents: number) => void): Promise<Found> {
   const { context, work } = commands;
   if (from.staged === null || from.uuid === null || to.uuid === null) throw new AppError('INTERNAL', `Collection "${to.name}" has no UUID`);
   const live = { name: to.name, uuid: to.uuid };
-  const keys = await UniqueKeys.copy(commands, to, live, keysCopy);
+  const keys = await UniqueKeys.copy(commands, to, live, copies);
   try {
     const counts = { ...nothing };
     for await (const documents of stagedBatches(context, { name: from.staged, uuid: from.uuid }, null, work.signal)) {
       const compared = await compare(context, live, documents, conflict, work.signal);
       for (const { verdict } of compared) counts[verdict] += 1;
       if (keys !== null) {
-        for (const verdict of ['inserted', 'replaced'] as const) {
+        // In the order in which the merge writes.
+        for (const verdict of ['replaced', 'inserted'] as const) {
           const refused = await keys.try(verdict, compared.filter((item) => item.verdict === verdict).map(({ document }) => document));
           counts[verdict] -= refused;
           counts.clashes += refused;
@@ -75,6 +75,16 @@ async function forecastOne(commands: LeasedCommands, from: StagedNamespace, to: 
   }
 }
 
+/** Collections that the dry pass makes beside the stage. */
+interface Copies {
+  readonly keys: string;
+  readonly clashes: string;
+}
+
+function copiesOf({ operationId, fencingToken }: LeasedWork, index: number): Copies {
+  return { keys: keysName(operationId, fencingToken, index), clashes: clashesName(operationId, fencingToken, index) };
+}
+
 /** A copy of the fields under a collection's unique indexes, on which writes are tried. */
 class UniqueKeys {
   readonly clashes = new Map<string, number>();
@@ -83,6 +93,7 @@ class UniqueKeys {
   private constructor(
     private readonly commands: LeasedCommands,
     private readonly copyOf: Known,
+    private readonly clashing: string,
     /** Null: whole documents. */
     private readonly fields: ReadonlySet<string> | null,
   ) {
@@ -90,14 +101,15 @@ class UniqueKeys {
   }
 
   /** Null for a collection without unique indexes. */
-  static async copy(commands: LeasedCommands, state: NamespaceState, live: Known, name: string): Promise<UniqueKeys | null> {
+  static async copy(commands: LeasedCommands, state: NamespaceState, live: Known, { keys: name, clashes }: Copies): Promise<UniqueKeys | null> {
+    await drop(commands, clashes);
     const unique = collectionSpec(state.name, state.kind, state.options, state.indexes).indexes.filter((index) => index.get('unique') === true);
     if (unique.length === 0) return null;
     const fields = fieldsOf(unique);
     const project = fields === null ? [] : [{ $project: Object.fromEntries([...fields].map((field) => [field, 1])) }];
     for (let attempt = 1; ; attempt += 1) {
       try {
-        await commands.run('dropping copied keys', { drop: name }).catch((error: unknown) => ignoreMissing(error));
+        await drop(commands, name);
         await commands.unbounded({ aggregate: live.name, collectionUUID: toUuid(live.uuid), pipeline: [...project, { $out: name }], cursor: {} });
         await commands.unbounded({ createIndexes: name, indexes: unique });
         break;
@@ -108,30 +120,36 @@ class UniqueKeys {
     }
     const found = await findNamespace(commands.context, name, commands.work.signal);
     if (found?.uuid == null) throw new TryAgain();
-    return new UniqueKeys(commands, { name, uuid: found.uuid }, fields);
+    return new UniqueKeys(commands, { name, uuid: found.uuid }, clashes, fields);
   }
 
   /** How many of the documents could not be written. */
   async try(verdict: 'inserted' | 'replaced', documents: readonly Buffer[]): Promise<number> {
     const { fields } = this;
     const pieces = fields === null ? documents : documents.map((document) => pickFields(document, fields));
-    let refused = 0;
-    if (verdict === 'replaced') {
-      if (pieces.length > 0) refused += await this.send((options) => this.writer.update(this.copyOf.name, pieces.map(rewriteStatement), options));
-      return refused;
-    }
-    const builder = new BatchBuilder();
-    for (const batch of [...pieces.flatMap((piece) => [...builder.add(piece)]), ...builder.rest()]) {
-      refused += await this.send((options) => this.writer.insert(this.copyOf.name, batch, options));
-    }
-    return refused;
+    // Batches of documents have at most some 4 MiB, and keys are smaller.
+    const refused =
+      pieces.length === 0
+        ? []
+        : await this.send((options) =>
+            verdict === 'replaced' ? this.writer.update(this.copyOf.name, pieces.map(rewriteStatement), options) : this.writer.insert(this.copyOf.name, { pieces, documents: pieces.length }, options),
+          );
+    if (refused.length > 0) await this.note(refused.flatMap((index) => documents[index] ?? []));
+    return refused.length;
+  }
+
+  /** For the merge, which leaves them out. */
+  private async note(documents: readonly Buffer[]): Promise<void> {
+    const ids = documents.map((document) => ({ _id: valueOf(idOf(document)) }));
+    await this.commands.run('noting clashes', { update: this.clashing, updates: ids.map((id) => ({ q: id, u: id, upsert: true })) });
   }
 
   close(): Promise<void> {
     return this.writer.close();
   }
 
-  private async send(write: (options: Parameters<RawWriter['insert']>[2]) => Promise<Document>): Promise<number> {
+  /** The places of those that were refused. */
+  private async send(write: (options: Parameters<RawWriter['insert']>[2]) => Promise<Document>): Promise<number[]> {
     const { commands } = this;
     this.writer.begin();
     const reply = await commands.repeat('trying unique keys', () =>
@@ -144,12 +162,12 @@ class UniqueKeys {
         signal: commands.work.signal,
       }),
     );
-    const errors = Array.isArray(reply['writeErrors']) ? (reply['writeErrors'] as { readonly errmsg?: string }[]) : [];
+    const errors = Array.isArray(reply['writeErrors']) ? (reply['writeErrors'] as { readonly errmsg?: string; readonly index: number }[]) : [];
     for (const { errmsg = '' } of errors) {
       const index = /index: (.{1,128}?) dup key/.exec(errmsg)?.[1] ?? '_id_';
       this.clashes.set(index, (this.clashes.get(index) ?? 0) + 1);
     }
-    return errors.length;
+    return errors.map(({ index }) => index);
   }
 }
 
@@ -168,7 +186,10 @@ function fieldsOf(indexes: readonly OrderedDocument[]): ReadonlySet<string> | nu
   return fields;
 }
 
-function ignoreMissing(error: unknown): void {
-  const cause = error instanceof AppError ? error.cause : error;
-  if (serverCodeOf(cause) !== 26) throw error;
+async function drop(commands: LeasedCommands, name: string): Promise<void> {
+  try {
+    await commands.repeat('dropping a copy of keys', () => commands.once({ drop: name }));
+  } catch (error) {
+    if (serverCodeOf(error) !== serverCode.namespaceNotFound) throw error;
+  }
 }

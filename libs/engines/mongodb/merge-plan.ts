@@ -7,7 +7,7 @@ import { throwTargetError } from './errors.js';
 import { findNamespace, listOwn } from './find-namespaces.js';
 import { LeasedCommands } from './leased-commands.js';
 import { fenceId } from './merge-fence.js';
-import { fenceName } from './names.js';
+import { clashesName, fenceName } from './names.js';
 import { parseOrdered } from './ordered-bson.js';
 import { requireStaged } from './plan-swap.js';
 import { decideSteps, requireUnchanged } from './swap-plan.js';
@@ -29,7 +29,11 @@ export async function planMerge(
     const own = await commands.repeat(doing, () => listOwn(context, work.operationId, work.signal));
     requireStaged(staged, new Map(own.map(({ name, uuid }) => [name, uuid])));
     const { merged, missing } = sides(context, staged, live);
-    const targets = merged.map(({ from, to }) => ({ name: to.name, uuid: known(to.uuid), staged: known(from.staged), stagedUuid: known(from.uuid) }));
+    const targets = merged.map(({ from, to }, index) => {
+      const clashes = own.find(({ name }) => name === clashesName(work.operationId, work.fencingToken, index));
+      const leftOut = clashes === undefined ? null : { name: clashes.name, uuid: known(clashes.uuid) };
+      return { name: to.name, uuid: known(to.uuid), staged: known(from.staged), stagedUuid: known(from.uuid), clashes: leftOut };
+    });
     const create = decideSteps(context.db.databaseName, work.operationId, { ...staged, namespaces: missing }, []);
     return { conflict, create, targets, fence: await makeFence(commands, work) };
   } catch (error) {

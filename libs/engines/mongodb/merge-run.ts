@@ -63,7 +63,7 @@ class MergeRun {
     for await (const documents of stagedBatches(this.context, staged, this.state.last, this.work.signal)) {
       await this.beforeBatch(this.state.batch);
       try {
-        await this.mergeBatch(documents, target);
+        await this.mergeBatch(documents, target, await this.clashing(documents, target));
       } catch (error) {
         if (!(error instanceof LiveGone)) throw error;
         await this.commit([], target, { gone: true });
@@ -74,20 +74,27 @@ class MergeRun {
   }
 
   /** A document that the server refuses ends its transaction: the batch is halved until that document stands alone, and left out. */
-  private async mergeBatch(documents: readonly Buffer[], target: Target): Promise<void> {
+  private async mergeBatch(documents: readonly Buffer[], target: Target, leaveOut: ReadonlySet<Buffer>): Promise<void> {
     try {
-      await this.commit(documents, target, {});
+      await this.commit(documents, target, { leaveOut });
     } catch (error) {
       if (!(error instanceof Refused)) throw error;
-      if (documents.length === 1) return this.commit(documents, target, { leaveOut: true });
+      if (documents.length === 1) return this.commit(documents, target, { leaveOut: new Set(documents) });
       const middle = Math.ceil(documents.length / 2);
-      await this.mergeBatch(documents.slice(0, middle), target);
-      await this.mergeBatch(documents.slice(middle), target);
+      await this.mergeBatch(documents.slice(0, middle), target, leaveOut);
+      await this.mergeBatch(documents.slice(middle), target, leaveOut);
     }
   }
 
+  /** Those that the dry pass saw clash: to find each of them by a broken transaction would take long. */
+  private async clashing(documents: readonly Buffer[], { clashes }: Target): Promise<ReadonlySet<Buffer>> {
+    if (clashes === null) return new Set();
+    const compared = await compare(this.context, clashes, documents, 'KEEP_LIVE', this.work.signal);
+    return new Set(compared.filter(({ live }) => live !== null).map(({ document }) => document));
+  }
+
   /** One transaction. Called again after whatever broke it off, it finds in the fence whether it was committed after all. */
-  private async commit(documents: readonly Buffer[], target: Target, how: { readonly leaveOut?: boolean; readonly gone?: boolean; readonly at?: number; readonly last?: null }): Promise<void> {
+  private async commit(documents: readonly Buffer[], target: Target, how: { readonly leaveOut?: ReadonlySet<Buffer>; readonly gone?: boolean; readonly at?: number; readonly last?: null }): Promise<void> {
     const before = this.state;
     await this.persist(`merging "${target.name}"`, async () => {
       const session = this.context.client.startSession({ causalConsistency: false });
@@ -100,7 +107,8 @@ class MergeRun {
           this.state = found;
           return;
         }
-        const tally = how.leaveOut === true ? { ...nothing, clashes: documents.length } : await this.write(session, documents, target);
+        const written = documents.filter((document) => how.leaveOut?.has(document) !== true);
+        const tally = { ...(await this.write(session, written, target)), clashes: documents.length - written.length };
         const last = documents.at(-1);
         // The tally belongs to the target that was merged, also where the place moves on to the next.
         const counts = this.plan.targets.map((_, index) => (index === before.at ? add(before.counts[index] ?? nothing, tally) : (before.counts[index] ?? nothing)));
@@ -143,12 +151,16 @@ class MergeRun {
       const deletes = renamed.map(({ live: there }) => ({ q: { _id: { $eq: valueOf(idOf(there as Buffer)) } }, limit: 1 }));
       await this.send(session, live, { delete: live.name, deletes }, deletes.length);
     }
+    // First, since they may free unique keys that the others take.
+    await this.rewrite(session, live, inPlace.map(({ document }) => document));
     const added = [...inserts, ...renamed].map(({ document }) => document);
     if (added.length > 0) await this.send(session, live, { insert: live.name, documents: sequence('documents', added) }, added.length);
-    const rewritten = inPlace.map(({ document }) => document);
-    if (!keepsZeroTimestamps(this.context.server.versionNumbers)) rewritten.push(...added.flatMap(documentsWithZeroTimestamp));
-    if (rewritten.length > 0) await this.send(session, live, { update: live.name, updates: sequence('updates', rewritten.map(rewriteStatement)) }, rewritten.length);
+    if (!keepsZeroTimestamps(this.context.server.versionNumbers)) await this.rewrite(session, live, added.flatMap(documentsWithZeroTimestamp));
     return tallyOf(compared);
+  }
+
+  private async rewrite(session: ClientSession, live: Known, documents: readonly Buffer[]): Promise<void> {
+    if (documents.length > 0) await this.send(session, live, { update: live.name, updates: sequence('updates', documents.map(rewriteStatement)) }, documents.length);
   }
 
   private async send(session: ClientSession, { uuid }: Known, command: Document, expected: number): Promise<void> {

@@ -159,6 +159,18 @@ describe('MERGE', () => {
     expect(await db.collection('both').countDocuments()).toBe(1_994);
   });
 
+  it('leaves out what only clashes after the dry pass, and writes everything around it', async () => {
+    const documents = Array.from({ length: 1_500 }, (_, n) => bson({ _id: n, key: n }));
+    await context.db.collection('both').createIndex({ key: 1 }, { unique: true });
+    const { operation, staged } = await stage([{ name: 'both', documents }]);
+    expect((await session.forecastMerge(staged, 'KEEP_LIVE', worker(operation))).clashes).toEqual([]);
+    const made = await plan(operation, staged, 'KEEP_LIVE');
+    await context.db.collection('both').insertMany([{ key: 50 }, { key: 1_234 }]);
+    const report = await session.merge(made, worker(operation));
+    expect(report).toEqual({ collections: [{ name: 'both', inserted: 1_498, equal: 0, kept: 0, replaced: 0, clashes: 2 }], warnings: [expect.stringMatching(/2 documents of "both" were left out/)] });
+    expect(await context.db.collection('both').countDocuments()).toBe(1_500);
+  });
+
   it('refuses capped collections, time series and views by name, on either side', async () => {
     await context.db.createCollection('shown', { viewOn: 'nothing', pipeline: [] });
     await context.db.createCollection('log', { capped: true, size: 4096 });

@@ -25,6 +25,11 @@ export function fenceName(operationId: string, token: number): string {
   return `${operationPrefix(operationId)}${token}_fence`;
 }
 
+/** Holds the ids of documents that MERGE's dry pass saw clash; dropped with the stage. */
+export function clashesName(operationId: string, token: number, index: number): string {
+  return `${operationPrefix(operationId)}${token}_x${index}`;
+}
+
 /** Written to mark a time in a change stream; dropped with the stage. */
 export function markName(operationId: string, token: number): string {
   return `${operationPrefix(operationId)}${token}_mark`;
