@@ -74,7 +74,7 @@ export function isLost(error: unknown): boolean {
   }
   const code = serverCodeOf(error);
   if (code !== undefined && lostCodes.has(code)) return true;
-  if (error instanceof Error && 'code' in error && socketCodes.has(error.code)) return true;
+  if (typeof error === 'object' && error !== null && 'code' in error && socketCodes.has(error.code)) return true;
   return error instanceof MongoError && (error.hasErrorLabel('PoolRequestedRetry') || error.name === 'MongoPoolClearedError' || error.name === 'MongoPoolClosedError');
 }
 
