@@ -108,6 +108,7 @@ export const errorCatalogue = {
   PLAN_STALE: user('Something changed since the plan was made; make a new one and look at it again'),
   PLAN_BLOCKED: user('Mend what the failed checks of the plan name, then make a new plan'),
   CONFIRM_NAME_MISMATCH: user("Type the workspace's name exactly as it is shown"),
+  NOTHING_KEPT: user('Name a completed restore that was started with keepOld'),
   NOT_UNDOABLE: user('Only a completed restore or undo whose safety backup is still there can be undone; restore a backup of the history instead'),
   UNDO_EXPIRED: user('A restore can be undone for 7 days; restore a backup of the history instead'),
   SAFETY_BACKUP_FAILED: user('The restore did not start because the safety backup failed; see its message', true),

@@ -25,8 +25,7 @@ export class RestoreFinish {
     await this.merge(context, session);
     await this.endMaintenance(context);
     await context.enter('CLEANUP');
-    await this.keepLastState(context, session);
-    await session.dropOld(journalOf(context).swapPlan, leasedWork(context));
+    await this.settleOld(context, session);
     await context.faultPoint('restore.old-dropped');
     await this.stageRemoval.remove(context, session);
     await context.faultPoint('restore.cleaned');
@@ -59,27 +58,34 @@ export class RestoreFinish {
     await context.saveJournal({ maintenanceOff: true });
   }
 
+  private async settleOld(context: OperationContext<JsonObject>, session: EngineSession): Promise<void> {
+    const { safetyBackupId, swapPlan } = journalOf(context);
+    if (safetyBackupId === null) return;
+    await this.keepLastState(context, session, safetyBackupId);
+    await session.dropOld(swapPlan, leasedWork(context));
+  }
+
   /**
    * The safety backup was taken before the live data stood still. Unless it is certain that nothing was written since, what
    * SWAP set aside goes into a safety backup of its own, and undo reads that one.
    */
-  private async keepLastState(context: OperationContext<JsonObject>, session: EngineSession): Promise<void> {
+  private async keepLastState(context: OperationContext<JsonObject>, session: EngineSession, safetyBackupId: string): Promise<void> {
     const journal = journalOf(context);
     const work = leasedWork(context);
     if (journal.finalSafetyId === undefined) {
       const written = await session.wasWrittenSince(journal.safetyClusterTime, journal.swapPlan, work);
       if (!written) {
         context.log('Nothing was written between the safety backup and the swap: it holds the last state');
-        await context.saveJournal({ finalSafetyId: journal.safetyBackupId });
+        await context.saveJournal({ finalSafetyId: safetyBackupId });
         return;
       }
       context.log('The database was written to after the safety backup: keeping the last state in another one');
       await context.faultPoint('restore.last-state');
-      const last = await this.safety.takeLastState(context, session, 'Before the restore, last state', journal.swapPlan.old, journal.safetyBackupId);
+      const last = await this.safety.takeLastState(context, session, 'Before the restore, last state', journal.swapPlan.old, safetyBackupId);
       await context.faultPoint('restore.last-state-kept');
       await context.saveJournal({ finalSafetyId: last.id });
     }
-    const { finalSafetyId, safetyBackupId } = journalOf(context);
+    const { finalSafetyId } = journalOf(context);
     await context.faultPoint('restore.last-state-noted');
     if (finalSafetyId !== safetyBackupId) await this.safety.replace(context, safetyBackupId);
   }
@@ -90,7 +96,8 @@ function journalOf(context: OperationContext<JsonObject>): RestoreJournal {
 }
 
 /** Counts of documents: those of the archive came in, those that were live went out. */
-function resultOf({ archive, live, bytesRead, warnings, swapReport, mergeReport }: RestoreJournal): JsonObject {
+function resultOf(journal: RestoreJournal): JsonObject {
+  const { archive, live, bytesRead, warnings, swapReport, mergeReport } = journal;
   const inserted = new Map(archive.map(({ name, documents }) => [name, documents]));
   const dropped = new Map(live.map(({ name, documents }) => [name, documents]));
   const names = [...new Set([...inserted.keys(), ...dropped.keys()])].sort();
@@ -102,6 +109,12 @@ function resultOf({ archive, live, bytesRead, warnings, swapReport, mergeReport 
     dryRun: false,
     bytesRead,
     collections: mergeReport === undefined ? names.map((name) => ({ ...noneMerged, name, inserted: inserted.get(name) ?? 0, dropped: dropped.get(name) ?? 0 })) : mergedRows(archive, mergeReport.collections),
-    warnings: [...warnings, ...(swapReport?.warnings ?? []), ...(mergeReport?.warnings ?? []), ...late],
+    warnings: [...warnings, ...keptWarnings(journal), ...(swapReport?.warnings ?? []), ...(mergeReport?.warnings ?? []), ...late],
   };
+}
+
+function keptWarnings({ keepOld, swapPlan }: RestoreJournal): string[] {
+  if (keepOld !== true) return [];
+  const kept = swapPlan.old.flatMap(({ name, old }) => (old === null ? [] : [`${name} is kept as ${old}`]));
+  return [`No safety backup was taken; what was live stays in the database until restoreReleaseOld`, ...kept];
 }

@@ -9,8 +9,11 @@ export interface CountRow {
 /** Written by the commit point, whole: all that any worker needs to finish. Plain JSON. */
 export interface RestoreJournal {
   readonly swapPlan: SwapPlan;
-  readonly safetyBackupId: string;
+  /** Null with `keepOld`. */
+  readonly safetyBackupId: string | null;
   readonly safetyClusterTime: string | null;
+  /** What was live stays in the database under its set-aside names until it is released. */
+  readonly keepOld?: boolean;
   readonly live: readonly CountRow[];
   readonly archive: readonly CountRow[];
   readonly bytesRead: number;

@@ -9,7 +9,7 @@ import { leasedWork } from './stage-removal.js';
 
 type MergingInput = { readonly dryRun: boolean; readonly live: readonly (ExpectedNamespace & JsonObject)[]; readonly choice: RestoreChoice };
 
-type Safety = Pick<RestoreJournal, 'safetyBackupId' | 'safetyClusterTime' | 'live'>;
+type Safety = Pick<RestoreJournal, 'safetyClusterTime' | 'live'> & { readonly safetyBackupId: string };
 
 /** How often a product may write after maintenance has begun before live data are given back as they are. */
 const writesBorne = 2;

@@ -32,6 +32,8 @@ const restoreInput = z.strictObject({
   choice: restoreChoice,
   /** Set where the archive is restored into a database of its own. */
   copy: copyTarget.optional(),
+  /** Live data cannot be read: no safety backup is taken, and what was live stays in the database until it is released. */
+  keepOld: z.boolean().optional(),
   /** Set where an UNDO restores the safety backup of another operation. */
   undo: z.strictObject({ operationId: z.uuid(), warning: z.string().nullable() }).optional(),
 });
@@ -76,7 +78,8 @@ export class RestoreHandler implements OperationHandler<RestoreInput>, OnModuleI
 
   phases(input: RestoreInput): readonly string[] {
     if (input.copy !== undefined && !input.dryRun) return copyPhases;
-    return input.dryRun ? dryRunPhases : restorePhases;
+    if (input.dryRun) return dryRunPhases;
+    return input.keepOld === true ? restorePhases.filter((phase) => phase !== 'SAFETY_BACKUP') : restorePhases;
   }
 
   async run(context: OperationContext<RestoreInput>): Promise<JsonObject> {
@@ -158,7 +161,8 @@ export class RestoreHandler implements OperationHandler<RestoreInput>, OnModuleI
     return this.finish.run(context, session);
   }
 
-  private async takeSafetyBackup(context: OperationContext<RestoreInput>, session: EngineSession): Promise<Pick<RestoreJournal, 'safetyBackupId' | 'safetyClusterTime' | 'live'>> {
+  private async takeSafetyBackup(context: OperationContext<RestoreInput>, session: EngineSession): Promise<Pick<RestoreJournal, 'safetyBackupId' | 'safetyClusterTime' | 'live' | 'keepOld'>> {
+    if (context.input.keepOld === true) return { safetyBackupId: null, safetyClusterTime: null, live: [], keepOld: true };
     await context.enter('SAFETY_BACKUP');
     try {
       const backup = await this.safety.take(context, session, context.input.undo === undefined ? 'Before the restore' : 'Before the undo', context.input.choice.collections);
@@ -195,7 +199,9 @@ export class RestoreHandler implements OperationHandler<RestoreInput>, OnModuleI
   private async decide(context: OperationContext<RestoreInput>, session: EngineSession, staged: StagedDatabase, work: LeasedWork, facts: Omit<RestoreJournal, 'swapPlan'>): Promise<Partial<RestoreJournal> & Pick<RestoreJournal, 'swapPlan'>> {
     const { collections, merge } = context.input.choice;
     if (merge === null) return { swapPlan: await session.planSwap(staged, context.input.live, work, collections ?? undefined) };
-    const prepared = await this.merging.prepare(context, session, staged, merge, facts);
+    const { safetyBackupId, safetyClusterTime, live } = facts;
+    if (safetyBackupId === null) throw new AppError('INTERNAL', 'A merge needs its safety backup');
+    const prepared = await this.merging.prepare(context, session, staged, merge, { safetyBackupId, safetyClusterTime, live });
     return { ...prepared, swapPlan: prepared.mergePlan.create, finalSafetyId: prepared.safetyBackupId };
   }
 

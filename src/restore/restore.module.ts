@@ -8,6 +8,8 @@ import { StorageModule } from '../platform/storage/storage.module.js';
 import { TenantsModule } from '../tenants/tenants.module.js';
 import { TransfersModule } from '../transfers/transfers.module.js';
 import { PlanChecks } from './plan-checks.js';
+import { ReleaseHandler } from './release.handler.js';
+import { ReleaseResolver } from './release.resolver.js';
 import { RestoreCopy } from './restore-copy.js';
 import { RestoreFinish } from './restore-finish.js';
 import { RestoreMerge } from './restore-merge.js';
@@ -15,6 +17,7 @@ import { RestorePlanEntity } from './restore-plan.entity.js';
 import { RestorePlanner } from './restore-planner.js';
 import { RestorePlansRepository } from './restore-plans.repository.js';
 import './restore-result.model.js';
+import { RestoreRelease } from './restore-release.js';
 import { RestoreResultResolver } from './restore-result.resolver.js';
 import { RestoreSources } from './restore-sources.js';
 import { RestoreHandler } from './restore.handler.js';
@@ -29,8 +32,8 @@ import { UndoTerm } from './undo-term.js';
 @Module({
   imports: [TypeOrmModule.forFeature([RestorePlanEntity]), BackupsModule, EncryptionModule, MaintenanceModule, OperationsModule, StorageModule, TenantsModule, TransfersModule],
   providers: [
-    OperationPlanResolver, PlanChecks, RestoreCopy, RestoreFinish, RestoreHandler, RestoreMerge, RestorePlanner, RestorePlansRepository, RestoreSourceResolver, RestoreSources,
-    RestoreResultResolver, RestoresResolver, RestoresService, RestoreUndo, StageRemoval, UndoHandler, UndoResolver, UndoTerm,
+    OperationPlanResolver, PlanChecks, ReleaseHandler, ReleaseResolver, RestoreCopy, RestoreFinish, RestoreHandler, RestoreMerge, RestorePlanner, RestorePlansRepository,
+    RestoreRelease, RestoreResultResolver, RestoreSourceResolver, RestoreSources, RestoresResolver, RestoresService, RestoreUndo, StageRemoval, UndoHandler, UndoResolver, UndoTerm,
   ],
   exports: [RestorePlanner],
 })

@@ -1,7 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { DataSource, type EntityManager } from 'typeorm';
 import { AppError } from '#errors';
-import type { TenantScope } from '../access/access.service.js';
+import { AccessService, type TenantScope } from '../access/access.service.js';
 import { AuditService } from '../audit/audit.service.js';
 import { BackupsService, requireUsable } from '../backups/backups.service.js';
 import { EncryptionService } from '../encryption/encryption.service.js';
@@ -23,6 +23,7 @@ import { RestoreHandler } from './restore.handler.js';
 export class RestoresService {
   constructor(
     private readonly dataSource: DataSource,
+    private readonly access: AccessService,
     private readonly planner: RestorePlanner,
     private readonly plans: RestorePlansRepository,
     private readonly tenants: TenantsService,
@@ -38,10 +39,12 @@ export class RestoresService {
     const { id, tenantId } = await this.planner.get(actor, fromGlobalId('RestorePlan', input.planId));
     const scope = { tenantId };
     const dryRun = input.dryRun ?? false;
+    const keepOld = input.keepOld ?? false;
+    if (keepOld) this.access.requireProvider(actor);
     this.encryption.requireKey();
     const request = {
       handler: this.handler, tenantId, actorId: actor.id, idempotencyKey: input.idempotencyKey ?? null,
-      idempotencyInput: { planId: id, confirmName: input.confirmName, dryRun },
+      idempotencyInput: { planId: id, confirmName: input.confirmName, dryRun, keepOld },
     };
     try {
       return await runInTransaction(this.dataSource, async (manager) => {
@@ -50,16 +53,17 @@ export class RestoresService {
         const plan = await this.plans.lock(scope, id, manager);
         if (plan === null) throw notFound('RestorePlan');
         const live = await this.requireValid(scope, plan, input.confirmName, manager);
+        if (keepOld && (dryRun || plan.bound.copy !== undefined || plan.mode === 'MERGE')) throw new AppError('BAD_USER_INPUT', 'keepOld: only a restore in place of live data has old collections to keep', { field: ['keepOld'] });
         const { source } = plan.bound;
         const { operation } = await this.operations.start(manager, {
           ...request,
-          input: { planId: id, source, dryRun, live: [...live], choice: plan.bound.choice, ...(plan.bound.copy === undefined ? {} : { copy: plan.bound.copy }) },
+          input: { planId: id, source, dryRun, ...(keepOld ? { keepOld } : {}), live: [...live], choice: plan.bound.choice, ...(plan.bound.copy === undefined ? {} : { copy: plan.bound.copy }) },
           startedBy: stampOf(actor),
           planId: id,
           ...(plan.backupId === null ? {} : { backupId: plan.backupId }),
         });
         await this.plans.markUsed(scope, id, operation.id, manager);
-        await this.audit.record({ action: dryRun ? 'restore.dry-run-started' : 'restore.started', tenantId, actor, subject: { type: 'Operation', id: operation.id }, detail: { fileName: source.fileName, planId: id, ...(plan.bound.copy === undefined ? {} : { database: plan.bound.copy.database }) } }, manager);
+        await this.audit.record({ action: dryRun ? 'restore.dry-run-started' : 'restore.started', tenantId, actor, subject: { type: 'Operation', id: operation.id }, detail: { fileName: source.fileName, planId: id, keepOld, ...(plan.bound.copy === undefined ? {} : { database: plan.bound.copy.database }) } }, manager);
         return operation;
       });
     } catch (error) {

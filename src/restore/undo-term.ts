@@ -56,6 +56,7 @@ export class UndoTerm {
 function whyNever({ kind, state, result, input }: OperationEntity): string | null {
   if (kind !== 'RESTORE' && kind !== 'UNDO') return `A ${kind.toLowerCase()} cannot be undone`;
   if (state !== 'COMPLETED') return `The ${kind.toLowerCase()} is ${state}: it has changed nothing that could be undone`;
+  if (input['keepOld'] === true) return 'It took no safety backup; what was live is kept in the database instead';
   if (input['copy'] !== undefined) return 'It put the archive into a new database and replaced nothing';
   return result?.['dryRun'] === true ? 'A dry run changes nothing that could be undone' : null;
 }

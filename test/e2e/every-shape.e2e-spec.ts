@@ -29,12 +29,12 @@ async function hashes(db: Db): Promise<Record<string, string>> {
 }
 
 /** Uploads a file and restores it. */
-async function restoreFile(tenant: TestTenant, fileName: string, bytes: Buffer): Promise<OperationAnswer> {
+async function restoreFile(tenant: TestTenant, fileName: string, bytes: Buffer, input: Readonly<Record<string, unknown>> = {}): Promise<OperationAnswer> {
   const { upload, userErrors } = await uploadFile(admin, tenant.id, fileName, bytes);
   if (upload === null) throw new Error(userErrors.map(({ code }) => code).join());
   const { restorePlanCreate } = await admin.run<{ restorePlanCreate: { plan: { id: string } } }>(
     'mutation ($input: RestorePlanCreateInput!) { restorePlanCreate(input: $input) { plan { id } userErrors { code message } } }',
-    { input: { tenantId: tenant.id, source: { uploadId: upload.id } } },
+    { input: { tenantId: tenant.id, source: { uploadId: upload.id }, ...input } },
   );
   return ended(admin, idOf(await restoreStart(admin, restorePlanCreate.plan.id, tenant.name)));
 }
@@ -64,6 +64,38 @@ describe('a database of every shape', () => {
       expect(await hashes(db)).toEqual(toolHashes);
       expect(differences(first.print, await fingerprint(db))).toEqual([]);
     });
+  });
+
+  it('is restored in part and merged from a plain archive, which is read whole', async () => {
+    const tenant = await createTestTenant(admin);
+    const bytes = binaryFixture('mongodump/every-shape.archive.gz');
+    const whole = await restoreFile(tenant, 'whole.gz', bytes);
+    expect(whole).toMatchObject({ state: 'COMPLETED' });
+    const before = await withDatabase(tenant, fingerprint);
+    const listed = await withDatabase(tenant, (db) => db.listCollections({}, { nameOnly: false }).toArray());
+    const chosen = listed.filter(({ name, type }) => !name.startsWith('system.') && (type !== 'collection' || name.length % 2 === 0)).map(({ name }) => name);
+    await withDatabase(tenant, async (db) => {
+      for (const name of chosen) await db.collection(name).drop();
+    });
+    const part = await restoreFile(tenant, 'part.gz', bytes, { collections: chosen });
+    expect(part).toMatchObject({ state: 'COMPLETED', result: { bytesRead: String(bytes.length) } });
+    expect(differences(before, await withDatabase(tenant, fingerprint))).toEqual([]);
+
+    const plain = listed.filter(({ name, type, options }) => type === 'collection' && !name.startsWith('system.') && (options as { capped?: boolean }).capped !== true).map(({ name }) => name);
+    const changed = await withDatabase(tenant, async (db) => {
+      let count = 0;
+      for (const name of plain) {
+        const ids = (await db.collection(name).find({}, { projection: { _id: 1 } }).toArray()).map(({ _id }) => _id);
+        await db.collection(name).deleteMany({ _id: { $in: ids.filter((_, index) => index % 3 === 0) } });
+        count += (await db.collection(name).updateMany({}, [{ $set: { hf_changed: true } }], { bypassDocumentValidation: true })).modifiedCount;
+      }
+      return count;
+    });
+    expect(changed).toBeGreaterThan(10);
+    const merged = await restoreFile(tenant, 'merged.gz', bytes, { mode: 'MERGE', conflict: 'TAKE_ARCHIVE', collections: plain });
+    expect(merged).toMatchObject({ state: 'COMPLETED', failure: null, result: { warnings: expect.not.arrayContaining([expect.stringMatching(/left out/)]) } });
+    expect(await withDatabase(tenant, hashes)).toEqual(toolHashes);
+    expect(differences(before, await withDatabase(tenant, fingerprint))).toEqual([]);
   });
 
   it('is refused when the file was cut or changed, and live data stay', async () => {

@@ -31,7 +31,7 @@ export async function planSwap(
   const chosen = only && new Set(only);
   const isChosen = ({ name }: { readonly name: string }): boolean => chosen?.has(name) ?? true;
   try {
-    const live = (await commands.repeat(doing, () => readCatalogue(context))).filter(isChosen);
+    const live = (await commands.repeat(doing, () => readCatalogue(context, work.signal))).filter(isChosen);
     requireUnchanged(live, expected.filter(isChosen));
     await requireFree(commands, work, live);
     const own = await commands.repeat(doing, () => listOwn(context, work.operationId, work.signal));

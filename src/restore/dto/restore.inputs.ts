@@ -81,6 +81,11 @@ export class RestoreStartInput {
   @IsBoolean()
   dryRun?: boolean | null;
 
+  @Field(() => Boolean, { nullable: true, defaultValue: false, description: 'For the provider, where live data cannot be read and no safety backup can be taken: what was live stays in the database under other names until restoreReleaseOld. It cannot be undone.' })
+  @IsOptional()
+  @IsBoolean()
+  keepOld?: boolean | null;
+
   @Field(() => String, { nullable: true })
   @IsOptional()
   @IsString()

@@ -83,6 +83,7 @@ export const calls: Readonly<Record<string, Call>> = {
   'Mutation.passwordChange': mutation('passwordChange', () => ({ currentPassword: 'not the password', newPassword: 'another good password' }), { namesTenant: false }),
   'Mutation.restorePlanCreate': mutation('restorePlanCreate', ({ tenant, backup }) => ({ tenantId: tenant, source: { backupId: backup } })),
   'Mutation.restoreStart': mutation('restoreStart', ({ plan }) => ({ planId: plan, confirmName: 'not the name' })),
+  'Mutation.restoreReleaseOld': mutation('restoreReleaseOld', ({ operation }) => ({ operationId: operation, confirmName: 'not the name' })),
   'Mutation.restoreUndo': mutation('restoreUndo', ({ operation }) => ({ operationId: operation, confirmName: 'not the name' })),
   'Mutation.tenantCreate': mutation(
     'tenantCreate',
