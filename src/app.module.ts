@@ -3,10 +3,12 @@ import type { DestinationStream } from 'pino';
 import { AccessModule } from './access/access.module.js';
 import { AuditModule } from './audit/audit.module.js';
 import { BackupsModule } from './backups/backups.module.js';
+import { CompareModule } from './compare/compare.module.js';
 import type { AppConfig } from './config/app-config.js';
 import { ConfigModule } from './config/config.module.js';
 import { AuthModule } from './platform/auth/auth.module.js';
 import { EncryptionModule } from './encryption/encryption.module.js';
+import { MaintenanceModule } from './maintenance/maintenance.module.js';
 import { OperationsModule } from './operations/operations.module.js';
 import { DatabaseModule } from './platform/database/database.module.js';
 import { EventsModule } from './platform/events/events.module.js';
@@ -38,7 +40,9 @@ export class AppModule {
         OperationsModule,
         EncryptionModule,
         BackupsModule,
+        MaintenanceModule,
         RestoreModule,
+        CompareModule,
         TransfersModule,
         ...(config.runsApi ? [GraphqlServerModule] : []),
       ],

@@ -10,6 +10,9 @@ import { sandboxPage } from './platform/graphql/sandbox/sandbox-page.js';
 /** More than any document of ours, and bounded: archives never pass through GraphQL. */
 const maxBodyBytes = 1024 * 1024;
 
+/** An upload sends gigabytes in one request; whoever sends nothing for seconds is cut off by the upload itself. */
+const longestRequestMs = 60 * 60 * 1000;
+
 /** The whole program, not yet listening; tests start the same one. */
 export async function createApp(config: AppConfig, logStream?: DestinationStream): Promise<NestExpressApplication> {
   const app = await NestFactory.create<NestExpressApplication>(AppModule.forRoot(config, logStream), { bufferLogs: true, autoFlushLogs: false, abortOnError: false, bodyParser: false, forceCloseConnections: true });
@@ -18,6 +21,7 @@ export async function createApp(config: AppConfig, logStream?: DestinationStream
   app.flushLogs();
   app.useBodyParser('json', { limit: maxBodyBytes });
   app.set('trust proxy', [...config.trustedProxies]);
+  app.getHttpServer().requestTimeout = longestRequestMs;
   app.disable('x-powered-by');
   if (config.runsApi && config.introspection) app.use('/graphql', sandboxPage());
   return app;

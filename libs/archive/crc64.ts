@@ -125,6 +125,11 @@ export function formatUint64(value: Uint64): string {
   return (value.high >>> 0).toString(16).padStart(8, '0') + (value.low >>> 0).toString(16).padStart(8, '0');
 }
 
+/** Undoes formatUint64. */
+export function parseUint64(text: string): Uint64 {
+  return { high: Number.parseInt(text.slice(0, 8), 16), low: Number.parseInt(text.slice(8), 16) };
+}
+
 /** CRC-64/XZ of bytes that arrive in pieces. */
 export class Crc64 {
   private readonly register = new Uint32Array([0xffffffff, 0xffffffff]);

@@ -1,3 +1,4 @@
+export { compareDocuments, type CompareDocumentsOptions, type CompareSide, type DocumentDifferences } from './compare/compare-documents.js';
 export { Crc64, DocumentSums, formatUint64, type Uint64 } from './crc64.js';
 export { bsonToExtendedJson, extendedJsonToBson } from './mongodump/extended-json.js';
 export {
@@ -39,5 +40,6 @@ export { StreamedArchive } from './dbk1/stream-reader.js';
 export { ArchiveWriter, type ArchiveSummary, type ArchiveWriterOptions } from './dbk1/writer.js';
 export { deriveTenantKey, KeyRing, type MasterKey } from './keys.js';
 export { openPlainArchive, sniffArchive, type ArchiveFormat, type PlainArchive, type PlainOptions } from './plain.js';
-export { compareWithManifest, scanPayload, verifyArchive, type OnScanProgress, type ScanProgress, type ScanResult } from './scan.js';
+export { compareWithManifest, scanPayload, verifyArchive, type OnScanProgress, type ScanProgress, type ScanResult, verifySelection } from './scan.js';
+export { selectPayload, selectPrelude } from './select.js';
 export { bufferSource, fileSource, type ArchiveSource } from './source.js';

@@ -1,8 +1,9 @@
 import { AppError } from '#errors';
-import type { OpenArchive } from './dbk1/reader.js';
+import type { ArchiveFrame, OpenArchive } from './dbk1/reader.js';
 import type { ArchiveManifest, ManifestNamespace, NamespaceSummary } from './dbk1/manifest.js';
 import { parseCollectionMetadata, type CollectionMeta, type MongodumpHeader } from './mongodump/format.js';
 import { MongodumpParser, type MongodumpEvent } from './mongodump/parser.js';
+import { selectPrelude } from './select.js';
 
 /** What a payload holds, counted by reading the whole of it. */
 export interface ScanResult {
@@ -74,28 +75,49 @@ export async function scanPayload(payload: AsyncIterable<Buffer>, onProgress?: O
  */
 export async function verifyArchive(archive: OpenArchive, onProgress?: OnScanProgress): Promise<ScanResult> {
   if (archive.header.payloadType !== 'mongodump') throw new AppError('ARCHIVE_UNSUPPORTED', `The archive holds a payload of type ${archive.header.payloadType}`);
+  const scanner = new Scanner(onProgress);
+  for await (const frame of archive.payloadFrames()) pushFrame(scanner, frame, archive.manifest);
+  const result = scanner.finish();
+  compareWithManifest(result, archive.manifest);
+  return result;
+}
+
+/**
+ * As `verifyArchive`, of the prelude and the frames of these collections alone: tags, format, counts and sums. The rest of the archive is
+ * not read, so nothing is said of it. Throws ARCHIVE_CORRUPT naming the namespace.
+ */
+export async function verifySelection(archive: OpenArchive, names: ReadonlySet<string>, onProgress?: OnScanProgress): Promise<ScanResult> {
+  if (archive.header.payloadType !== 'mongodump') throw new AppError('ARCHIVE_UNSUPPORTED', `The archive holds a payload of type ${archive.header.payloadType}`);
   const { manifest } = archive;
   const scanner = new Scanner(onProgress);
-  for await (const { namespaceIndex, payload } of archive.payloadFrames()) {
-    const claimed = manifest.namespaces[namespaceIndex]?.name;
-    scanner.push(payload, (event) => {
-      if (event.type === 'prelude' ? namespaceIndex !== -1 : event.namespace.meta.collection !== claimed) {
-        throw new AppError('ARCHIVE_CORRUPT', `The archive is damaged: a frame of ${claimed === undefined ? 'the prelude' : `collection ${JSON.stringify(claimed)}`} holds something else`);
-      }
-    });
-    if (!scanner.isAtBoundary) throw new AppError('ARCHIVE_CORRUPT', 'The archive is damaged: a frame does not end where a block ends');
-  }
+  scanner.push(selectPrelude(await archive.prelude(), names));
+  const indexes = manifest.namespaces.flatMap(({ name }, index) => (names.has(name) ? [index] : []));
+  for await (const frame of archive.frames(indexes)) pushFrame(scanner, frame, manifest);
   const result = scanner.finish();
-  compareWithManifest(result, manifest);
+  compareNamespaces(result.namespaces, manifest.namespaces.filter(({ name }) => names.has(name)));
   return result;
+}
+
+function pushFrame(scanner: Scanner, { namespaceIndex, payload }: ArchiveFrame, { namespaces }: ArchiveManifest): void {
+  const claimed = namespaces[namespaceIndex]?.name;
+  scanner.push(payload, (event) => {
+    if (event.type === 'prelude' ? namespaceIndex !== -1 : event.namespace.meta.collection !== claimed) {
+      throw new AppError('ARCHIVE_CORRUPT', `The archive is damaged: a frame of ${claimed === undefined ? 'the prelude' : `collection ${JSON.stringify(claimed)}`} holds something else`);
+    }
+  });
+  if (!scanner.isAtBoundary) throw new AppError('ARCHIVE_CORRUPT', 'The archive is damaged: a frame does not end where a block ends');
 }
 
 /** Throws ARCHIVE_CORRUPT naming the first namespace that differs from the manifest. */
 export function compareWithManifest(result: ScanResult, manifest: ArchiveManifest): void {
   if (result.bytes !== manifest.payload.bytes) throw new AppError('ARCHIVE_CORRUPT', 'The archive is damaged: the length of its payload differs from the manifest');
-  const listed = new Map(manifest.namespaces.map((namespace) => [namespace.name, namespace]));
-  if (result.namespaces.length !== listed.size) throw new AppError('ARCHIVE_CORRUPT', 'The archive is damaged: it holds other collections than its manifest lists');
-  for (const found of result.namespaces) {
+  compareNamespaces(result.namespaces, manifest.namespaces);
+}
+
+function compareNamespaces(namespaces: readonly NamespaceSummary[], manifest: readonly ManifestNamespace[]): void {
+  const listed = new Map(manifest.map((namespace) => [namespace.name, namespace]));
+  if (namespaces.length !== listed.size) throw new AppError('ARCHIVE_CORRUPT', 'The archive is damaged: it holds other collections than its manifest lists');
+  for (const found of namespaces) {
     const expected = listed.get(found.name);
     const difference = expected === undefined ? 'is not listed' : differenceOf(found, expected);
     if (difference !== null) throw new AppError('ARCHIVE_CORRUPT', `The archive is damaged: collection ${JSON.stringify(found.name)} ${difference} in the manifest`);

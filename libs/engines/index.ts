@@ -1,2 +1,3 @@
 export type * from './port.js';
 export { MongodbEngine } from './mongodb/mongodb-engine.js';
+export { requireRestorable } from './mongodb/staged-names.js';

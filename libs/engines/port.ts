@@ -26,6 +26,10 @@ export interface TargetInspection {
   /** The server's estimates of the whole database, what Holdfast itself may have put there included. */
   readonly sizeBytes: number;
   readonly documents: number;
+  /** What documents and indexes take up on the server's disk, compressed. */
+  readonly storageBytes: number;
+  /** Free on the disk that the server keeps its data on; null where it does not tell. */
+  readonly freeBytes: number | null;
   /** Namespaces as a user knows them, views included. */
   readonly collections: number;
 }
@@ -81,6 +85,8 @@ export interface FrameSink {
 export interface DumpOptions {
   /** Dump only these set-aside collections, under their own names: how they come into the safety archive. Default: the whole database. */
   readonly only?: readonly SetAsideNamespace[];
+  /** Dump only these of the live namespaces, as far as they exist. Default: all. */
+  readonly collections?: readonly string[];
   /** Read without a snapshot (a standalone, or after SNAPSHOT_TOO_OLD). */
   readonly fuzzy?: boolean;
   /** Collections read side by side; default 2. */
@@ -136,11 +142,17 @@ export interface StagedNamespace {
   readonly indexes: readonly string[];
 }
 
+/** A live namespace as a plan knows it; `uuid` is null for views. */
+export interface ExpectedNamespace {
+  readonly name: string;
+  readonly uuid: string | null;
+}
+
 /** The whole of SWAP, decided before its first step; plain JSON, written to the journal by the commit point. */
 export interface SwapPlan {
   readonly database: string;
   readonly steps: readonly SwapStep[];
-  /** The whole database as it was before SWAP, for CLEANUP. */
+  /** The database, or the chosen part of it, as it was before SWAP, for CLEANUP. */
   readonly old: readonly SetAsideNamespace[];
 }
 
@@ -174,6 +186,53 @@ export interface SwapReport {
   readonly warnings: readonly string[];
 }
 
+/** What MERGE does with a document that is live and in the archive, and differs. */
+export type MergeConflict = 'KEEP_LIVE' | 'TAKE_ARCHIVE';
+
+/** Numbers of documents of one collection. Each document of the archive is in exactly one of them. */
+export interface MergeCounts {
+  readonly name: string;
+  /** In the archive alone. */
+  readonly inserted: number;
+  /** In both, byte for byte the same. */
+  readonly equal: number;
+  /** In both and different: the live one stays (KEEP_LIVE). */
+  readonly kept: number;
+  /** In both and different: the archive's takes the place of the live one (TAKE_ARCHIVE). */
+  readonly replaced: number;
+  /** Not written, since another document has the same key in a unique index, or the live collection refuses it for another reason. */
+  readonly clashes: number;
+}
+
+/** What a dry pass of MERGE found: only collections that are there on both sides. */
+export interface MergeForecast {
+  readonly collections: readonly MergeCounts[];
+  readonly clashes: readonly { readonly name: string; readonly index: string; readonly documents: number }[];
+}
+
+/** MERGE, decided before its first write; plain JSON, written to the journal by the commit point. */
+export interface MergePlan {
+  readonly conflict: MergeConflict;
+  /** The staged collections that are missing live become the live ones: a SWAP that sets nothing aside, to be done first. */
+  readonly create: SwapPlan;
+  /** Collections that are merged, in this order. */
+  readonly targets: readonly {
+    readonly name: string;
+    readonly uuid: string;
+    readonly staged: string;
+    readonly stagedUuid: string;
+    /** The ids of documents that clashed in the dry pass of the same worker and are left out; null where none did. */
+    readonly clashes: { readonly name: string; readonly uuid: string } | null;
+  }[];
+  /** The collection that holds the fence: token, place and counts, written by the same transactions as the documents. */
+  readonly fence: { readonly name: string; readonly uuid: string };
+}
+
+export interface MergeReport {
+  readonly collections: readonly MergeCounts[];
+  readonly warnings: readonly string[];
+}
+
 export interface EngineSession {
   inspect(): Promise<TargetInspection>;
   /** Throws TARGET_PRIVILEGE_MISSING naming every missing privilege; reads and writes nothing of the tenant's. */
@@ -193,12 +252,29 @@ export interface EngineSession {
   checkStage(staged: StagedDatabase, source: PayloadSource, work: Work): Promise<void>;
   /** Drops every `hf_<operation>_*` collection of STAGE, whatever token made it; live and `old` ones are not touched. Idempotent. */
   dropStage(operationId: string, work: Work): Promise<void>;
-  /** Compares live UUIDs with `expected` (LIVE_CHANGED), refuses open transactions and index builds (SWAP_BLOCKED), and decides every step. */
-  planSwap(staged: StagedDatabase, expected: readonly { readonly name: string; readonly uuid: string | null }[], work: LeasedWork): Promise<SwapPlan>;
+  /**
+   * Compares live UUIDs with `expected` (LIVE_CHANGED), refuses open transactions and index builds (SWAP_BLOCKED), and decides every step.
+   * With `only` the plan knows no other live namespaces than these: one of them that is not staged is removed, all others stay as they are.
+   */
+  planSwap(staged: StagedDatabase, expected: readonly ExpectedNamespace[], work: LeasedWork, only?: readonly string[]): Promise<SwapPlan>;
   /** Forward only and idempotent: real UUIDs decide what is done. `beforeStep` is awaited before each step (fault points, logs). */
   swap(plan: SwapPlan, work: LeasedWork, beforeStep?: (index: number, step: SwapStep) => Promise<void>): Promise<SwapReport>;
   /** False only if it is certain that nothing was written to the set-aside collections after `clusterTime`. */
   wasWrittenSince(clusterTime: string | null, plan: SwapPlan, work: Work): Promise<boolean>;
+  /**
+   * The dry pass of MERGE: compares what is staged with what is live, by `_id` and byte by byte, and tries the keys of unique indexes on a copy of them.
+   * Writes nothing live. Throws MERGE_UNSUPPORTED naming capped collections, time series and views.
+   */
+  forecastMerge(staged: StagedDatabase, conflict: MergeConflict, work: LeasedWork): Promise<MergeForecast>;
+  /** Compares live UUIDs with `expected` (LIVE_CHANGED), makes the fence beside the stage, and decides what is merged and what is created. Throws MERGE_UNSUPPORTED. */
+  planMerge(staged: StagedDatabase, expected: readonly ExpectedNamespace[], conflict: MergeConflict, work: LeasedWork): Promise<MergePlan>;
+  /**
+   * Forward only and idempotent: goes on where the fence says, and takes it from every worker with a smaller token. A worker that has lost
+   * it writes nothing more (LEASE_LOST). `create` must be done. `beforeBatch` is awaited before each transaction.
+   */
+  merge(plan: MergePlan, work: LeasedWork, beforeBatch?: (batch: number) => Promise<void>): Promise<MergeReport>;
+  /** Whether the live collections of these names were written to after `clusterTime`; null where the server cannot tell. Marks the time beside the stage. */
+  wasLiveWrittenSince(clusterTime: string | null, names: readonly string[], work: LeasedWork): Promise<boolean | null>;
   /** Drops the set-aside collections by UUID; idempotent. */
   dropOld(plan: SwapPlan, work: LeasedWork): Promise<void>;
   close(): Promise<void>;

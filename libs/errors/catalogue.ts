@@ -45,7 +45,16 @@ export const errorCatalogue = {
   TARGET_UNSUPPORTED: user('Use a replica set of MongoDB 6.0 or later that is not sharded'),
   TARGET_REFUSED: user('Name a database of its own for this workspace on a host that Holdfast may reach'),
   TARGET_IN_USE: user('Another workspace already uses this database; each needs its own'),
+  DATABASE_EXISTS: user('Name a database that does not exist yet'),
   TARGET_PRIVILEGE_MISSING: user('Grant the database user the privilege that the message names, then try again'),
+
+  // Webhooks
+  WEBHOOK_INVALID: user('Give an address of the form https://host/path'),
+  WEBHOOK_REFUSED: user('Give the address of a host that Holdfast may reach, or have it listed in HOLDFAST_TARGET_ALLOW'),
+
+  // Merges
+  MERGE_UNSUPPORTED: user('Choose collections of the plain kind, or use REPLACE for those that the message names'),
+  MERGE_CLASH: user('Change the documents that hold the same unique keys, or set skipClashes to leave out those of the archive'),
 
   // Operations
   OPERATION_ALREADY_RUNNING: user('Wait until the running operation has finished or cancel it', true),
@@ -67,19 +76,25 @@ export const errorCatalogue = {
   SCOPE_UNDEFINED: user('Take a backup with scope ALL; the classes of data of this workspace are not defined yet'),
   BACKUP_NOT_USABLE: user('Choose a backup whose state is COMPLETED'),
   BACKUP_IN_USE: user('Wait until the restore that reads this backup has finished', true),
+  UNDO_WOULD_BE_LOST: user('Send giveUpUndo: true to delete it all the same; the restore can then no longer be undone'),
   BACKUP_PROTECTED: user('Take a newer backup, unpin this one or have its hold released first'),
   ARCHIVE_MISSING: user('The file is no longer in the archive store; choose another backup'),
   ARCHIVE_REPLACED: user('The file in the archive store is not the one that was written; choose another backup'),
   ARCHIVE_TRUNCATED: user('The file is incomplete; download or upload it again, or choose another backup'),
   ARCHIVE_CORRUPT: user('The file is damaged; choose another backup'),
   ARCHIVE_FOREIGN: user('The archive belongs to another workspace; choose one of this workspace'),
-  ARCHIVE_UNSUPPORTED: user('The file is not an archive that this version can read'),
+  ARCHIVE_UNSUPPORTED: user('Give an archive of Holdfast (.gz.enc, .zst.enc, .archive.enc) or one of mongodump --archive --db <name> (.archive, .gz); other databases are not supported yet'),
   ARCHIVE_TOO_LARGE: user('The archive holds more than it declares or than the limits allow'),
   READ_BACK_FAILED: user('The stored file differs from what was written; check the archive store and try again', true),
   STORAGE_FULL: user('Free space in the archive store and try again', true),
   STORAGE_UNAVAILABLE: user('Check that the archive store is reachable and writable', true),
   STORAGE_QUOTA_EXCEEDED: user('Delete old backups or ask your provider for a larger quota'),
   DOWNLOAD_EXPIRED: client('Create a new download link'),
+  UPLOAD_INCOMPLETE: user('Send the rest of the file to the address of the upload, then complete it again', true),
+  UPLOAD_MISMATCH: user('The file changed on its way or while it was read; upload it again'),
+  UPLOAD_BUSY: user('Wait until the other request has finished and try again', true),
+  UPLOAD_CONFLICT: client('Ask with HEAD how far the upload is and go on from there', true),
+  UPLOAD_EXPIRED: client('Create a new upload; one is kept for 24 hours'),
 
   // Reading the tenant database
   COLLECTION_CHANGED: user('A collection was dropped or replaced again and again during the backup; try again', true),
@@ -93,10 +108,14 @@ export const errorCatalogue = {
   PLAN_STALE: user('Something changed since the plan was made; make a new one and look at it again'),
   PLAN_BLOCKED: user('Mend what the failed checks of the plan name, then make a new plan'),
   CONFIRM_NAME_MISMATCH: user("Type the workspace's name exactly as it is shown"),
+  NOTHING_KEPT: user('Name a completed restore that was started with keepOld'),
+  NOT_UNDOABLE: user('Only a completed restore or undo whose safety backup is still there can be undone; restore a backup of the history instead'),
+  UNDO_EXPIRED: user('A restore can be undone for 7 days; restore a backup of the history instead'),
   SAFETY_BACKUP_FAILED: user('The restore did not start because the safety backup failed; see its message', true),
   STAGE_REJECTED: user('The archive cannot be built on this server; see which collection the message names'),
   STAGE_MISMATCH: user('What was staged differs from the archive; live data are untouched, try again', true),
   LIVE_CHANGED: user('A collection was created, dropped or replaced since the plan was made; make a new plan'),
+  MAINTENANCE_UNACKNOWLEDGED: user('Live data are untouched; see why the product did not take the webhook, then try again', true),
   SWAP_BLOCKED: user('An open transaction or an index build blocks the restore; live data are untouched, try again', true),
 } as const satisfies Record<string, ErrorEntry>;
 

@@ -26,6 +26,31 @@ export interface ObjectUpload {
   abort(): Promise<void>;
 }
 
+export interface AppendResult {
+  /** Bytes that are durable now, from the object's first one on. */
+  readonly receivedBytes: number;
+  /** Why `body` ended early; null when it was taken whole. */
+  readonly brokenOff: unknown;
+}
+
+/**
+ * Objects that arrive over many requests, days and processes. What has arrived stays until it is published or discarded
+ * (`discardIncomplete`); that only one writer is at work is for the caller to see to.
+ */
+export interface ResumableObjects {
+  /** Bytes that have arrived, or the size of the published object; 0 before the first. */
+  received(key: string): Promise<number>;
+  /**
+   * Writes on at `offset`, which must be what has arrived (else UPLOAD_CONFLICT), up to `limitBytes` in all. A `body` that breaks off
+   * leaves what arrived until then and is told in the result, not thrown.
+   *
+   * @throws AppError UPLOAD_CONFLICT, STORAGE_FULL, STORAGE_UNAVAILABLE
+   */
+  append(key: string, offset: number, limitBytes: number, body: AsyncIterable<Buffer>): Promise<AppendResult>;
+  /** Makes the object visible under its key, durable and atomically; idempotent. Throws ARCHIVE_MISSING when nothing has arrived. */
+  publish(key: string): Promise<void>;
+}
+
 /**
  * Where archives lie. Keys are relative paths of `[A-Za-z0-9._-]` segments of at most 200 characters, none beginning with a dot, joined by `/`; anything
  * else is refused (BAD_USER_INPUT). An object is replaced whole by a later `commit` under its key.
@@ -34,6 +59,7 @@ export interface ObjectUpload {
 export interface ArchiveStore {
   /** For people and logs: no credentials. */
   readonly location: string;
+  readonly resumable: ResumableObjects;
   create(key: string): Promise<ObjectUpload>;
   /** Throws ARCHIVE_MISSING when there is no such object. */
   open(key: string): Promise<StoredObject>;

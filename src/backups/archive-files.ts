@@ -1,13 +1,15 @@
 import { createHash } from 'node:crypto';
 import { Inject, Injectable } from '@nestjs/common';
-import { type CollectionMeta, MongodumpParser, openArchive, type OpenArchive, parseCollectionMetadata, verifyArchive } from '#archive';
-import type { NamespaceKind, NamespaceSummary, PayloadSource, Work } from '#engines';
+import { MongodumpParser, openArchive, type OpenArchive, verifyArchive, verifySelection } from '#archive';
+import type { NamespaceSummary, PayloadSource, Work } from '#engines';
 import { AppError } from '#errors';
 import type { ArchiveStore, StoredObject } from '#storage';
 import type { TenantScope } from '../access/access.service.js';
 import { EncryptionService } from '../encryption/encryption.service.js';
 import { ARCHIVE_STORE } from '../platform/storage/storage.module.js';
+import { type ArchivedNamespace, definitionsOf, type Provenance } from './archived-namespaces.js';
 import type { BackupEntity } from './backup.entity.js';
+import { PlainStoredArchive } from './plain-archive.js';
 
 /** What binds a stored file to its row: a file that differs in any of it is not the one that was written. */
 export interface ArchiveRef {
@@ -15,18 +17,18 @@ export interface ArchiveRef {
   readonly sizeBytes: number;
   /** Hex. */
   readonly sha256: string;
-  /** Hex. */
-  readonly salt: string;
+  /** Hex; null for an archive that is not encrypted. */
+  readonly salt: string | null;
+  /** As the archive's header names its backup; an imported one keeps the name of the backup that it was. */
+  readonly archiveId: string;
+  /** The tenant whose keys open it; null: the owner's. */
+  readonly keyTenantId: string | null;
 }
 
-/** A namespace as the archive defines it; `options` and `indexes` are Extended JSON. */
-export interface ArchivedNamespace {
-  readonly name: string;
-  readonly kind: NamespaceKind;
-  readonly documents: number;
-  readonly bytes: number;
-  readonly options: string;
-  readonly indexes: readonly string[];
+export type SealedRef = ArchiveRef & { readonly salt: string };
+
+export function isSealed(ref: ArchiveRef): ref is SealedRef {
+  return ref.salt !== null;
 }
 
 /** The stored archives of tenants: opened with the tenant's own key, and removed. */
@@ -42,12 +44,24 @@ export class ArchiveFiles {
    *
    * @throws AppError ARCHIVE_*, KEY_*, STORAGE_UNAVAILABLE
    */
-  async open(scope: TenantScope, ref: ArchiveRef & { readonly backupId: string }): Promise<StoredArchive> {
+  async open(scope: TenantScope, ref: SealedRef): Promise<StoredArchive> {
     const object = await this.openObject(ref);
     try {
-      const expected = { backupId: ref.backupId, salt: ref.salt };
-      const archive = await openArchive(object, { keys: this.encryption.keyRing, tenantId: scope.tenantId, expected });
+      const expected = { backupId: ref.archiveId, salt: ref.salt };
+      const archive = await openArchive(object, { keys: this.encryption.keyRing, tenantId: ref.keyTenantId ?? scope.tenantId, expected });
       return new StoredArchive(object, archive, ref);
+    } catch (error) {
+      await object.close();
+      throw error;
+    }
+  }
+
+  /** As `open`, for an archive that may be a plain one. */
+  async openAny(scope: TenantScope, ref: ArchiveRef): Promise<StoredArchive | PlainStoredArchive> {
+    if (isSealed(ref)) return this.open(scope, ref);
+    const object = await this.openObject(ref);
+    try {
+      return await PlainStoredArchive.open(object, ref.sha256);
     } catch (error) {
       await object.close();
       throw error;
@@ -92,13 +106,35 @@ export class StoredArchive {
   }
 
   /** For whoever has verified the archive. */
+  get provenance(): Provenance {
+    const { payload, consistency, engine } = this.archive.manifest;
+    return { rawBytes: payload.bytes, consistency: consistency.level === 'snapshot' ? 'SNAPSHOT' : 'FUZZY', clusterTime: consistency.clusterTime, engineVersion: engine.version };
+  }
+
+  /** For whoever has verified the archive. */
   get payload(): PayloadSource {
     const { archive } = this;
     return { namespaces: this.namespaces, payload: () => archive.payload() };
   }
 
+  /** Names of the collections that it is a backup of; null: of the whole database. */
+  get partOf(): readonly string[] | null {
+    return this.archive.manifest.backup.collections ?? null;
+  }
+
+  /** For whoever has verified the selection. */
+  select(names: ReadonlySet<string>): PayloadSource {
+    const { archive } = this;
+    return { namespaces: this.namespaces.filter(({ name }) => names.has(name)), payload: () => archive.selection(names) };
+  }
+
   get namespaces(): readonly NamespaceSummary[] {
     return this.archive.manifest.namespaces.map((namespace) => ({ ...namespace, sum: namespace.sum ?? '' }));
+  }
+
+  /** Bytes of the file that it takes to open it and to read these collections. */
+  bytesOf(names: ReadonlySet<string>): number {
+    return this.archive.selectionBytes(names);
   }
 
   /** The decrypted compressed stream: each piece has passed its tag. */
@@ -136,23 +172,29 @@ export class StoredArchive {
     await verifyArchive(this.archive, ({ bytesDone }) => report(fileBytes + bytesDone));
   }
 
+  /**
+   * Reads header, trailer, definitions and the frames of these collections: tags, format, counts and sums. Returns the bytes of the file
+   * that this took.
+   *
+   * @throws AppError ARCHIVE_*
+   */
+  async verifySelection(names: ReadonlySet<string>, work: Pick<Work, 'signal' | 'report'>): Promise<number> {
+    const bytesTotal = this.namespaces.reduce((sum, { name, bytes }) => (names.has(name) ? sum + bytes : sum), 0);
+    await verifySelection(this.archive, names, ({ bytesDone }) => {
+      work.signal.throwIfAborted();
+      work.report({ bytesDone: Math.min(bytesDone, bytesTotal), bytesTotal, itemsDone: 0, itemsTotal: null, current: null });
+    });
+    return this.archive.selectionBytes(names);
+  }
+
   close(): Promise<void> {
     return this.archive.close();
   }
 }
 
-export function definitionsOf(collections: readonly CollectionMeta[], counted: readonly NamespaceSummary[]): ArchivedNamespace[] {
-  const counts = new Map(counted.map((namespace) => [namespace.name, namespace]));
-  return collections.map(({ collection, kind, metadata }) => {
-    const { options, indexes } = parseCollectionMetadata(metadata);
-    const { documents = 0, bytes = 0 } = counts.get(collection) ?? {};
-    return { name: collection, kind, documents, bytes, options: options ?? '{}', indexes };
-  });
-}
-
 /** @throws AppError BACKUP_NOT_USABLE for a backup that was never finished */
 export function archiveRefOf(backup: BackupEntity): ArchiveRef & { readonly backupId: string } {
   const { id, storeKey, sizeBytes, sha256, salt } = backup;
-  if (storeKey === null || sizeBytes === null || sha256 === null || salt === null) throw new AppError('BACKUP_NOT_USABLE', `The backup has no archive: its state is ${backup.state}`);
-  return { backupId: id, storeKey, sizeBytes, sha256, salt: salt.toString('hex') };
+  if (storeKey === null || sizeBytes === null || sha256 === null || (backup.encrypted && salt === null)) throw new AppError('BACKUP_NOT_USABLE', `The backup has no archive: its state is ${backup.state}`);
+  return { backupId: id, storeKey, sizeBytes, sha256, salt: salt?.toString('hex') ?? null, archiveId: backup.archiveId ?? id, keyTenantId: backup.keyTenantId };
 }

@@ -6,7 +6,7 @@ import type { DumpResult, FrameSink, Work } from '#engines';
 import type { ArchiveStore, ObjectUpload } from '#storage';
 import { EncryptionService } from '../encryption/encryption.service.js';
 import { ARCHIVE_STORE } from '../platform/storage/storage.module.js';
-import type { ArchiveRef } from './archive-files.js';
+import type { SealedRef } from './archive-files.js';
 import type { BackupWork } from './backup-work.js';
 import type { BackupEntity, Codec } from './backup.entity.js';
 
@@ -23,7 +23,7 @@ export interface Recording {
 }
 
 export interface WrittenArchive {
-  readonly ref: ArchiveRef;
+  readonly ref: SealedRef;
   readonly keyId: string;
   readonly rawBytes: number;
   readonly dump: DumpResult;
@@ -71,14 +71,14 @@ export class ArchiveRecorder {
       const { sizeBytes, sha256, salt, payloadBytes } = await writer.finish({
         producer,
         tenant: { id: tenant.id, slug: tenant.slug, name: tenant.name },
-        backup: { id: backup.id, label: backup.label, trigger: backup.trigger, scope: backup.scope, createdAt },
+        backup: { id: backup.id, label: backup.label, trigger: backup.trigger, scope: backup.scope, createdAt, ...(backup.collections === null ? {} : { collections: backup.collections }) },
         engine: { name: tenant.engine.toLowerCase(), version: dump.engineVersion, featureCompatibility: dump.featureCompatibility },
         consistency: { level: dump.consistency, clusterTime: dump.clusterTime },
         namespaces: dump.namespaces,
       });
       work.signal.throwIfAborted();
       await upload.commit();
-      return { ref: { storeKey, sizeBytes, sha256, salt }, keyId, rawBytes: payloadBytes, dump };
+      return { ref: { storeKey, sizeBytes, sha256, salt, archiveId: backup.id, keyTenantId: null }, keyId, rawBytes: payloadBytes, dump };
     } catch (error) {
       writer.abort(error);
       await upload.abort();

@@ -34,16 +34,18 @@ export class BackupDeletion implements OnApplicationBootstrap {
     }
   }
 
-  /** @throws AppError BACKUP_PROTECTED, BACKUP_IN_USE, STORAGE_UNAVAILABLE */
-  async delete(actor: Actor, globalId: string): Promise<BackupEntity> {
+  /** @throws AppError BACKUP_PROTECTED, BACKUP_IN_USE, UNDO_WOULD_BE_LOST unless `giveUpUndo`, STORAGE_UNAVAILABLE */
+  async delete(actor: Actor, globalId: string, giveUpUndo = false): Promise<BackupEntity> {
     const { id, tenantId } = await this.service.get(actor, globalId);
     const scope = await this.access.authorize(actor, tenantId, Permission.BACKUP_DELETE);
     const begun = await runInTransaction(this.dataSource, async (manager) => {
       const backup = await this.service.lock(scope, id, manager);
       if (backup.state === 'DELETED') return backup;
       await this.requireDeletable(backup, manager);
+      const undoableUntil = (await this.backups.undoable(scope, manager)).get(id) ?? null;
+      if (undoableUntil !== null && !giveUpUndo) throw undoWouldBeLost(undoableUntil);
       await this.backups.update(scope, id, [backup.state], { deletedAt: () => 'clock_timestamp()' }, manager);
-      await this.audit.record({ action: 'backup.deleted', tenantId, actor, subject: { type: 'Backup', id }, detail: { fileName: backup.fileName, name: backup.name } }, manager);
+      await this.audit.record({ action: 'backup.deleted', tenantId, actor, subject: { type: 'Backup', id }, detail: { fileName: backup.fileName, name: backup.name, undoGivenUp: undoableUntil !== null } }, manager);
       return backup;
     });
     return begun.state === 'DELETED' ? begun : this.finish(begun);
@@ -61,6 +63,10 @@ export class BackupDeletion implements OnApplicationBootstrap {
     const [reason] = protections(backup, (await this.backups.lastGood(backup, manager))?.id ?? null);
     if (reason !== undefined) throw new AppError('BACKUP_PROTECTED', `The backup is kept: ${reason}`);
   }
+}
+
+function undoWouldBeLost(until: Date): AppError {
+  return new AppError('UNDO_WOULD_BE_LOST', `A restore can be undone by this safety backup until ${until.toISOString()}`, { field: ['giveUpUndo'] });
 }
 
 /** Why nobody may delete it, as phrases for people. */

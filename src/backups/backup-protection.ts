@@ -6,6 +6,8 @@ export interface Protection {
   readonly lastGoodId: string | null;
   /** Backups that unfinished operations read or write. */
   readonly inUse: ReadonlySet<string>;
+  /** Safety backups that undo can still read, and until when. */
+  readonly undoable: ReadonlyMap<string, Date>;
 }
 
 /** What keeps backups from being deleted, read once for all backups of one answer. */
@@ -25,7 +27,7 @@ export class BackupProtection {
   }
 
   private async read(scope: TenantScope): Promise<Protection> {
-    const [lastGood, inUse] = await Promise.all([this.backups.lastGood(scope), this.backups.inUse(scope)]);
-    return { lastGoodId: lastGood?.id ?? null, inUse };
+    const [lastGood, inUse, undoable] = await Promise.all([this.backups.lastGood(scope), this.backups.inUse(scope), this.backups.undoable(scope)]);
+    return { lastGoodId: lastGood?.id ?? null, inUse, undoable };
   }
 }

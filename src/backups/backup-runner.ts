@@ -44,7 +44,7 @@ export class BackupRunner {
       const written = await this.dump(work, backup, options);
       await work.enter('READ_BACK');
       await work.faultPoint('backup.read-back');
-      await this.readBack(work, backup, written);
+      await this.readBack(work, written);
       work.signal.throwIfAborted();
       return await this.complete(work, backup, written);
     } catch (error) {
@@ -83,13 +83,14 @@ export class BackupRunner {
   private async dump(work: BackupWork, backup: BackupEntity, options: BackupRunOptions): Promise<WrittenArchive> {
     const tenant = await this.tenants.get(work);
     const { session, only } = options;
+    const chosen = { ...(only === undefined ? {} : { only }), ...(backup.collections === null ? {} : { collections: backup.collections }) };
     const attempt = async (fuzzy: boolean): Promise<WrittenArchive> =>
       this.recorder.record({
         work,
         backup,
         tenant,
         quotaLeftBytes: backup.trigger === 'SAFETY' || tenant.quotaBytes === null ? null : Number(tenant.quotaBytes) - (await this.backups.storageTotals(work)).usedBytes,
-        dump: (sink, dumpWork) => session.dump(sink, { fuzzy, concurrency: this.config.backupConcurrency, ...(only === undefined ? {} : { only }) }, dumpWork),
+        dump: (sink, dumpWork) => session.dump(sink, { fuzzy, concurrency: this.config.backupConcurrency, ...chosen }, dumpWork),
       });
     let fuzzy = tenant.fuzzyOnly;
     for (let changes = 0; ; ) {
@@ -111,9 +112,9 @@ export class BackupRunner {
   }
 
   /** Nothing that the writer said counts here: only what the store gives back. */
-  private async readBack(work: BackupWork, backup: BackupEntity, written: WrittenArchive): Promise<void> {
+  private async readBack(work: BackupWork, written: WrittenArchive): Promise<void> {
     try {
-      const archive = await this.files.open(work, { ...written.ref, backupId: backup.id });
+      const archive = await this.files.open(work, written.ref);
       try {
         await archive.verify(work);
         requireSame(written.dump.namespaces, archive.namespaces);

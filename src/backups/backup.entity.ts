@@ -70,9 +70,15 @@ export class BackupEntity {
   @Column('bigint', { name: 'raw_size_bytes', nullable: true, transformer: int64 }) rawSizeBytes!: number | null;
   @Column('bigint', { nullable: true, transformer: int64 }) documents!: number | null;
   @Column('jsonb') contents!: readonly ContentRow[];
+  /** Of a backup of these collections alone, whether they existed or not; null: of the whole database. */
+  @Column('jsonb', { nullable: true }) collections!: readonly string[] | null;
   @Column('text', { nullable: true }) consistency!: Consistency | null;
   @Column('text', { name: 'cluster_time', nullable: true }) clusterTime!: string | null;
   @Column('text', { name: 'engine_version', nullable: true }) engineVersion!: string | null;
+  /** Of an imported archive: the backup that its header names, the tenant whose keys open it, and when it was taken, where the file tells. */
+  @Column('text', { name: 'archive_id', nullable: true }) archiveId!: string | null;
+  @Column('uuid', { name: 'key_tenant_id', nullable: true }) keyTenantId!: string | null;
+  @Column('timestamptz', { name: 'taken_at', nullable: true }) takenAt!: Date | null;
   @Column('boolean') pinned!: boolean;
   @Column('boolean') held!: boolean;
   @Column('timestamptz', { name: 'expires_at', nullable: true }) expiresAt!: Date | null;

@@ -72,6 +72,9 @@ export class BackupModel implements Node {
   @Field(() => Consistency, { nullable: true })
   consistency!: Consistency | null;
 
+  @Field(() => [String], { nullable: true, description: 'Of a backup of these collections alone; a restore of it touches no others. Null: of the whole database.' })
+  collections!: string[] | null;
+
   @Field(() => [CollectionStatModel])
   contents!: CollectionStatModel[];
 
@@ -120,6 +123,7 @@ export function toBackupModel(row: BackupEntity): BackupModel {
     keyId: row.keyId,
     codec: row.codec,
     consistency: row.consistency,
+    collections: row.collections && [...row.collections],
     contents: row.contents.map((content) => ({ ...content })),
     pinned: row.pinned,
     held: row.held,

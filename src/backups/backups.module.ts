@@ -8,15 +8,18 @@ import { StorageModule } from '../platform/storage/storage.module.js';
 import { TenantActions } from '../tenants/tenant-actions.js';
 import { TenantsModule } from '../tenants/tenants.module.js';
 import { ArchiveFiles } from './archive-files.js';
+import { ArchiveInspection } from './archive-inspection.js';
 import { ArchiveRecorder } from './archive-recorder.js';
 import { BackupDeletion } from './backup-deletion.js';
 import { BackupEntity } from './backup.entity.js';
 import { BackupHandler } from './backup.handler.js';
+import { BackupImports } from './backup-imports.js';
 import { BackupProtection } from './backup-protection.js';
 import { BackupRunner } from './backup-runner.js';
 import { BackupsRepository } from './backups.repository.js';
 import { BackupsResolver } from './backups.resolver.js';
 import { BackupsService } from './backups.service.js';
+import { ImportHandler } from './import.handler.js';
 import { SafetyBackups } from './safety-backups.js';
 import { BackupResultResolver, OperationBackupsResolver, TenantBackupsResolver, VerifyResultResolver } from './tenant-backups.resolver.js';
 import { VerifyHandler } from './verify.handler.js';
@@ -26,10 +29,10 @@ const exclusiveWork: ReadonlySet<Permission> = new Set([Permission.BACKUP_CREATE
 @Module({
   imports: [TypeOrmModule.forFeature([BackupEntity]), EncryptionModule, OperationsModule, StorageModule, TenantsModule],
   providers: [
-    ArchiveFiles, ArchiveRecorder, BackupDeletion, BackupHandler, BackupProtection, BackupResultResolver, BackupRunner, BackupsRepository, BackupsResolver,
+    ArchiveFiles, ArchiveInspection, ArchiveRecorder, BackupImports, ImportHandler, BackupDeletion, BackupHandler, BackupProtection, BackupResultResolver, BackupRunner, BackupsRepository, BackupsResolver,
     BackupsService, OperationBackupsResolver, SafetyBackups, TenantBackupsResolver, VerifyHandler, VerifyResultResolver,
   ],
-  exports: [ArchiveFiles, BackupsService, SafetyBackups],
+  exports: [ArchiveFiles, ArchiveInspection, BackupImports, BackupsService, SafetyBackups],
 })
 export class BackupsModule implements OnModuleInit {
   constructor(

@@ -69,12 +69,12 @@ export class BackupsRepository {
     return query;
   }
 
-  /** The newest usable one that somebody or a schedule took; a safety backup only where there is no other. */
+  /** The newest usable one of a whole database that somebody or a schedule took; a safety backup or an imported one only where there is no other. */
   lastGood(scope: TenantScope, manager = this.manager): Promise<BackupEntity | null> {
     return manager
       .createQueryBuilder(BackupEntity, 'backup')
-      .where(`backup.tenant_id = :tenantId and backup.state = 'COMPLETED' and backup.deleted_at is null`, { tenantId: scope.tenantId })
-      .orderBy(`(backup.trigger = 'SAFETY')`, 'ASC')
+      .where(`backup.tenant_id = :tenantId and backup.state = 'COMPLETED' and backup.deleted_at is null and backup.collections is null`, { tenantId: scope.tenantId })
+      .orderBy(`(backup.trigger in ('SAFETY', 'IMPORT'))`, 'ASC')
       .addOrderBy('backup.finished_at', 'DESC')
       .addOrderBy('backup.id', 'DESC')
       .limit(1)
@@ -103,6 +103,12 @@ export class BackupsRepository {
       .getOne();
   }
 
+  /** Whether some backup's bytes lie there. */
+  async isStoredAt(storeKey: string, manager: EntityManager): Promise<boolean> {
+    const rows: unknown[] = await manager.query(`select 1 from backup where store_key = $1 and state <> 'DELETED'`, [storeKey]);
+    return rows.length > 0;
+  }
+
   unfinishedOf(scope: TenantScope, operationId: string): Promise<BackupEntity[]> {
     return this.manager
       .createQueryBuilder(BackupEntity, 'backup')
@@ -121,16 +127,47 @@ export class BackupsRepository {
 
   /** Ids of unfinished operations that read or write this backup. */
   async operationsOn(backupId: string, manager = this.manager): Promise<string[]> {
-    const rows: { id: string }[] = await manager.query(`select id from operation where backup_id = $1 and state in ('QUEUED', 'RUNNING')`, [backupId]);
+    const rows: { id: string }[] = await manager.query(
+      `select o.id from operation o
+       where o.state in ('QUEUED', 'RUNNING')
+         and (o.backup_id = $1 or o.input->>'otherBackupId' = $1::text or o.id = (select operation_id from backup where id = $1))`,
+      [backupId],
+    );
     return rows.map((row) => row.id);
   }
 
   async inUse(scope: TenantScope): Promise<ReadonlySet<string>> {
-    const rows: { backup_id: string }[] = await this.manager.query(
-      `select distinct backup_id from operation where tenant_id = $1 and backup_id is not null and state in ('QUEUED', 'RUNNING')`,
+    const rows: { id: string }[] = await this.manager.query(
+      `select b.id from backup b join operation o
+         on o.backup_id = b.id or o.input->>'otherBackupId' = b.id::text or o.id = b.operation_id
+       where o.tenant_id = $1 and b.tenant_id = $1 and o.state in ('QUEUED', 'RUNNING')`,
       [scope.tenantId],
     );
-    return new Set(rows.map((row) => row.backup_id));
+    return new Set(rows.map((row) => row.id));
+  }
+
+  /** Safety backups by which a completed operation can still be undone, and until when. */
+  async undoable(scope: TenantScope, manager = this.manager): Promise<ReadonlyMap<string, Date>> {
+    const rows: { id: string; expires_at: Date }[] = await manager.query(
+      `select b.id, b.expires_at from backup b join operation o on o.id = b.operation_id and o.journal->>'finalSafetyId' = b.id::text
+       where b.tenant_id = $1 and b.trigger = 'SAFETY' and b.state = 'COMPLETED' and b.deleted_at is null
+         and b.expires_at > clock_timestamp() and o.state = 'COMPLETED'`,
+      [scope.tenantId],
+    );
+    return new Map(rows.map((row) => [row.id, row.expires_at]));
+  }
+
+  async isExpired(scope: TenantScope, id: string, manager = this.manager): Promise<boolean> {
+    const rows: unknown[] = await manager.query('select 1 from backup where tenant_id = $1 and id = $2 and expires_at <= clock_timestamp()', [scope.tenantId, id]);
+    return rows.length > 0;
+  }
+
+  async expireAfterEnd(scope: TenantScope, operationId: string, afterMs: number, manager: EntityManager): Promise<void> {
+    await manager.query(
+      `update backup b set expires_at = o.finished_at + $3 * interval '1 millisecond' from operation o
+       where o.id = $2 and o.tenant_id = $1 and b.operation_id = o.id and b.id::text = o.journal->>'finalSafetyId'`,
+      [scope.tenantId, operationId, afterMs],
+    );
   }
 
   async storageTotals(scope: TenantScope): Promise<StorageTotals> {

@@ -70,13 +70,15 @@ export class BackupsResolver {
   @Access(Permission.BACKUP_DELETE)
   @Mutation(() => BackupDeletePayload, { description: 'Removes the file for good; the row stays, as DELETED.' })
   async backupDelete(@CurrentActor() actor: Actor, @Args('input') input: BackupDeleteInput): Promise<BackupDeletePayload> {
-    return { backup: toBackupModel(await this.deletion.delete(actor, input.backupId)) };
+    return { backup: toBackupModel(await this.deletion.delete(actor, input.backupId, input.giveUpUndo ?? false)) };
   }
 
-  @ResolveField(() => [String], { description: 'Why it cannot be deleted, as phrases for people.' })
+  @ResolveField(() => [String], { description: 'Why it is kept, as phrases for people.' })
   async keptBecause(@Parent() backup: BackupModel, @Context() request: object): Promise<string[]> {
-    const { lastGoodId } = await this.protection.of(request, backup);
-    return protections({ ...backup, id: backup.uuid }, lastGoodId);
+    const { lastGoodId, undoable } = await this.protection.of(request, backup);
+    const undoableUntil = undoable.get(backup.uuid);
+    const forUndo = undoableUntil === undefined ? [] : [`a restore can be undone by it until ${undoableUntil.toISOString()}`];
+    return [...protections({ ...backup, id: backup.uuid }, lastGoodId), ...forUndo];
   }
 
   @ResolveField(() => [ActionState], { description: 'What the actor may do with it now, and why not.' })

@@ -3,6 +3,7 @@ import { Injectable } from '@nestjs/common';
 import type { EntityManager } from 'typeorm';
 import { AppError } from '#errors';
 import type { EngineSession, SetAsideNamespace } from '#engines';
+import type { TenantScope } from '../access/access.service.js';
 import type { JsonObject, OperationContext } from '../operations/operation-handler.js';
 import { archiveFileName, archiveStoreKey } from './backup-naming.js';
 import { BackupRunner, type BackupRunOptions, isLeaseLost } from './backup-runner.js';
@@ -21,12 +22,12 @@ export class SafetyBackups {
   ) {}
 
   /**
-   * Takes one inside the running operation.
+   * Takes one inside the running operation, of the whole database (`collections` is null) or of what the operation may change.
    *
    * @throws whatever made it fail, after its bytes were removed and its row says why
    */
-  async take(context: OperationContext<JsonObject>, session: EngineSession, name: string): Promise<BackupEntity> {
-    return this.run(context, await this.insert(context, name), { session });
+  async take(context: OperationContext<JsonObject>, session: EngineSession, name: string, collections: readonly string[] | null): Promise<BackupEntity> {
+    return this.run(context, await this.insert(context, name, collections), { session });
   }
 
   /**
@@ -34,11 +35,27 @@ export class SafetyBackups {
    * after a success that nobody noted it returns what is there: what was set aside does not change.
    */
   async takeLastState(context: OperationContext<JsonObject>, session: EngineSession, name: string, only: readonly SetAsideNamespace[], earlierId: string): Promise<BackupEntity> {
+    const { collections = null } = (await this.backups.find(context, earlierId)) ?? {};
     const begun = await this.backups.safetyBesides(context, context.id, earlierId);
     if (begun?.state === 'COMPLETED') return begun;
     if (begun !== null) await this.runner.removeBytes(begun);
-    const row = begun === null ? await this.insert(context, name) : await this.reset(context, begun);
+    const row = begun === null ? await this.insert(context, name, collections) : await this.reset(context, begun);
     return this.run(context, row, { session, only });
+  }
+
+  /** In any state, DELETED too. */
+  find(scope: TenantScope, id: string, manager?: EntityManager): Promise<BackupEntity | null> {
+    return this.backups.find(scope, id, manager);
+  }
+
+  /** By the database's clock. */
+  isExpired(scope: TenantScope, id: string, manager?: EntityManager): Promise<boolean> {
+    return this.backups.isExpired(scope, id, manager);
+  }
+
+  /** The one that undo of the finished operation reads is kept for as long as undo is offered. Idempotent. */
+  keepForUndo(scope: TenantScope, operationId: string, manager: EntityManager): Promise<void> {
+    return this.backups.expireAfterEnd(scope, operationId, keptForMs, manager);
   }
 
   /** What a dead worker left of safety backups of this operation that it had not finished. Idempotent. */
@@ -66,7 +83,7 @@ export class SafetyBackups {
     }
   }
 
-  private insert(context: OperationContext<JsonObject>, name: string): Promise<BackupEntity> {
+  private insert(context: OperationContext<JsonObject>, name: string, collections: readonly string[] | null): Promise<BackupEntity> {
     return context.fenced(async (manager) => {
       const id = randomUUID();
       const createdAt = new Date();
@@ -74,7 +91,7 @@ export class SafetyBackups {
       await this.backups.insert(
         {
           id, tenantId: context.tenantId, operationId: context.id, name, label: 'safety', trigger: 'SAFETY', scope: 'ALL', codec: 'GZIP', state: 'QUEUED',
-          storeKey: archiveStoreKey(context.tenantId, fileName), fileName, encrypted: true, contents: [], pinned: false, held: false, createdAt,
+          storeKey: archiveStoreKey(context.tenantId, fileName), fileName, encrypted: true, contents: [], collections, pinned: false, held: false, createdAt,
           expiresAt: new Date(createdAt.getTime() + keptForMs),
         },
         manager,

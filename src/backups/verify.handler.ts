@@ -59,7 +59,7 @@ export class VerifyHandler implements OperationHandler<VerifyInput>, OnModuleIni
   private async verify(context: OperationContext<VerifyInput>, backup: BackupEntity): Promise<VerificationRow> {
     const at = new Date().toISOString();
     try {
-      const archive = await this.files.open(context, archiveRefOf(backup));
+      const archive = await this.files.openAny(context, archiveRefOf(backup));
       try {
         await archive.verify(context);
       } finally {

@@ -50,6 +50,11 @@ export class AppConfig {
   readonly workerConcurrency: number;
   /** Collections that one backup reads side by side. */
   readonly backupConcurrency: number;
+  /** Null: it depends on whether the workspace has a webhook. */
+  readonly maintenanceWaitMs: number | null;
+  readonly maxUploadBytes: number;
+  /** Per tenant. */
+  readonly uploadsPerHour: number;
   readonly faultPoints: readonly string[];
 
   constructor(env: Environment) {
@@ -88,6 +93,9 @@ export class AppConfig {
     };
     this.workerConcurrency = env.HOLDFAST_WORKER_CONCURRENCY;
     this.backupConcurrency = env.HOLDFAST_BACKUP_CONCURRENCY;
+    this.maintenanceWaitMs = env.HOLDFAST_MAINTENANCE_WAIT_SECONDS === undefined ? null : env.HOLDFAST_MAINTENANCE_WAIT_SECONDS * 1000;
+    this.maxUploadBytes = env.HOLDFAST_MAX_UPLOAD_BYTES;
+    this.uploadsPerHour = env.HOLDFAST_UPLOADS_PER_HOUR;
     this.faultPoints = env.HOLDFAST_FAULT_POINTS;
   }
 

@@ -228,6 +228,12 @@ export const environmentSchema = z.object({
   HOLDFAST_LOGIN_TRIES: limit(10, 1, 1000, 'Failed logins per account and address in 15 minutes.'),
   HOLDFAST_WORKER_CONCURRENCY: limit(2, 1, 64, 'Operations that one worker runs side by side.'),
   HOLDFAST_BACKUP_CONCURRENCY: limit(2, 1, 16, 'Collections that one backup reads side by side; each costs memory.'),
+  HOLDFAST_MAINTENANCE_WAIT_SECONDS: noted(wholeNumber(0, 3600).optional(), {
+    description: 'How long a restore waits for the product to confirm that its users are out, before it replaces data.',
+    default: '30 where the workspace has a maintenance webhook, else 0',
+  }),
+  HOLDFAST_MAX_UPLOAD_BYTES: limit(107_374_182_400, 1, 109_951_162_777_600, 'The largest file that may be uploaded, in bytes.'),
+  HOLDFAST_UPLOADS_PER_HOUR: limit(60, 1, 100_000, 'Uploads that one workspace may begin in an hour.'),
   HOLDFAST_FAULT_POINTS: noted(list.default([]), {
     description: 'Points at which the program fails on purpose, for tests; refused in production.',
     default: 'none',

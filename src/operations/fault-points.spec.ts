@@ -23,7 +23,19 @@ describe('FaultPoints', () => {
     expect(reached).toBe(1);
   });
 
+  it('can be meant for one operation alone', async () => {
+    const points = new FaultPoints(['swap.step@one=error']);
+    await expect(points.reach('swap.step', 'two')).resolves.toBeUndefined();
+    await expect(points.reach('swap.step', 'one')).rejects.toThrow('Fault point swap.step@one');
+  });
+
+  it('go on after a pause when the process is continued', async () => {
+    const paused = new FaultPoints(['swap.step=pause']).reach('swap.step');
+    process.kill(process.pid, 'SIGCONT');
+    await expect(paused).resolves.toBeUndefined();
+  });
+
   it('refuse what they do not understand', () => {
-    expect(() => new FaultPoints(['backup.dump=explode'])).toThrow('HOLDFAST_FAULT_POINTS: backup.dump=explode is not <name>=kill|hang|error');
+    expect(() => new FaultPoints(['backup.dump=explode'])).toThrow('HOLDFAST_FAULT_POINTS: backup.dump=explode is not <name>=kill|hang|pause|error');
   });
 });

@@ -1,14 +1,19 @@
+import { once } from 'node:events';
 import { Logger } from '@nestjs/common';
 
-const acts = ['kill', 'hang', 'error'] as const;
+const acts = ['kill', 'hang', 'pause', 'error'] as const;
 export type FaultAct = (typeof acts)[number];
 
 /**
- * Named places at which this process fails on purpose. `HOLDFAST_FAULT_POINTS` lists `<name>=kill|hang|error` (kill where
- * nothing is said); tests in the same process use `on`. The configuration refuses them in production.
+ * Named places at which this process fails on purpose. `HOLDFAST_FAULT_POINTS` lists `<name>=kill|hang|pause|error` (kill where
+ * nothing is said; pause goes on when the process gets SIGCONT), `<name>@<operation>` for one operation alone; tests in the same
+ * process use `on`. The configuration refuses them in production.
  */
 export class FaultPoints {
   private readonly logger = new Logger(FaultPoints.name);
+  /** Held, or the garbage collector would tidy up after those who hang here. */
+  private readonly hung: (() => void)[] = [];
+  private continued: Promise<unknown> | null = null;
   private readonly hooks = new Map<string, () => Promise<void>>();
 
   constructor(configured: readonly string[]) {
@@ -26,14 +31,16 @@ export class FaultPoints {
     return () => this.hooks.delete(name);
   }
 
-  async reach(name: string): Promise<void> {
+  async reach(name: string, operationId?: string): Promise<void> {
     await this.hooks.get(name)?.();
+    if (operationId !== undefined) await this.hooks.get(`${name}@${operationId}`)?.();
   }
 
   private async fail(name: string, act: FaultAct): Promise<void> {
     this.logger.warn({ msg: 'Fault point reached', name, act });
     if (act === 'kill') process.kill(process.pid, 'SIGKILL');
     if (act === 'error') throw new Error(`Fault point ${name}`);
-    await new Promise<never>(() => undefined);
+    if (act === 'pause') await (this.continued ??= once(process, 'SIGCONT').finally(() => (this.continued = null)));
+    else await new Promise<never>((_, reject) => this.hung.push(reject));
   }
 }

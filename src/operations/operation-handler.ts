@@ -5,7 +5,7 @@ import type { z } from 'zod';
 import type { Permission } from '../access/permission.js';
 
 export const operationKinds = [
-  'BACKUP', 'RESTORE', 'UNDO', 'RESET', 'VERIFY', 'DRILL', 'COMPARE', 'REENCRYPT', 'COPY', 'DELETE', 'RECONCILE',
+  'BACKUP', 'RESTORE', 'UNDO', 'RESET', 'VERIFY', 'DRILL', 'COMPARE', 'REENCRYPT', 'COPY', 'DELETE', 'RECONCILE', 'RELEASE', 'IMPORT',
 ] as const;
 export type OperationKind = (typeof operationKinds)[number];
 

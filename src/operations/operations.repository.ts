@@ -61,6 +61,16 @@ export class OperationsRepository {
     return findPage(query, 'createdAt', page);
   }
 
+  /** At most 100, newest first. */
+  completedSince(tenantId: string, kinds: readonly OperationKind[], since: Date, manager: EntityManager = this.dataSource.manager): Promise<OperationEntity[]> {
+    return manager
+      .createQueryBuilder(OperationEntity, 'operation')
+      .where(`operation.tenant_id = :tenantId and operation.kind = any(:kinds) and operation.state = 'COMPLETED' and operation.finished_at > :since`, { tenantId, kinds, since })
+      .orderBy('operation.finished_at', 'DESC')
+      .limit(100)
+      .getMany();
+  }
+
   /** Unfinished operations of a tenant, oldest first; where there is none, its newest. */
   current(tenantId: string): Promise<OperationEntity[]> {
     return this.dataSource.manager

@@ -7,7 +7,7 @@ import { EventBus } from '../platform/events/event-bus.js';
 import { notFound, toGlobalId } from '../platform/graphql/global-id.js';
 import { WorkQueue } from '../platform/queue/work-queue.js';
 import { failureOf } from './operation-failure.js';
-import type { JsonObject, StartOperation } from './operation-handler.js';
+import type { JsonObject, OperationKind, StartOperation } from './operation-handler.js';
 import { operationQueue } from './operation-queue.js';
 import { OperationSettlement } from './operation-settlement.js';
 import { stepsOf } from './operation-steps.js';
@@ -110,6 +110,16 @@ export class OperationsService {
     const operation = await this.repository.find(tenantId, id);
     if (operation === null) throw notFound('Operation');
     return operation;
+  }
+
+  /** For ids that come from outside: the caller authorizes against the row's tenant before it shows anything. */
+  findAnywhere(id: string): Promise<OperationEntity | null> {
+    return this.repository.findAnywhere(id);
+  }
+
+  /** Newest first. */
+  completedSince({ tenantId }: { readonly tenantId: string }, kinds: readonly OperationKind[], since: Date, manager?: EntityManager): Promise<OperationEntity[]> {
+    return this.repository.completedSince(tenantId, kinds, since, manager);
   }
 
   /**

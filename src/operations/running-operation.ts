@@ -154,7 +154,7 @@ export class RunningOperation implements OperationContext<JsonObject> {
   }
 
   faultPoint(name: string): Promise<void> {
-    return this.parts.faults.reach(name);
+    return this.parts.faults.reach(name, this.id);
   }
 
   progress(): OperationProgress {

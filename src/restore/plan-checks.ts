@@ -1,5 +1,5 @@
 import { Inject, Injectable } from '@nestjs/common';
-import type { EngineSession } from '#engines';
+import type { EngineSession, TargetInspection } from '#engines';
 import { type AppError, asAppError, errorCatalogue } from '#errors';
 import type { ArchiveStore } from '#storage';
 import type { TenantScope } from '../access/access.service.js';
@@ -8,8 +8,11 @@ import { EncryptionService } from '../encryption/encryption.service.js';
 import { OperationsService } from '../operations/operations.service.js';
 import { toGlobalId } from '../platform/graphql/global-id.js';
 import { ARCHIVE_STORE } from '../platform/storage/storage.module.js';
+import type { NamespaceShape } from './collection-diff.js';
+import { isChosen, type RestoreChoice } from './restore-choice.js';
 import type { PlanCheckRow } from './restore-plan.entity.js';
 import type { SourceRef } from './restore-source.js';
+import { viewSources } from './view-sources.js';
 
 const passed = (key: string, message: string): PlanCheckRow => ({ key, ok: true, blocking: true, message, hint: null });
 const failed = (key: string, message: string, hint: string | null, blocking = true): PlanCheckRow => ({ key, ok: false, blocking, message, hint });
@@ -81,6 +84,31 @@ export class PlanChecks {
     } catch (error) {
       return failedOf('space', asAppError(error));
     }
+  }
+
+  /** A chosen view shows what the collections that it reads hold afterwards, chosen or not. */
+  dependencies(archived: readonly NamespaceShape[], choice: RestoreChoice, live: readonly { readonly name: string }[] | null): PlanCheckRow[] {
+    if (choice.collections === null) return [];
+    const rows = archived.flatMap(({ name, kind, options }): PlanCheckRow[] => {
+      const others = kind === 'view' && options !== null ? viewSources(options).filter((source) => !isChosen(choice, source)) : [];
+      return others.map((source) => {
+        const isLive = live?.some((namespace) => namespace.name === source) ?? true;
+        const effect = isLive ? 'it will show that one as it is now' : 'which is not in the database either: it will show nothing of it';
+        return failed('dependencies', `The view "${name}" reads "${source}", which is not chosen: ${effect}`, 'Choose the collections that the view reads as well, if it is to show what it showed then', false);
+      });
+    });
+    return rows.length > 0 ? rows : [passed('dependencies', 'No chosen view reads a collection that is not chosen')];
+  }
+
+  /** Of what a MERGE cannot take: the engine refuses it as well, but later. */
+  merge(archived: readonly NamespaceShape[], live: readonly Pick<NamespaceShape, 'name' | 'kind' | 'options'>[], { merge }: RestoreChoice, inspection: TargetInspection | null): PlanCheckRow[] {
+    if (merge === null) return [];
+    if (inspection?.topology === 'standalone') return [failed('merge', 'The database server stands alone and has no transactions, which a merge needs', 'Use REPLACE')];
+    const isPlain = ({ name, kind, options }: Pick<NamespaceShape, 'name' | 'kind' | 'options'>): boolean =>
+      kind === 'collection' && !name.startsWith('system.') && (options === null || (JSON.parse(options) as { readonly capped?: unknown }).capped !== true);
+    const refused = [...new Set([...archived, ...live].filter((shape) => !isPlain(shape)).map(({ name }) => `"${name}"`))].sort();
+    if (refused.length === 0) return [passed('merge', 'All chosen collections can be merged')];
+    return [failed('merge', `Capped collections, time series, views and the server's own collections cannot be merged: ${refused.slice(0, 20).join(', ')}`, 'Choose the other collections, and use REPLACE for these')];
   }
 
   async environment(scope: TenantScope): Promise<PlanCheckRow[]> {

@@ -4,6 +4,8 @@ import { SafetyBackups } from '../backups/safety-backups.js';
 import type { JsonObject, OperationContext } from '../operations/operation-handler.js';
 import { TenantsService } from '../tenants/tenants.service.js';
 import type { RestoreJournal } from './restore-journal.js';
+import { mergedRows } from './restore-merge.js';
+import { noneMerged } from './restore-result.model.js';
 import { leasedWork, StageRemoval } from './stage-removal.js';
 
 /**
@@ -20,11 +22,13 @@ export class RestoreFinish {
 
   async run(context: OperationContext<JsonObject>, session: EngineSession): Promise<JsonObject> {
     await this.swap(context, session);
+    await this.merge(context, session);
     await this.endMaintenance(context);
     await context.enter('CLEANUP');
-    await this.keepLastState(context, session);
-    await session.dropOld(journalOf(context).swapPlan, leasedWork(context));
+    await this.settleOld(context, session);
+    await context.faultPoint('restore.old-dropped');
     await this.stageRemoval.remove(context, session);
+    await context.faultPoint('restore.cleaned');
     return resultOf(journalOf(context));
   }
 
@@ -35,35 +39,54 @@ export class RestoreFinish {
     const report = await session.swap(swapPlan, leasedWork(context), (index) => context.faultPoint(`restore.swap.${index}`));
     await context.faultPoint('restore.swapped');
     await context.saveJournal({ swapReport: { ...report } });
+    await context.faultPoint('restore.swap-noted');
+  }
+
+  private async merge(context: OperationContext<JsonObject>, session: EngineSession): Promise<void> {
+    const { mergePlan, mergeReport } = journalOf(context);
+    if (mergePlan === undefined || mergeReport !== undefined) return;
+    const report = await session.merge(mergePlan, leasedWork(context), (batch) => context.faultPoint(`restore.merge.${batch}`));
+    await context.faultPoint('restore.merged');
+    await context.saveJournal({ mergeReport: { collections: report.collections.map((row) => ({ ...row })), warnings: report.warnings } });
   }
 
   private async endMaintenance(context: OperationContext<JsonObject>): Promise<void> {
     if (journalOf(context).maintenanceOff) return;
     await context.enter('MAINTENANCE_OFF');
     await context.fenced((manager) => this.tenants.endMaintenance(context, context.id, manager));
+    await context.faultPoint('restore.maintenance-off');
     await context.saveJournal({ maintenanceOff: true });
+  }
+
+  private async settleOld(context: OperationContext<JsonObject>, session: EngineSession): Promise<void> {
+    const { safetyBackupId, swapPlan } = journalOf(context);
+    if (safetyBackupId === null) return;
+    await this.keepLastState(context, session, safetyBackupId);
+    await session.dropOld(swapPlan, leasedWork(context));
   }
 
   /**
    * The safety backup was taken before the live data stood still. Unless it is certain that nothing was written since, what
    * SWAP set aside goes into a safety backup of its own, and undo reads that one.
    */
-  private async keepLastState(context: OperationContext<JsonObject>, session: EngineSession): Promise<void> {
+  private async keepLastState(context: OperationContext<JsonObject>, session: EngineSession, safetyBackupId: string): Promise<void> {
     const journal = journalOf(context);
     const work = leasedWork(context);
     if (journal.finalSafetyId === undefined) {
       const written = await session.wasWrittenSince(journal.safetyClusterTime, journal.swapPlan, work);
       if (!written) {
         context.log('Nothing was written between the safety backup and the swap: it holds the last state');
-        await context.saveJournal({ finalSafetyId: journal.safetyBackupId });
+        await context.saveJournal({ finalSafetyId: safetyBackupId });
         return;
       }
       context.log('The database was written to after the safety backup: keeping the last state in another one');
-      const last = await this.safety.takeLastState(context, session, 'Before the restore, last state', journal.swapPlan.old, journal.safetyBackupId);
+      await context.faultPoint('restore.last-state');
+      const last = await this.safety.takeLastState(context, session, 'Before the restore, last state', journal.swapPlan.old, safetyBackupId);
       await context.faultPoint('restore.last-state-kept');
       await context.saveJournal({ finalSafetyId: last.id });
     }
-    const { finalSafetyId, safetyBackupId } = journalOf(context);
+    const { finalSafetyId } = journalOf(context);
+    await context.faultPoint('restore.last-state-noted');
     if (finalSafetyId !== safetyBackupId) await this.safety.replace(context, safetyBackupId);
   }
 }
@@ -73,7 +96,8 @@ function journalOf(context: OperationContext<JsonObject>): RestoreJournal {
 }
 
 /** Counts of documents: those of the archive came in, those that were live went out. */
-function resultOf({ archive, live, bytesRead, warnings, swapReport }: RestoreJournal): JsonObject {
+function resultOf(journal: RestoreJournal): JsonObject {
+  const { archive, live, bytesRead, warnings, swapReport, mergeReport } = journal;
   const inserted = new Map(archive.map(({ name, documents }) => [name, documents]));
   const dropped = new Map(live.map(({ name, documents }) => [name, documents]));
   const names = [...new Set([...inserted.keys(), ...dropped.keys()])].sort();
@@ -84,7 +108,13 @@ function resultOf({ archive, live, bytesRead, warnings, swapReport }: RestoreJou
     type: 'RestoreResult',
     dryRun: false,
     bytesRead,
-    collections: names.map((name) => ({ name, inserted: inserted.get(name) ?? 0, replaced: 0, kept: 0, dropped: dropped.get(name) ?? 0 })),
-    warnings: [...warnings, ...(swapReport?.warnings ?? []), ...late],
+    collections: mergeReport === undefined ? names.map((name) => ({ ...noneMerged, name, inserted: inserted.get(name) ?? 0, dropped: dropped.get(name) ?? 0 })) : mergedRows(archive, mergeReport.collections),
+    warnings: [...warnings, ...keptWarnings(journal), ...(swapReport?.warnings ?? []), ...(mergeReport?.warnings ?? []), ...late],
   };
+}
+
+function keptWarnings({ keepOld, swapPlan }: RestoreJournal): string[] {
+  if (keepOld !== true) return [];
+  const kept = swapPlan.old.flatMap(({ name, old }) => (old === null ? [] : [`${name} is kept as ${old}`]));
+  return [`No safety backup was taken; what was live stays in the database until restoreReleaseOld`, ...kept];
 }

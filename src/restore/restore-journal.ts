@@ -1,4 +1,4 @@
-import type { SwapPlan, SwapReport } from '#engines';
+import type { MergePlan, MergeReport, SwapPlan, SwapReport } from '#engines';
 
 /** Documents of one namespace, before or after. */
 export interface CountRow {
@@ -9,14 +9,20 @@ export interface CountRow {
 /** Written by the commit point, whole: all that any worker needs to finish. Plain JSON. */
 export interface RestoreJournal {
   readonly swapPlan: SwapPlan;
-  readonly safetyBackupId: string;
+  /** Null with `keepOld`. */
+  readonly safetyBackupId: string | null;
   readonly safetyClusterTime: string | null;
+  /** What was live stays in the database under its set-aside names until it is released. */
+  readonly keepOld?: boolean;
   readonly live: readonly CountRow[];
   readonly archive: readonly CountRow[];
   readonly bytesRead: number;
   readonly warnings: readonly string[];
+  /** Of a MERGE; its `create` is the swap plan. */
+  readonly mergePlan?: MergePlan;
   /** Each of the following stands here once its step is done. */
   readonly swapReport?: SwapReport;
+  readonly mergeReport?: MergeReport;
   readonly maintenanceOff?: boolean;
   readonly cleanupFrom?: string;
   readonly finalSafetyId?: string;

@@ -2,6 +2,8 @@ import { registerEnumType } from '@nestjs/graphql';
 import { Column, Entity, PrimaryColumn } from 'typeorm';
 import type { ActorStamp } from '../platform/auth/actor.js';
 import type { CollectionDiffRow } from './collection-diff.js';
+import type { CopyTarget } from '../tenants/copy-targets.js';
+import type { RestoreChoice } from './restore-choice.js';
 import type { SourceRef } from './restore-source.js';
 
 export const RestoreMode = { REPLACE: 'REPLACE', MERGE: 'MERGE' } as const;
@@ -14,8 +16,11 @@ export interface PlanBinding {
   /** As the tenant was called; what the person types is compared with this and with the locked row. */
   readonly tenantName: string;
   readonly targetRevision: number;
-  /** Live namespaces and their UUIDs, null for views; null as a whole when the database could not be read. */
+  /** Live namespaces that the restore touches and their UUIDs, null for views; null as a whole when the database could not be read. */
   readonly live: readonly { readonly name: string; readonly uuid: string | null }[] | null;
+  readonly choice: RestoreChoice;
+  /** Set where the archive is restored into a database of its own, beside the live one. */
+  readonly copy?: CopyTarget;
 }
 
 export interface PlanCheckRow {
@@ -37,6 +42,7 @@ export class RestorePlanEntity {
   @PrimaryColumn('uuid') id!: string;
   @Column('uuid', { name: 'tenant_id' }) tenantId!: string;
   @Column('uuid', { name: 'backup_id', nullable: true }) backupId!: string | null;
+  @Column('uuid', { name: 'upload_id', nullable: true }) uploadId!: string | null;
   @Column('text') mode!: RestoreMode;
   @Column('jsonb') bound!: PlanBinding;
   @Column('jsonb') checks!: readonly PlanCheckRow[];

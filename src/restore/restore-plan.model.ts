@@ -4,6 +4,7 @@ import { toGlobalId } from '../platform/graphql/global-id.js';
 import { Node } from '../platform/graphql/node.model.js';
 import { ByteCount, type Int64 } from '../platform/graphql/scalars.js';
 import { DiffKind } from './collection-diff.js';
+import { MergeConflict } from './restore-choice.js';
 import { RestoreMode, type RestorePlanEntity } from './restore-plan.entity.js';
 import type { SourceRef } from './restore-source.js';
 
@@ -111,6 +112,18 @@ export class RestorePlanModel implements Node {
   @Field(() => RestoreMode)
   mode!: RestoreMode;
 
+  @Field(() => [String], { nullable: true, description: 'The restore touches these collections alone; null: the whole database.' })
+  collections!: string[] | null;
+
+  @Field(() => MergeConflict, { nullable: true, description: 'Of a MERGE.' })
+  conflict!: MergeConflict | null;
+
+  @Field(() => Boolean, { description: 'A MERGE leaves out documents whose unique keys are taken; otherwise it is refused if there are any.' })
+  skipClashes!: boolean;
+
+  @Field(() => String, { nullable: true, description: 'The new database that is restored into; null: in place.' })
+  newDatabase!: string | null;
+
   @Field(() => [PlanCheckModel])
   checks!: PlanCheckModel[];
 
@@ -139,6 +152,10 @@ export function toRestorePlanModel(row: RestorePlanEntity): RestorePlanModel {
     tenantId: row.tenantId,
     source: toSourceModel(row.bound.source),
     mode: row.mode,
+    collections: row.bound.choice.collections && [...row.bound.choice.collections],
+    conflict: row.bound.choice.merge?.conflict ?? null,
+    skipClashes: row.bound.choice.merge?.skipClashes ?? false,
+    newDatabase: row.bound.copy?.database ?? null,
     checks: row.checks.map((check) => ({ ...check })),
     changes: row.changes.map((change) => ({
       ...change,

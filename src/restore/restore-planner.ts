@@ -10,15 +10,21 @@ import type { BackupEntity } from '../backups/backup.entity.js';
 import { BackupsService, requireUsable } from '../backups/backups.service.js';
 import { type Actor, stampOf } from '../platform/auth/actor.js';
 import { fromGlobalId, notFound } from '../platform/graphql/global-id.js';
+import { type CopyTarget, CopyTargets } from '../tenants/copy-targets.js';
 import { TenantsService } from '../tenants/tenants.service.js';
+import { chooseCollections, chooseMerged, isChosen, type RestoreChoice, wholeDatabase } from './restore-choice.js';
+import { requireUsable as requireComplete, UploadsService } from '../transfers/uploads.service.js';
 import { diffCollections, type NamespaceShape } from './collection-diff.js';
-import type { RestorePlanCreateInput } from './dto/restore.inputs.js';
+import type { RestorePlanCreateInput, RestoreSourceInput } from './dto/restore.inputs.js';
+import type { RestoreTargetInput } from './dto/restore-target.input.js';
 import { estimateOf } from './estimate.js';
 import { PlanChecks } from './plan-checks.js';
 import type { PlanCheckRow, RestorePlanEntity } from './restore-plan.entity.js';
 import { RestorePlansRepository } from './restore-plans.repository.js';
 import type { SourceRef } from './restore-source.js';
 import { RestoreSources } from './restore-sources.js';
+import { checkTargetSpace } from './target-space.js';
+import { sourceOfUpload } from './upload-source.js';
 
 const validForMs = 15 * 60 * 1000;
 const fullReadForMs = 10 * 60 * 1000;
@@ -26,8 +32,8 @@ const fullReadForMs = 10 * 60 * 1000;
 interface ArchiveView {
   readonly checks: readonly PlanCheckRow[];
   readonly shapes: readonly NamespaceShape[];
-  readonly documents: number;
-  readonly bytes: number;
+  /** Null: it is of a whole database, as far as anybody can tell. */
+  readonly partOf: readonly string[] | null;
 }
 
 interface LiveView {
@@ -51,49 +57,61 @@ export class RestorePlanner {
     private readonly audit: AuditService,
     private readonly backups: BackupsService,
     private readonly tenants: TenantsService,
+    private readonly uploads: UploadsService,
     private readonly sources: RestoreSources,
     private readonly checks: PlanChecks,
     private readonly plans: RestorePlansRepository,
+    private readonly copies: CopyTargets,
   ) {}
 
   async create(actor: Actor, input: RestorePlanCreateInput): Promise<RestorePlanEntity> {
     const scope = await this.access.authorize(actor, fromGlobalId('Tenant', input.tenantId), Permission.RESTORE_RUN);
-    if (input.mode === 'MERGE') throw new AppError('BAD_USER_INPUT', 'mode: MERGE is not available yet; use REPLACE', { field: ['mode'] });
-    if (input.source.backupId === undefined) throw new AppError('BAD_USER_INPUT', 'source: give a backupId', { field: ['source'] });
-    const backup = await this.backups.get(actor, input.source.backupId);
-    if (backup.tenantId !== scope.tenantId) throw notFound('Backup');
-    requireUsable(backup);
-    return this.plan(scope, actor, { ref: sourceOf(backup), backup }, input.fullRead ?? false);
+    if (input.mode === 'MERGE' && input.target != null) throw new AppError('BAD_USER_INPUT', 'target: a MERGE goes into the live database', { field: ['target'] });
+    return this.plan(scope, actor, await this.findSource(scope, actor, input.source), input.fullRead ?? false, [], choiceOf(input), await this.chooseCopy(scope, actor, input.target ?? null));
   }
 
-  /** For callers that have checked the permission and own the source. */
-  async plan(scope: TenantScope, actor: Actor, source: PlanSource, fullRead: boolean): Promise<RestorePlanEntity> {
+  /**
+   * For callers that have checked the permission and own the source; `more` are checks of their own. Of an archive of chosen collections
+   * the plan never takes in others, whatever `asked` says.
+   *
+   * @throws AppError BAD_USER_INPUT for a collection that the archive does not know
+   */
+  async plan(scope: TenantScope, actor: Actor, source: PlanSource, fullRead: boolean, more: readonly PlanCheckRow[] = [], asked: RestoreChoice = wholeDatabase, copy: CopyTarget | null = null): Promise<RestorePlanEntity> {
     const tenant = await this.tenants.get(scope);
-    const [archive, live, environment] = await Promise.all([this.readArchive(scope, source, fullRead), this.readLive(scope), this.checks.environment(scope)]);
+    const [archive, live, environment] = await Promise.all([this.readArchive(scope, source, fullRead), this.readLive(scope, copy), this.checks.environment(scope)]);
+    const choose = asked.merge === null ? chooseCollections : chooseMerged;
+    const choice: RestoreChoice = { ...asked, collections: choose(asked.collections, archive.shapes, archive.partOf) };
+    const archived = archive.shapes.filter(({ name }) => isChosen(choice, name));
+    const present = live.catalogue?.filter(({ name }) => isChosen(choice, name)) ?? null;
+    const liveBytes = choice.collections === null ? (live.inspection?.sizeBytes ?? 0) : sum(present ?? [], ({ sizeBytes }) => sizeBytes);
     const version = live.inspection === null ? [] : [this.checks.version(live.inspection.version, source.backup?.engineVersion ?? null)];
-    const space = await this.checks.space(scope, live.inspection?.sizeBytes ?? 0);
+    const space = copy === null ? [await this.checks.space(scope, liveBytes)] : [];
+    const targetSpace = live.inspection === null ? [] : [checkTargetSpace(live.inspection, sum(archived, ({ bytes }) => bytes))];
     const createdAt = new Date();
     const id = randomUUID();
     await this.plans.insert({
       id,
       tenantId: scope.tenantId,
       backupId: source.backup?.id ?? null,
-      mode: 'REPLACE',
+      uploadId: source.ref.kind === 'UPLOAD' ? source.ref.uploadId : null,
+      mode: choice.merge === null ? 'REPLACE' : 'MERGE',
       bound: {
         source: source.ref,
         tenantName: tenant.name,
         targetRevision: tenant.targetRevision,
-        live: live.catalogue?.map(({ name, uuid }) => ({ name, uuid })) ?? null,
+        live: present?.map(({ name, uuid }) => ({ name, uuid })) ?? null,
+        choice,
+        ...(copy === null ? {} : { copy }),
       },
-      checks: [...environment, ...archive.checks, ...live.checks, ...version, space],
-      changes: live.catalogue === null ? [] : diffCollections(live.catalogue.map(toShape), archive.shapes),
+      checks: [...more, ...environment, ...archive.checks, ...live.checks, ...version, ...space, ...targetSpace, ...this.checks.dependencies(archived, choice, live.catalogue), ...this.checks.merge(archived, present ?? [], choice, live.inspection)],
+      changes: present === null ? [] : diffCollections(present.map(toShape), archived),
       dataLossSince: dataLossSince(source),
-      estimate: estimateOf({ documents: archive.documents, bytes: archive.bytes, liveBytes: live.inspection?.sizeBytes ?? 0, namespaces: archive.shapes.length + (live.catalogue?.length ?? 0) }),
+      estimate: estimateOf({ documents: sum(archived, ({ documents }) => documents), bytes: sum(archived, ({ bytes }) => bytes), liveBytes, namespaces: archived.length + (present?.length ?? 0) }),
       createdBy: stampOf(actor),
       createdAt,
       expiresAt: new Date(createdAt.getTime() + validForMs),
     });
-    await this.audit.record({ action: 'restore.planned', tenantId: scope.tenantId, actor, subject: { type: 'RestorePlan', id }, detail: { fileName: source.ref.fileName } });
+    await this.audit.record({ action: 'restore.planned', tenantId: scope.tenantId, actor, subject: { type: 'RestorePlan', id }, detail: { fileName: source.ref.fileName, ...(copy === null ? {} : { database: copy.database }) } });
     const plan = await this.plans.find(scope, id);
     if (plan === null) throw notFound('RestorePlan');
     return plan;
@@ -104,22 +122,35 @@ export class RestorePlanner {
     return this.access.authorizeRow(actor, 'RestorePlan', await this.plans.findAnywhere(id), Permission.RESTORE_RUN);
   }
 
+  private async chooseCopy(scope: TenantScope, actor: Actor, target: RestoreTargetInput | null): Promise<CopyTarget | null> {
+    if (target?.newDatabase != null) return this.copies.chooseDatabase(actor, scope, target.newDatabase.name);
+    return target?.newTenant == null ? null : this.copies.chooseTenant(actor, scope, target.newTenant);
+  }
+
+  private async findSource(scope: TenantScope, actor: Actor, { backupId, uploadId }: RestoreSourceInput): Promise<PlanSource> {
+    if (uploadId !== undefined) {
+      const upload = await this.uploads.get(actor, uploadId);
+      if (upload.tenantId !== scope.tenantId) throw notFound('Upload');
+      return { ref: sourceOfUpload(requireComplete(upload)), backup: null };
+    }
+    if (backupId === undefined) throw new AppError('BAD_USER_INPUT', 'source: give a backupId or an uploadId', { field: ['source'] });
+    const backup = await this.backups.get(actor, backupId);
+    if (backup.tenantId !== scope.tenantId) throw notFound('Backup');
+    requireUsable(backup);
+    return { ref: sourceOf(backup), backup };
+  }
+
   private async readArchive(scope: TenantScope, { ref, backup }: PlanSource, fullRead: boolean): Promise<ArchiveView> {
     const known = knownShapes(backup);
     const missing = this.checks.key(ref);
-    const view = (shapes: readonly NamespaceShape[], checks: readonly PlanCheckRow[]): ArchiveView => ({
-      shapes,
-      checks,
-      documents: shapes.reduce((sum, shape) => sum + shape.documents, 0),
-      bytes: shapes.reduce((sum, shape) => sum + shape.bytes, 0),
-    });
+    const view = (shapes: readonly NamespaceShape[], checks: readonly PlanCheckRow[], partOf = backup?.collections ?? null): ArchiveView => ({ shapes, checks, partOf });
     if (!missing.ok) return view(known, [missing, this.checks.integrity(null, fullRead, 'It could not be checked without the key')]);
     try {
       const source = await this.sources.open(scope, ref);
       try {
         const work: Work = { signal: AbortSignal.timeout(fullReadForMs), report: () => undefined, log: () => undefined };
-        if (fullRead) await source.verify(work);
-        return view(await source.shapes(work), [missing, this.checks.integrity(null, fullRead)]);
+        if (fullRead) await source.verify(work, source.partOf);
+        return view(await source.shapes(work), [missing, this.checks.integrity(null, fullRead)], source.partOf);
       } finally {
         await source.close();
       }
@@ -133,10 +164,10 @@ export class RestorePlanner {
     }
   }
 
-  private async readLive(scope: TenantScope): Promise<LiveView> {
+  private async readLive(scope: TenantScope, copy: CopyTarget | null): Promise<LiveView> {
     let session: EngineSession | null = null;
     try {
-      session = await this.tenants.openTarget(scope);
+      session = copy === null ? await this.tenants.openTarget(scope) : await this.copies.open(scope, copy);
       const inspection = await session.inspect();
       const privileges = await this.checks.privileges(session);
       return { checks: [this.checks.target(null), privileges], catalogue: await session.catalogue(), inspection };
@@ -151,8 +182,14 @@ export class RestorePlanner {
 }
 
 export function sourceOf(backup: BackupEntity): SourceRef {
-  const { backupId, storeKey, sizeBytes, sha256, salt } = archiveRefOf(backup);
-  return { kind: 'BACKUP', backupId, storeKey, sizeBytes, sha256, salt, keyId: backup.keyId, fileName: backup.fileName ?? backup.name, createdAt: backup.createdAt.toISOString() };
+  const takenAt = backup.trigger === 'IMPORT' ? backup.takenAt : backup.createdAt;
+  return { kind: 'BACKUP', ...archiveRefOf(backup), keyId: backup.keyId, fileName: backup.fileName ?? backup.name, createdAt: takenAt?.toISOString() ?? null };
+}
+
+function choiceOf({ mode, collections, conflict, skipClashes }: RestorePlanCreateInput): RestoreChoice {
+  const isMerge = mode === 'MERGE';
+  if (!isMerge && (conflict != null || skipClashes === true)) throw new AppError('BAD_USER_INPUT', 'conflict and skipClashes: only a MERGE has conflicts', { field: [conflict != null ? 'conflict' : 'skipClashes'] });
+  return { collections: collections ?? null, merge: isMerge ? { conflict: conflict ?? 'KEEP_LIVE', skipClashes: skipClashes ?? false } : null };
 }
 
 /** What the row knows of the archive, for when the archive itself cannot be opened. */
@@ -162,6 +199,10 @@ function knownShapes(backup: BackupEntity | null): NamespaceShape[] {
 
 function toShape({ name, kind, documents, sizeBytes, options, indexes }: NamespaceState): NamespaceShape {
   return { name, kind, documents, bytes: sizeBytes, indexCount: indexes.length, options, indexes };
+}
+
+function sum<T>(rows: readonly T[], of: (row: T) => number): number {
+  return rows.reduce((total, row) => total + of(row), 0);
 }
 
 /** The moment that the archive shows: its cluster time, else when it was taken. */

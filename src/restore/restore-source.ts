@@ -8,12 +8,18 @@ const common = {
   sizeBytes: z.number().int().nonnegative(),
   sha256: z.string().regex(/^[0-9a-f]{64}$/),
   createdAt: z.string().nullable(),
+  /** Null: the archive is not encrypted. */
+  salt: z.string().nullable(),
+  keyId: z.string().nullable(),
+  /** See ArchiveRef. */
+  archiveId: z.string(),
+  keyTenantId: z.uuid().nullable(),
 };
 
 /** Names one stored archive and binds it: a file that differs in size, hash or salt is another one. */
 export const sourceRef = z.discriminatedUnion('kind', [
-  z.strictObject({ kind: z.literal('BACKUP'), backupId: z.uuid(), salt: z.string(), keyId: z.string().nullable(), ...common }),
-  z.strictObject({ kind: z.literal('UPLOAD'), keyId: z.null(), ...common }),
+  z.strictObject({ kind: z.literal('BACKUP'), backupId: z.uuid(), ...common }),
+  z.strictObject({ kind: z.literal('UPLOAD'), uploadId: z.uuid(), ...common }),
 ]);
 export type SourceRef = z.output<typeof sourceRef>;
 
@@ -21,16 +27,20 @@ export type SourceRef = z.output<typeof sourceRef>;
 export interface RestoreSource {
   /** What its trailer or, for a plain file, its whole content says it holds. */
   shapes(work: Work): Promise<readonly NamespaceShape[]>;
+  /** Names of the collections that it is a backup of, whether they existed or not; null: of the whole database. */
+  readonly partOf: readonly string[] | null;
   /**
-   * Reads every byte: hash, tags, format, counts and sums. Only then `payload` may be used.
+   * Reads every byte: hash, tags, format, counts and sums. Of an archive of ours, and with `collections`, it reads those alone, with header,
+   * trailer and definitions. Only then the `payload` that it returns may be used, which holds what was chosen.
    *
    * @throws AppError ARCHIVE_* or KEY_*
    */
-  verify(work: Work): Promise<VerifiedArchive>;
+  verify(work: Work, collections: readonly string[] | null): Promise<VerifiedArchive>;
   close(): Promise<void>;
 }
 
 export interface VerifiedArchive {
   readonly payload: PayloadSource;
+  /** Of the file; what is read again for the stage does not count twice. */
   readonly bytesRead: number;
 }

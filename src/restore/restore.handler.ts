@@ -2,19 +2,25 @@ import { Injectable, type OnModuleInit } from '@nestjs/common';
 import type { EntityManager } from 'typeorm';
 import { z } from 'zod';
 import { AppError, asAppError } from '#errors';
-import type { EngineSession, LeasedWork, StagedDatabase } from '#engines';
+import type { EngineSession, LeasedWork, MergeForecast, PayloadSource, StagedDatabase } from '#engines';
 import { Permission } from '../access/permission.js';
 import { AuditService } from '../audit/audit.service.js';
 import { isLeaseLost } from '../backups/backup-runner.js';
 import { SafetyBackups } from '../backups/safety-backups.js';
 import { EncryptionService } from '../encryption/encryption.service.js';
+import { MaintenanceAcknowledgement } from '../maintenance/maintenance-acknowledgement.js';
 import type { JsonObject, OperationContext, OperationHandler, SettledOperation } from '../operations/operation-handler.js';
 import { OperationHandlers } from '../operations/operation-handlers.js';
 import { TenantsService } from '../tenants/tenants.service.js';
 import { countExpiring, type NamespaceShape } from './collection-diff.js';
 import { leasedWork, StageRemoval } from './stage-removal.js';
+import { copyTarget } from '../tenants/copy-targets.js';
+import { copyPhases, RestoreCopy } from './restore-copy.js';
 import { RestoreFinish } from './restore-finish.js';
 import type { RestoreJournal } from './restore-journal.js';
+import { isChosen, restoreChoice } from './restore-choice.js';
+import { clashWarnings, mergedRows, RestoreMerge } from './restore-merge.js';
+import { noneMerged } from './restore-result.model.js';
 import { sourceRef, type VerifiedArchive } from './restore-source.js';
 import { RestoreSources } from './restore-sources.js';
 
@@ -23,9 +29,17 @@ const restoreInput = z.strictObject({
   source: sourceRef,
   dryRun: z.boolean(),
   live: z.array(z.strictObject({ name: z.string(), uuid: z.string().nullable() })),
+  choice: restoreChoice,
+  /** Set where the archive is restored into a database of its own. */
+  copy: copyTarget.optional(),
+  /** Live data cannot be read: no safety backup is taken, and what was live stays in the database until it is released. */
+  keepOld: z.boolean().optional(),
+  /** Set where an UNDO restores the safety backup of another operation. */
+  undo: z.strictObject({ operationId: z.uuid(), warning: z.string().nullable() }).optional(),
 });
 export type RestoreInput = z.output<typeof restoreInput>;
 
+const unacknowledged = 'The product did not confirm in time that its users are out; what they wrote until the swap is in the safety backup';
 const dayMs = 24 * 60 * 60 * 1000;
 
 export const restorePhases = ['VERIFY', 'SAFETY_BACKUP', 'STAGE', 'CHECK', 'MAINTENANCE_ON', 'SWAP', 'MAINTENANCE_OFF', 'CLEANUP'] as const;
@@ -51,7 +65,10 @@ export class RestoreHandler implements OperationHandler<RestoreInput>, OnModuleI
     private readonly encryption: EncryptionService,
     private readonly safety: SafetyBackups,
     private readonly finish: RestoreFinish,
+    private readonly copy: RestoreCopy,
+    private readonly merging: RestoreMerge,
     private readonly stageRemoval: StageRemoval,
+    private readonly acknowledgement: MaintenanceAcknowledgement,
     private readonly audit: AuditService,
   ) {}
 
@@ -60,20 +77,25 @@ export class RestoreHandler implements OperationHandler<RestoreInput>, OnModuleI
   }
 
   phases(input: RestoreInput): readonly string[] {
-    return input.dryRun ? dryRunPhases : restorePhases;
+    if (input.copy !== undefined && !input.dryRun) return copyPhases;
+    if (input.dryRun) return dryRunPhases;
+    return input.keepOld === true ? restorePhases.filter((phase) => phase !== 'SAFETY_BACKUP') : restorePhases;
   }
 
   async run(context: OperationContext<RestoreInput>): Promise<JsonObject> {
     await context.enter('VERIFY');
+    await context.faultPoint('restore.begun');
     this.encryption.requireKey();
+    if (context.input.copy !== undefined) return this.copy.run(context, context.input.copy);
     const source = await this.sources.open(context, context.input.source);
     try {
       const session = await this.tenants.openTarget(context);
       try {
         await session.requirePrivileges('RESTORE');
         await this.stageRemoval.removeLeftOvers(context, session);
-        const verified = await source.verify(context);
-        const shapes = await source.shapes(context);
+        const { choice } = context.input;
+        const verified = await source.verify(context, choice.collections);
+        const shapes = (await source.shapes(context)).filter(({ name }) => isChosen(choice, name));
         await context.faultPoint('restore.verified');
         return await this.restore(context, session, verified, shapes);
       } finally {
@@ -85,6 +107,7 @@ export class RestoreHandler implements OperationHandler<RestoreInput>, OnModuleI
   }
 
   async recover(context: OperationContext<RestoreInput>): Promise<JsonObject> {
+    if (context.input.copy !== undefined) return this.copy.recover(context, context.input.copy);
     const lost = new AppError('WORKER_LOST', 'The process that did the restore stopped before live data changed');
     // The users need not wait for a database that is away.
     if (!context.committed) await this.letGo(context, lost);
@@ -98,6 +121,7 @@ export class RestoreHandler implements OperationHandler<RestoreInput>, OnModuleI
     }
   }
 
+  /** Its safety backup is there for undo until 7 days after the end, not after the beginning. */
   async settled({ id, tenantId, input, state, failure }: SettledOperation<RestoreInput>, manager: EntityManager): Promise<void> {
     await this.tenants.endMaintenance({ tenantId }, id, manager);
     await this.audit.record(
@@ -111,19 +135,24 @@ export class RestoreHandler implements OperationHandler<RestoreInput>, OnModuleI
       },
       manager,
     );
+    if (state === 'COMPLETED') await this.safety.keepForUndo({ tenantId }, id, manager);
   }
 
   private async restore(context: OperationContext<RestoreInput>, session: EngineSession, verified: VerifiedArchive, shapes: readonly NamespaceShape[]): Promise<JsonObject> {
     const work = leasedWork(context);
     try {
       const safety = context.input.dryRun ? null : await this.takeSafetyBackup(context, session);
+      await context.faultPoint('restore.safe');
       await context.enter('STAGE');
-      const staged = await session.stage(verified.payload, work);
+      const staged = await session.stage(haltingIn(context, 'restore.staging', verified.payload), work);
       await context.faultPoint('restore.staged');
       await context.enter('CHECK');
       await session.checkStage(staged, verified.payload, work);
-      const facts = { bytesRead: verified.bytesRead, warnings: [...staged.warnings, ...ttlWarnings(shapes)], archive: shapes.map(({ name, documents }) => ({ name, documents })) };
-      if (safety === null) return await this.endDryRun(context, session, facts);
+      await context.faultPoint('restore.checked');
+      const facts = { bytesRead: verified.bytesRead, warnings: [...undoWarnings(context.input), ...staged.warnings, ...ttlWarnings(shapes)], archive: shapes.map(({ name, documents }) => ({ name, documents })) };
+      const { merge } = context.input.choice;
+      const forecast = merge === null ? null : await this.merging.forecast(context, session, staged, merge);
+      if (safety === null) return await this.endDryRun(context, session, facts, forecast);
       await this.commit(context, session, staged, work, { ...facts, ...safety });
     } catch (error) {
       if (!context.committed && !isLeaseLost(error) && !isLeaseLost(context.signal.reason)) await this.tryToTakeBack(context, session, asAppError(context.signal.reason ?? error));
@@ -132,10 +161,11 @@ export class RestoreHandler implements OperationHandler<RestoreInput>, OnModuleI
     return this.finish.run(context, session);
   }
 
-  private async takeSafetyBackup(context: OperationContext<RestoreInput>, session: EngineSession): Promise<Pick<RestoreJournal, 'safetyBackupId' | 'safetyClusterTime' | 'live'>> {
+  private async takeSafetyBackup(context: OperationContext<RestoreInput>, session: EngineSession): Promise<Pick<RestoreJournal, 'safetyBackupId' | 'safetyClusterTime' | 'live' | 'keepOld'>> {
+    if (context.input.keepOld === true) return { safetyBackupId: null, safetyClusterTime: null, live: [], keepOld: true };
     await context.enter('SAFETY_BACKUP');
     try {
-      const backup = await this.safety.take(context, session, 'Before the restore');
+      const backup = await this.safety.take(context, session, context.input.undo === undefined ? 'Before the restore' : 'Before the undo', context.input.choice.collections);
       const live = backup.contents.map(({ name, documents }) => ({ name, documents }));
       return { safetyBackupId: backup.id, safetyClusterTime: backup.clusterTime, live };
     } catch (error) {
@@ -148,19 +178,39 @@ export class RestoreHandler implements OperationHandler<RestoreInput>, OnModuleI
 
   private async commit(context: OperationContext<RestoreInput>, session: EngineSession, staged: StagedDatabase, work: LeasedWork, facts: Omit<RestoreJournal, 'swapPlan'>): Promise<void> {
     await context.enter('MAINTENANCE_ON');
-    await context.fenced((manager) => this.tenants.beginMaintenance(context, { operationId: context.id, message: 'A backup is being restored' }, manager));
+    await context.fenced((manager) => this.tenants.beginMaintenance(context, { operationId: context.id, message: context.input.undo === undefined ? 'A backup is being restored' : 'A restore is being undone' }, manager));
     await context.faultPoint('restore.maintenance');
-    const swapPlan = await session.planSwap(staged, context.input.live, work);
-    const journal: RestoreJournal = { ...facts, swapPlan };
-    await context.commit(asJson(journal));
+    const isAcknowledged = await this.acknowledgement.wait(context, context.signal);
+    if (!isAcknowledged) context.log(unacknowledged, 'WARN');
+    const decided = await this.decide(context, session, staged, work, facts);
+    await context.faultPoint('restore.planned');
+    const journal: RestoreJournal = { ...facts, ...decided, warnings: [...facts.warnings, ...(isAcknowledged ? [] : [unacknowledged])] };
+    await context.commit(asJson(journal), (manager) => this.requireActive(context, manager));
     await context.faultPoint('restore.committed');
   }
 
-  private async endDryRun(context: OperationContext<RestoreInput>, session: EngineSession, facts: Pick<RestoreJournal, 'bytesRead' | 'warnings' | 'archive'>): Promise<JsonObject> {
+  /** In the commit's transaction, so that a suspension comes either before it or finds live data replaced. */
+  private async requireActive({ tenantId }: OperationContext<RestoreInput>, manager: EntityManager): Promise<void> {
+    const tenant = await this.tenants.getForUpdate(manager, tenantId);
+    if (tenant.suspendedAt !== null) throw new AppError('TENANT_SUSPENDED', 'The workspace was suspended during the restore');
+  }
+
+  /** Undo of a MERGE reads the safety backup as it is now: nothing is set aside that could be kept later. */
+  private async decide(context: OperationContext<RestoreInput>, session: EngineSession, staged: StagedDatabase, work: LeasedWork, facts: Omit<RestoreJournal, 'swapPlan'>): Promise<Partial<RestoreJournal> & Pick<RestoreJournal, 'swapPlan'>> {
+    const { collections, merge } = context.input.choice;
+    if (merge === null) return { swapPlan: await session.planSwap(staged, context.input.live, work, collections ?? undefined) };
+    const { safetyBackupId, safetyClusterTime, live } = facts;
+    if (safetyBackupId === null) throw new AppError('INTERNAL', 'A merge needs its safety backup');
+    const prepared = await this.merging.prepare(context, session, staged, merge, { safetyBackupId, safetyClusterTime, live });
+    return { ...prepared, swapPlan: prepared.mergePlan.create, finalSafetyId: prepared.safetyBackupId };
+  }
+
+  private async endDryRun(context: OperationContext<RestoreInput>, session: EngineSession, facts: Pick<RestoreJournal, 'bytesRead' | 'warnings' | 'archive'>, forecast: MergeForecast | null): Promise<JsonObject> {
     await context.enter('CLEANUP');
     await this.stageRemoval.remove(context, session);
-    const collections = facts.archive.map(({ name, documents }) => ({ name, inserted: documents, replaced: 0, kept: 0, dropped: 0 }));
-    return { type: 'RestoreResult', dryRun: true, bytesRead: facts.bytesRead, collections, warnings: facts.warnings };
+    const collections = forecast === null ? facts.archive.map(({ name, documents }) => ({ ...noneMerged, name, inserted: documents, dropped: 0 })) : mergedRows(facts.archive, forecast.collections);
+    const warnings = [...facts.warnings, ...(forecast === null ? [] : clashWarnings(forecast))];
+    return { type: 'RestoreResult', dryRun: true, bytesRead: facts.bytesRead, collections, warnings };
   }
 
   /** Live data were not touched: what was made beside them goes. People are told of the first failure, not of what went wrong while cleaning up after it. */
@@ -180,9 +230,26 @@ export class RestoreHandler implements OperationHandler<RestoreInput>, OnModuleI
   }
 }
 
+/** The same payload, with a fault point that is reached when a first part of it has been used. */
+function haltingIn(context: OperationContext<RestoreInput>, point: string, source: PayloadSource): PayloadSource {
+  return {
+    namespaces: source.namespaces,
+    payload: async function* () {
+      for await (const chunk of source.payload()) {
+        yield chunk;
+        await context.faultPoint(point);
+      }
+    },
+  };
+}
+
 // Interfaces have no index signature; everything in the journal is plain JSON.
 function asJson(journal: RestoreJournal): JsonObject {
   return journal as unknown as JsonObject;
+}
+
+function undoWarnings({ undo }: RestoreInput): string[] {
+  return undo?.warning == null ? [] : [undo.warning];
 }
 
 function ttlWarnings(shapes: readonly NamespaceShape[]): string[] {

@@ -2,26 +2,38 @@ import { Module } from '@nestjs/common';
 import { TypeOrmModule } from '@nestjs/typeorm';
 import { BackupsModule } from '../backups/backups.module.js';
 import { EncryptionModule } from '../encryption/encryption.module.js';
+import { MaintenanceModule } from '../maintenance/maintenance.module.js';
 import { OperationsModule } from '../operations/operations.module.js';
 import { StorageModule } from '../platform/storage/storage.module.js';
 import { TenantsModule } from '../tenants/tenants.module.js';
+import { TransfersModule } from '../transfers/transfers.module.js';
 import { PlanChecks } from './plan-checks.js';
+import { ReleaseHandler } from './release.handler.js';
+import { ReleaseResolver } from './release.resolver.js';
+import { RestoreCopy } from './restore-copy.js';
 import { RestoreFinish } from './restore-finish.js';
+import { RestoreMerge } from './restore-merge.js';
 import { RestorePlanEntity } from './restore-plan.entity.js';
 import { RestorePlanner } from './restore-planner.js';
 import { RestorePlansRepository } from './restore-plans.repository.js';
 import './restore-result.model.js';
+import { RestoreRelease } from './restore-release.js';
+import { RestoreResultResolver } from './restore-result.resolver.js';
 import { RestoreSources } from './restore-sources.js';
 import { RestoreHandler } from './restore.handler.js';
 import { OperationPlanResolver, RestoreSourceResolver, RestoresResolver } from './restores.resolver.js';
 import { RestoresService } from './restores.service.js';
 import { StageRemoval } from './stage-removal.js';
+import { RestoreUndo } from './restore-undo.js';
+import { UndoHandler } from './undo.handler.js';
+import { UndoResolver } from './undo.resolver.js';
+import { UndoTerm } from './undo-term.js';
 
 @Module({
-  imports: [TypeOrmModule.forFeature([RestorePlanEntity]), BackupsModule, EncryptionModule, OperationsModule, StorageModule, TenantsModule],
+  imports: [TypeOrmModule.forFeature([RestorePlanEntity]), BackupsModule, EncryptionModule, MaintenanceModule, OperationsModule, StorageModule, TenantsModule, TransfersModule],
   providers: [
-    OperationPlanResolver, PlanChecks, RestoreFinish, RestoreHandler, RestorePlanner, RestorePlansRepository, RestoreSourceResolver, RestoreSources,
-    RestoresResolver, RestoresService, StageRemoval,
+    OperationPlanResolver, PlanChecks, ReleaseHandler, ReleaseResolver, RestoreCopy, RestoreFinish, RestoreHandler, RestoreMerge, RestorePlanner, RestorePlansRepository,
+    RestoreRelease, RestoreResultResolver, RestoreSourceResolver, RestoreSources, RestoresResolver, RestoresService, RestoreUndo, StageRemoval, UndoHandler, UndoResolver, UndoTerm,
   ],
   exports: [RestorePlanner],
 })

@@ -1,7 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { DataSource, type EntityManager } from 'typeorm';
 import { AppError } from '#errors';
-import type { TenantScope } from '../access/access.service.js';
+import { AccessService, type TenantScope } from '../access/access.service.js';
 import { AuditService } from '../audit/audit.service.js';
 import { BackupsService, requireUsable } from '../backups/backups.service.js';
 import { EncryptionService } from '../encryption/encryption.service.js';
@@ -11,6 +11,7 @@ import { type Actor, stampOf } from '../platform/auth/actor.js';
 import { runInTransaction } from '../platform/database/data-source.js';
 import { fromGlobalId, notFound } from '../platform/graphql/global-id.js';
 import { TenantsService } from '../tenants/tenants.service.js';
+import { UploadsService } from '../transfers/uploads.service.js';
 import type { RestoreStartInput } from './dto/restore.inputs.js';
 import type { RestorePlanEntity } from './restore-plan.entity.js';
 import { RestorePlanner, sourceOf } from './restore-planner.js';
@@ -22,10 +23,12 @@ import { RestoreHandler } from './restore.handler.js';
 export class RestoresService {
   constructor(
     private readonly dataSource: DataSource,
+    private readonly access: AccessService,
     private readonly planner: RestorePlanner,
     private readonly plans: RestorePlansRepository,
     private readonly tenants: TenantsService,
     private readonly backups: BackupsService,
+    private readonly uploads: UploadsService,
     private readonly operations: OperationsService,
     private readonly encryption: EncryptionService,
     private readonly audit: AuditService,
@@ -36,10 +39,12 @@ export class RestoresService {
     const { id, tenantId } = await this.planner.get(actor, fromGlobalId('RestorePlan', input.planId));
     const scope = { tenantId };
     const dryRun = input.dryRun ?? false;
+    const keepOld = input.keepOld ?? false;
+    if (keepOld) this.access.requireProvider(actor);
     this.encryption.requireKey();
     const request = {
       handler: this.handler, tenantId, actorId: actor.id, idempotencyKey: input.idempotencyKey ?? null,
-      idempotencyInput: { planId: id, confirmName: input.confirmName, dryRun },
+      idempotencyInput: { planId: id, confirmName: input.confirmName, dryRun, keepOld },
     };
     try {
       return await runInTransaction(this.dataSource, async (manager) => {
@@ -48,16 +53,17 @@ export class RestoresService {
         const plan = await this.plans.lock(scope, id, manager);
         if (plan === null) throw notFound('RestorePlan');
         const live = await this.requireValid(scope, plan, input.confirmName, manager);
+        if (keepOld && (dryRun || plan.bound.copy !== undefined || plan.mode === 'MERGE')) throw new AppError('BAD_USER_INPUT', 'keepOld: only a restore in place of live data has old collections to keep', { field: ['keepOld'] });
         const { source } = plan.bound;
         const { operation } = await this.operations.start(manager, {
           ...request,
-          input: { planId: id, source, dryRun, live: [...live] },
+          input: { planId: id, source, dryRun, ...(keepOld ? { keepOld } : {}), live: [...live], choice: plan.bound.choice, ...(plan.bound.copy === undefined ? {} : { copy: plan.bound.copy }) },
           startedBy: stampOf(actor),
           planId: id,
           ...(plan.backupId === null ? {} : { backupId: plan.backupId }),
         });
         await this.plans.markUsed(scope, id, operation.id, manager);
-        await this.audit.record({ action: dryRun ? 'restore.dry-run-started' : 'restore.started', tenantId, actor, subject: { type: 'Operation', id: operation.id }, detail: { fileName: source.fileName, planId: id } }, manager);
+        await this.audit.record({ action: dryRun ? 'restore.dry-run-started' : 'restore.started', tenantId, actor, subject: { type: 'Operation', id: operation.id }, detail: { fileName: source.fileName, planId: id, keepOld, ...(plan.bound.copy === undefined ? {} : { database: plan.bound.copy.database }) } }, manager);
         return operation;
       });
     } catch (error) {
@@ -68,20 +74,31 @@ export class RestoresService {
     }
   }
 
-  /** All that the plan binds, against rows that are locked until the operation is there. */
-  private async requireValid(scope: TenantScope, plan: RestorePlanEntity, confirmName: string, manager: EntityManager): Promise<NonNullable<RestorePlanEntity['bound']['live']>> {
+  /**
+   * All that the plan binds, against rows that are locked until the operation is there; returns the live namespaces it was made for.
+   *
+   * @throws AppError PLAN_*, CONFIRM_NAME_MISMATCH, TENANT_SUSPENDED, BACKUP_NOT_USABLE
+   */
+  async requireValid(scope: TenantScope, plan: RestorePlanEntity, confirmName: string, manager: EntityManager): Promise<NonNullable<RestorePlanEntity['bound']['live']>> {
     const tenant = await this.tenants.getForUpdate(manager, scope.tenantId);
     const { bound } = plan;
     if (plan.usedAt !== null) throw new AppError('PLAN_USED', 'The plan was used already');
     if (await this.plans.isExpired(scope, plan.id, manager)) throw new AppError('PLAN_EXPIRED', 'The plan has expired');
     if (tenant.name !== bound.tenantName) throw new AppError('PLAN_STALE', 'The workspace was renamed since the plan was made');
     if (tenant.targetRevision !== bound.targetRevision) throw new AppError('PLAN_STALE', "The workspace's database was changed since the plan was made");
-    if (confirmName.normalize('NFC') !== tenant.name.normalize('NFC')) throw new AppError('CONFIRM_NAME_MISMATCH', "This is not the workspace's name", { field: ['confirmName'] });
+    requireConfirmed(tenant.name, confirmName);
     if (tenant.suspendedAt !== null) throw new AppError('TENANT_SUSPENDED', 'The workspace is suspended');
     const blocking = plan.checks.find((check) => check.blocking && !check.ok);
     if (blocking !== undefined || bound.live === null) throw new AppError('PLAN_BLOCKED', `The plan has a failed check (${blocking?.key ?? 'target'}): ${blocking?.message ?? 'the database could not be read'}`);
     if (plan.backupId !== null) await this.requireSameBackup(scope, plan, plan.backupId, manager);
+    if (bound.source.kind === 'UPLOAD') await this.requireUpload(scope, plan.uploadId, manager);
     return bound.live;
+  }
+
+  /** What was completed never changes, but it may have expired. */
+  private async requireUpload(scope: TenantScope, uploadId: string | null, manager: EntityManager): Promise<void> {
+    if (uploadId === null) throw new AppError('PLAN_STALE', 'The uploaded file was removed since the plan was made');
+    await this.uploads.lockUsable(scope, uploadId, manager);
   }
 
   private async requireSameBackup(scope: TenantScope, plan: RestorePlanEntity, backupId: string, manager: EntityManager): Promise<void> {
@@ -92,4 +109,9 @@ export class RestoresService {
     const isSame = source.kind === 'BACKUP' && now.kind === 'BACKUP' && now.salt === source.salt && now.sha256 === source.sha256 && now.storeKey === source.storeKey;
     if (!isSame) throw new AppError('PLAN_STALE', 'The backup was replaced since the plan was made');
   }
+}
+
+/** @throws AppError CONFIRM_NAME_MISMATCH */
+export function requireConfirmed(tenantName: string, confirmName: string): void {
+  if (confirmName.normalize('NFC') !== tenantName.normalize('NFC')) throw new AppError('CONFIRM_NAME_MISMATCH', "This is not the workspace's name", { field: ['confirmName'] });
 }

@@ -66,16 +66,19 @@ export class TargetPolicy {
   async check(target: Target, resolve: Resolver = resolveAll): Promise<void> {
     requireDatabaseName(target.database);
     const hosts = await hostsOf(target.uri);
-    if (!this.guardsOwnMachine) return;
     for (const host of hosts) await this.checkHost(host, resolve);
   }
 
-  private async checkHost(host: TargetHost, resolve: Resolver): Promise<void> {
-    if (this.isAllowedName(host)) return;
+  /** Whether the host is this machine or link-local and on no list of exceptions; outside production none is refused. */
+  async isRefused(host: TargetHost, resolve: Resolver = resolveAll): Promise<boolean> {
+    if (!this.guardsOwnMachine || this.isAllowedName(host)) return false;
     // A name that cannot be resolved now is not reached now either; the connection says so with its own code.
     const addresses = isIP(host.name) !== 0 ? [host.name] : await resolve(host.name).catch(() => []);
-    const refused = addresses.find((address) => isOwnMachine(address) && !this.isAllowedAddress(address));
-    if (refused !== undefined || host.name.startsWith('/')) {
+    return host.name.startsWith('/') || addresses.some((address) => isOwnMachine(address) && !this.isAllowedAddress(address));
+  }
+
+  private async checkHost(host: TargetHost, resolve: Resolver): Promise<void> {
+    if (await this.isRefused(host, resolve)) {
       throw new AppError('TARGET_REFUSED', `The host ${host.name} is this machine or a link-local address; HOLDFAST_TARGET_ALLOW does not list it`, { field: ['target', 'uri'] });
     }
   }

@@ -40,7 +40,7 @@ export class TenantTargets {
   }
 
   /** The caller closes the session. The policy is asked again: names may resolve to other addresses by now. */
-  async open(tenant: TenantEntity): Promise<EngineSession> {
+  async open(tenant: Pick<TenantEntity, 'id' | 'engine' | 'targetCipher' | 'targetDatabase'>): Promise<EngineSession> {
     const target = { uri: this.secrets.open('target-uri', tenant.id, tenant.targetCipher), database: tenant.targetDatabase };
     const engine = this.engineOf(tenant.engine);
     await this.policy.check(target);

@@ -3,6 +3,7 @@ import { TypeOrmModule } from '@nestjs/typeorm';
 import { EnginesModule } from '../platform/engines/engines.module.js';
 import { EventsModule } from '../platform/events/events.module.js';
 import { SecretsModule } from '../platform/secrets/secrets.module.js';
+import { CopyTargets } from './copy-targets.js';
 import { TargetPolicy } from './target-policy.js';
 import { TenantActions } from './tenant-actions.js';
 import { TenantAdministration } from './tenant-administration.js';
@@ -18,7 +19,7 @@ import { ViewerResolver } from './viewer.resolver.js';
 
 @Module({
   imports: [TypeOrmModule.forFeature([TenantEntity]), EnginesModule, EventsModule, SecretsModule],
-  providers: [TargetPolicy, TenantActions, TenantAdministration, TenantAuditResolver, TenantDatabases, TenantMembersResolver, TenantTargets, TenantsRepository, TenantsResolver, TenantsService, ViewerResolver],
-  exports: [TenantsService, TenantActions],
+  providers: [CopyTargets, TargetPolicy, TenantActions, TenantAdministration, TenantAuditResolver, TenantDatabases, TenantMembersResolver, TenantTargets, TenantsRepository, TenantsResolver, TenantsService, ViewerResolver],
+  exports: [CopyTargets, TargetPolicy, TenantsService, TenantActions],
 })
 export class TenantsModule {}

@@ -38,6 +38,10 @@ export class TenantsRepository {
     return this.rows.findOneBy({ slug });
   }
 
+  findByTarget(targetDeployment: string, targetDatabase: string, manager: EntityManager = this.rows.manager): Promise<TenantEntity | null> {
+    return manager.findOneBy(TenantEntity, { targetDeployment, targetDatabase });
+  }
+
   /** Locks the row until the transaction ends: whoever starts work in the tenant and whoever changes its target wait for each other. */
   lockById(manager: EntityManager, id: string): Promise<TenantEntity | null> {
     return manager.findOne(TenantEntity, { where: { id }, lock: { mode: 'pessimistic_write' } });

@@ -16,9 +16,14 @@ export const noMaintenance: TenantPatch = {
   maintenanceAcknowledgedAt: null,
 };
 
+/** Told of a change inside its transaction, which holds the tenant's row: what it writes is there if and only if the change is. It may run twice. */
+export type TenantWatcher = (before: TenantEntity, after: TenantEntity, manager: EntityManager) => Promise<void>;
+
 /** Tenants for workers and other features, which have checked the permission; what people do is `TenantAdministration`. */
 @Injectable()
 export class TenantsService {
+  private readonly watchers: TenantWatcher[] = [];
+
   constructor(
     private readonly tenants: TenantsRepository,
     private readonly targets: TenantTargets,
@@ -43,6 +48,10 @@ export class TenantsService {
     const tenant = await this.tenants.lockById(manager, tenantId);
     if (tenant === null) throw notFound('Tenant');
     return tenant;
+  }
+
+  watch(watcher: TenantWatcher): void {
+    this.watchers.push(watcher);
   }
 
   /** A connection to the tenant's database; the caller closes it. @throws AppError NOT_FOUND, TARGET_* */
@@ -78,6 +87,15 @@ export class TenantsService {
     return this.change(scope, (tenant) => (tenant.maintenanceOperationId === operationId ? noMaintenance : null), manager);
   }
 
+  /** The product has said that its users are out, if it is still this operation that they are out for. Idempotent. */
+  acknowledgeMaintenance(scope: TenantScope, operationId: string, manager?: EntityManager): Promise<TenantEntity> {
+    return this.change(
+      scope,
+      (tenant) => (tenant.maintenanceOperationId === operationId && tenant.maintenanceAcknowledgedAt === null ? { maintenanceAcknowledgedAt: () => 'now()' } : null),
+      manager,
+    );
+  }
+
   /** Locks the row, asks `decide` what to change (null: nothing), and tells subscribers with the commit. */
   change(
     scope: TenantScope,
@@ -90,6 +108,7 @@ export class TenantsService {
       if (patch === null) return before;
       await this.tenants.update(scope, patch, inside);
       const after = await this.get(scope, inside);
+      for (const watcher of this.watchers) await watcher(before, after, inside);
       await this.bus.publish({ topic: 'tenant', id: scope.tenantId, tenantId: scope.tenantId, revision: after.revision }, inside);
       return after;
     };

@@ -113,7 +113,7 @@ export class DownloadsService {
       };
     }
     // The trailer is authentic before the first byte goes out, and each piece has passed its tag: a damaged archive breaks off, it never ends well.
-    const archive = await this.files.open(backup, ref);
+    const archive = await this.files.openAny(backup, ref);
     return {
       fileName: fileName.replace(/\.enc$/, ''),
       mediaType: backup.codec === 'GZIP' ? 'application/gzip' : backup.codec === 'ZSTD' ? 'application/zstd' : 'application/octet-stream',

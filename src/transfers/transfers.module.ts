@@ -1,15 +1,27 @@
 import { Module } from '@nestjs/common';
+import { ScheduleModule } from '@nestjs/schedule';
 import { TypeOrmModule } from '@nestjs/typeorm';
 import { BackupsModule } from '../backups/backups.module.js';
+import { StorageModule } from '../platform/storage/storage.module.js';
+import { TenantsModule } from '../tenants/tenants.module.js';
 import { DownloadEntity } from './download.entity.js';
 import { DownloadsController } from './downloads.controller.js';
 import { DownloadsRepository } from './downloads.repository.js';
 import { DownloadsResolver } from './downloads.resolver.js';
 import { DownloadsService } from './downloads.service.js';
+import { UploadCompletion } from './upload-completion.js';
+import { UploadEntity } from './upload.entity.js';
+import { UploadExpiry } from './upload-expiry.js';
+import { UploadReception } from './upload-reception.js';
+import { UploadsController } from './uploads.controller.js';
+import { UploadsRepository } from './uploads.repository.js';
+import { UploadsResolver } from './uploads.resolver.js';
+import { UploadsService } from './uploads.service.js';
 
 @Module({
-  imports: [TypeOrmModule.forFeature([DownloadEntity]), BackupsModule],
-  controllers: [DownloadsController],
-  providers: [DownloadsRepository, DownloadsResolver, DownloadsService],
+  imports: [ScheduleModule.forRoot(), TypeOrmModule.forFeature([DownloadEntity, UploadEntity]), BackupsModule, StorageModule, TenantsModule],
+  controllers: [DownloadsController, UploadsController],
+  providers: [DownloadsRepository, DownloadsResolver, DownloadsService, UploadCompletion, UploadExpiry, UploadReception, UploadsRepository, UploadsResolver, UploadsService],
+  exports: [UploadsService],
 })
 export class TransfersModule {}

@@ -1,17 +1,11 @@
-import { createHash } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import type { Db } from 'mongodb';
 import { differences, type Fingerprint, fingerprint } from '../../scripts/demo/fingerprint.ts';
-import type { Actor } from '../../src/access/actor.ts';
-import { ARCHIVE_STORE } from '../../src/platform/storage/storage.module.ts';
-import { parseGlobalId, toGlobalId } from '../../src/platform/graphql/global-id.ts';
-import type { SourceRef } from '../../src/restore/restore-source.ts';
-import { RestorePlanner } from '../../src/restore/restore-planner.ts';
-import type { ArchiveStore } from '../../libs/storage/index.ts';
 import { createTestTenant, startTestApp, type TestApp, type TestTenant } from '../support/app.ts';
 import { ended, idOf, type OperationAnswer, restore, restoreStart, takeBackup, withDatabase } from '../support/backup-calls.ts';
 import { binaryFixture, jsonFixture } from '../support/fixtures.ts';
 import type { GraphqlClient } from '../support/graphql-client.ts';
+import { uploadFile } from '../support/upload-calls.ts';
 
 let app: TestApp;
 let admin: GraphqlClient;
@@ -25,10 +19,6 @@ afterAll(async () => {
   await app?.stop();
 });
 
-const system: Actor = {
-  id: 'system', kind: 'SYSTEM', accountId: null, email: null, name: 'A file source', isProvider: true, timeZone: 'UTC', address: '', tokenId: null, tokenExpiresAt: null, loggedInAt: null, memberships: [],
-};
-
 /** The public tool's own hashes of the database that it dumped; that of `system.views` holds the database's name. */
 const { 'system.views': _views, ...toolHashes } = jsonFixture<{ collections: Record<string, string> }>('mongodump/every-shape.dbhash.json').collections;
 
@@ -38,16 +28,15 @@ async function hashes(db: Db): Promise<Record<string, string>> {
   return rest;
 }
 
-/** Puts a file into the store, as the upload door will, and restores it by the same runtime as any backup. */
-async function restoreFile(tenant: TestTenant, fileName: string, bytes: Buffer): Promise<OperationAnswer> {
-  const tenantId = parseGlobalId(tenant.id)!.uuid;
-  const storeKey = `${tenantId}/uploads/${fileName}`;
-  const upload = await app.nest.get<ArchiveStore>(ARCHIVE_STORE).create(storeKey);
-  upload.body.write(bytes);
-  await upload.commit();
-  const ref: SourceRef = { kind: 'UPLOAD', storeKey, fileName, sizeBytes: bytes.length, sha256: createHash('sha256').update(bytes).digest('hex'), createdAt: null, keyId: null };
-  const plan = await app.nest.get(RestorePlanner, { strict: false }).plan({ tenantId }, system, { ref, backup: null }, false);
-  return ended(admin, idOf(await restoreStart(admin, toGlobalId('RestorePlan', plan.id), tenant.name)));
+/** Uploads a file and restores it. */
+async function restoreFile(tenant: TestTenant, fileName: string, bytes: Buffer, input: Readonly<Record<string, unknown>> = {}): Promise<OperationAnswer> {
+  const { upload, userErrors } = await uploadFile(admin, tenant.id, fileName, bytes);
+  if (upload === null) throw new Error(userErrors.map(({ code }) => code).join());
+  const { restorePlanCreate } = await admin.run<{ restorePlanCreate: { plan: { id: string } } }>(
+    'mutation ($input: RestorePlanCreateInput!) { restorePlanCreate(input: $input) { plan { id } userErrors { code message } } }',
+    { input: { tenantId: tenant.id, source: { uploadId: upload.id }, ...input } },
+  );
+  return ended(admin, idOf(await restoreStart(admin, restorePlanCreate.plan.id, tenant.name)));
 }
 
 describe('a database of every shape', () => {
@@ -77,14 +66,45 @@ describe('a database of every shape', () => {
     });
   });
 
+  it('is restored in part and merged from a plain archive, which is read whole', async () => {
+    const tenant = await createTestTenant(admin);
+    const bytes = binaryFixture('mongodump/every-shape.archive.gz');
+    const whole = await restoreFile(tenant, 'whole.gz', bytes);
+    expect(whole).toMatchObject({ state: 'COMPLETED' });
+    const before = await withDatabase(tenant, fingerprint);
+    const listed = await withDatabase(tenant, (db) => db.listCollections({}, { nameOnly: false }).toArray());
+    const chosen = listed.filter(({ name, type }) => !name.startsWith('system.') && (type !== 'collection' || name.length % 2 === 0)).map(({ name }) => name);
+    await withDatabase(tenant, async (db) => {
+      for (const name of chosen) await db.collection(name).drop();
+    });
+    const part = await restoreFile(tenant, 'part.gz', bytes, { collections: chosen });
+    expect(part).toMatchObject({ state: 'COMPLETED', result: { bytesRead: String(bytes.length) } });
+    expect(differences(before, await withDatabase(tenant, fingerprint))).toEqual([]);
+
+    const plain = listed.filter(({ name, type, options }) => type === 'collection' && !name.startsWith('system.') && (options as { capped?: boolean }).capped !== true).map(({ name }) => name);
+    const changed = await withDatabase(tenant, async (db) => {
+      let count = 0;
+      for (const name of plain) {
+        const ids = (await db.collection(name).find({}, { projection: { _id: 1 } }).toArray()).map(({ _id }) => _id);
+        await db.collection(name).deleteMany({ _id: { $in: ids.filter((_, index) => index % 3 === 0) } });
+        count += (await db.collection(name).updateMany({}, [{ $set: { hf_changed: true } }], { bypassDocumentValidation: true })).modifiedCount;
+      }
+      return count;
+    });
+    expect(changed).toBeGreaterThan(10);
+    const merged = await restoreFile(tenant, 'merged.gz', bytes, { mode: 'MERGE', conflict: 'TAKE_ARCHIVE', collections: plain });
+    expect(merged).toMatchObject({ state: 'COMPLETED', failure: null, result: { warnings: expect.not.arrayContaining([expect.stringMatching(/left out/)]) } });
+    expect(await withDatabase(tenant, hashes)).toEqual(toolHashes);
+    expect(differences(before, await withDatabase(tenant, fingerprint))).toEqual([]);
+  });
+
   it('is refused when the file was cut or changed, and live data stay', async () => {
     const tenant = await createTestTenant(admin);
     await withDatabase(tenant, (db) => db.collection('live').insertOne({ a: 1 }));
     const before = await withDatabase(tenant, fingerprint);
     const whole = binaryFixture('mongodump/every-shape.archive.gz');
-    for (const [name, bytes] of [['cut.gz', whole.subarray(0, whole.length - 100)], ['none.gz', Buffer.from('no archive at all')]] as const) {
-      await expect(restoreFile(tenant, name, bytes)).rejects.toThrow(/PLAN_BLOCKED/);
-    }
+    await expect(restoreFile(tenant, 'cut.gz', whole.subarray(0, whole.length - 100))).rejects.toThrow(/PLAN_BLOCKED/);
+    await expect(restoreFile(tenant, 'none.gz', Buffer.from('no archive at all'))).rejects.toThrow(/ARCHIVE_UNSUPPORTED/);
     expect(differences(before, await withDatabase(tenant, fingerprint))).toEqual([]);
   });
 });

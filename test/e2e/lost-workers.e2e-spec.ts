@@ -1,6 +1,3 @@
-import { type ChildProcess, spawn } from 'node:child_process';
-import { once } from 'node:events';
-import { resolve } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { differences, type Fingerprint, fingerprint } from '../../scripts/demo/fingerprint.ts';
 import { createTestTenant, startTestApp, type TestApp, type TestTenant } from '../support/app.ts';
@@ -8,9 +5,7 @@ import { backupCreate, type BackupAnswer, ended, idOf, makePlan, operationFields
 import type { GraphqlClient } from '../support/graphql-client.ts';
 import { testDatabaseUrl } from '../support/servers.ts';
 import { storedFiles } from '../support/store-faults.ts';
-
-const root = resolve(import.meta.dirname, '../..');
-const key = Buffer.alloc(32, 9).toString('base64');
+import { WorkerProcess } from '../support/worker-process.ts';
 
 let databaseUrl: string;
 let api: TestApp;
@@ -43,16 +38,9 @@ async function stopWorker(worker: TestApp): Promise<void> {
 
 /** A process of the whole program that kills itself with SIGKILL where it is told to; resolves when it is dead. */
 async function workUntilKilled(point: string): Promise<void> {
-  const worker: ChildProcess = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', '--import', './test/support/typescript-hooks.mjs', 'src/main.ts'], {
-    cwd: root,
-    stdio: 'ignore',
-    env: {
-      PATH: process.env['PATH'], HOME: process.env['HOME'], NODE_ENV: 'test', DATABASE_URL: databaseUrl, HOLDFAST_ROLE: 'worker', HOLDFAST_PORT: '1', HOLDFAST_DATA_DIR: api.config.dataDir,
-      HOLDFAST_SECRET_KEY: Buffer.alloc(32, 7).toString('base64'), BACKUP_ENCRYPTION_KEY: key, HOLDFAST_LOG_LEVEL: 'silent', HOLDFAST_FAULT_POINTS: `${point}=kill`,
-    },
-  });
-  const [code, signal] = (await once(worker, 'exit')) as [number | null, NodeJS.Signals | null];
-  if (signal !== 'SIGKILL') throw new Error(`The worker ended with ${code ?? signal}`);
+  const worker = WorkerProcess.start({ databaseUrl, dataDir: api.config.dataDir, faultPoints: [`${point}=kill`] });
+  const end = await worker.exited();
+  if (end !== 'SIGKILL') throw new Error(`The worker ended with ${end}`);
 }
 
 const read = async (id: string): Promise<OperationAnswer> => (await admin.run<{ operation: OperationAnswer }>(`query ($id: ID!) { operation(id: $id) { ${operationFields} } }`, { id })).operation;

@@ -73,10 +73,8 @@ describe('a plan', () => {
     }
   });
 
-  it('says that MERGE is not there yet, and refuses a backup that is not usable', async () => {
-    const { tenant, backup } = await bench.changedShop();
-    const merge = 'mutation ($input: RestorePlanCreateInput!) { restorePlanCreate(input: $input) { plan { id } userErrors { code } } }';
-    expect(await admin.codeOf(merge, { input: { tenantId: tenant.id, source: { backupId: backup.id }, mode: 'MERGE' } })).toBe('BAD_USER_INPUT');
+  it('refuses a backup that is not usable', async () => {
+    const { tenant } = await bench.changedShop();
     bench.faults.fullAtByte = 0;
     const failed = await ended(admin, idOf(await backupCreate(admin, tenant.id)));
     expect(await planCreate(admin, tenant.id, failed.backup!.id)).toMatchObject({ plan: null, userErrors: [{ code: 'BACKUP_NOT_USABLE' }] });

@@ -45,6 +45,8 @@ export interface OperationAnswer {
   readonly failure: { readonly code: string; readonly message: string; readonly hints: readonly string[] } | null;
   readonly backup: BackupAnswer | null;
   readonly safetyBackup: BackupAnswer | null;
+  readonly undoableUntil: string | null;
+  readonly undoWarning: string | null;
   readonly result: {
     readonly __typename: string;
     readonly dryRun?: boolean;
@@ -57,7 +59,7 @@ export interface OperationAnswer {
 }
 
 export const operationFields = `id kind state phase revision steps { phase state } progress { percent } failure { code message hints }
-  backup { ${backupFields} } safetyBackup { ${backupFields} }
+  backup { ${backupFields} } safetyBackup { ${backupFields} } undoableUntil undoWarning
   result { __typename ... on RestoreResult { dryRun bytesRead collections { name inserted dropped } warnings } ... on VerifyResult { ok code } }`;
 
 export interface PlanAnswer {
@@ -100,6 +102,61 @@ export async function restoreStart(client: GraphqlClient, planId: string, confir
     { input: { planId, confirmName, ...input } },
   );
   return answer.restoreStart;
+}
+
+export async function restoreUndo(client: GraphqlClient, operationId: string, confirmName: string, input: Readonly<Record<string, unknown>> = {}): Promise<Started> {
+  const answer = await client.run<{ restoreUndo: Started }>(
+    `mutation ($input: RestoreUndoInput!) { restoreUndo(input: $input) { operation { id } ${errorFields} } }`,
+    { input: { operationId, confirmName, ...input } },
+  );
+  return answer.restoreUndo;
+}
+
+export interface ComparedAnswer {
+  readonly name: string;
+  readonly change: string;
+  readonly sumsEqual: boolean | null;
+  readonly indexesChanged: readonly string[];
+  readonly optionsChanged: readonly string[];
+  readonly first: { readonly documents: string } | null;
+  readonly other: { readonly documents: string } | null;
+}
+
+export interface CompareAnswer {
+  readonly bytesRead: string;
+  readonly notCompared: readonly string[];
+  readonly backup: { readonly id: string };
+  readonly otherBackup: { readonly id: string };
+  readonly collections: readonly ComparedAnswer[];
+  readonly documents: {
+    readonly collection: string; readonly added: string; readonly removed: string; readonly changed: string; readonly same: string;
+    readonly addedIds: readonly string[] | null; readonly removedIds: readonly string[] | null; readonly changedIds: readonly string[] | null;
+  } | null;
+}
+
+export async function compareStart(client: GraphqlClient, backupId: string, otherBackupId: string, input: Readonly<Record<string, unknown>> = {}): Promise<Started> {
+  const answer = await client.run<{ backupCompare: Started }>(
+    `mutation ($input: BackupCompareInput!) { backupCompare(input: $input) { operation { id } ${errorFields} } }`,
+    { input: { backupId, otherBackupId, ...input } },
+  );
+  return answer.backupCompare;
+}
+
+export async function compareResult(client: GraphqlClient, operationId: string): Promise<CompareAnswer> {
+  const { operation } = await client.run<{ operation: { result: CompareAnswer } }>(
+    `query ($id: ID!) { operation(id: $id) { result { ... on CompareResult { bytesRead notCompared backup { id } otherBackup { id }
+      collections { name change sumsEqual indexesChanged optionsChanged first { documents } other { documents } }
+      documents { collection added removed changed same addedIds removedIds changedIds } } } } }`,
+    { id: operationId },
+  );
+  return operation.result;
+}
+
+/** The result of a comparison that completed. */
+export async function compare(client: GraphqlClient, backupId: string, otherBackupId: string, input: Readonly<Record<string, unknown>> = {}): Promise<CompareAnswer> {
+  const operation = await ended(client, idOf(await compareStart(client, backupId, otherBackupId, input)));
+  if (operation.state !== 'COMPLETED') throw new Error(`The comparison is ${operation.state}: ${JSON.stringify(operation.failure)}`);
+  return compareResult(client, operation.id);
 }
 
 export function idOf(started: Started): string {

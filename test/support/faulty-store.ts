@@ -1,6 +1,6 @@
 import { Writable } from 'node:stream';
 import { AppError } from '../../libs/errors/index.ts';
-import type { ArchiveStore, ObjectInfo, ObjectUpload, StoredObject } from '../../libs/storage/index.ts';
+import type { ArchiveStore, ObjectInfo, ObjectUpload, ResumableObjects, StoredObject } from '../../libs/storage/index.ts';
 
 export interface StoreFaults {
   /** Each upload fails with STORAGE_FULL when it reaches this many bytes. */
@@ -26,6 +26,10 @@ export class FaultyStore implements ArchiveStore {
 
   get location(): string {
     return this.inner.location;
+  }
+
+  get resumable(): ResumableObjects {
+    return this.inner.resumable;
   }
 
   async create(key: string): Promise<ObjectUpload> {

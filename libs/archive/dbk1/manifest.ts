@@ -40,7 +40,7 @@ export interface PayloadSummary {
 export interface ManifestInput {
   readonly producer: { readonly name: string; readonly version: string };
   readonly tenant: { readonly id: string; readonly slug: string; readonly name: string };
-  readonly backup: { readonly id: string; readonly label: string; readonly trigger: string; readonly scope: string; readonly createdAt: string };
+  readonly backup: { readonly id: string; readonly label: string; readonly trigger: string; readonly scope: string; readonly createdAt: string; /** Of a backup of these collections alone. */ readonly collections?: readonly string[] };
   readonly engine: { readonly name: string; readonly version: string; readonly featureCompatibility: string };
   readonly consistency: { readonly level: ConsistencyLevel; readonly clusterTime: string | null };
   readonly namespaces: readonly ManifestNamespace[];
@@ -166,12 +166,22 @@ function checkManifest(value: unknown): ArchiveManifest {
     formatVersion,
     producer: { name: producer.text('name'), version: producer.text('version') },
     tenant: { id: tenant.text('id'), slug: tenant.text('slug'), name: tenant.text('name') },
-    backup: { id: backup.text('id'), label: backup.text('label'), trigger: backup.text('trigger'), scope: backup.text('scope'), createdAt: backup.text('createdAt') },
+    backup: { id: backup.text('id'), label: backup.text('label'), trigger: backup.text('trigger'), scope: backup.text('scope'), createdAt: backup.text('createdAt'), ...collectionsOf(backup) },
     engine: { name: engine.text('name'), version: engine.text('version'), featureCompatibility: engine.text('featureCompatibility') },
     consistency: { level: consistency.oneOf('level', levels), clusterTime },
     payload,
     namespaces,
     frames: checkFrames(root.list('frames'), payload, namespaces.length),
+  };
+}
+
+function collectionsOf(backup: Fields): { readonly collections?: readonly string[] } {
+  if (backup.get('collections') === undefined) return {};
+  return {
+    collections: backup.list('collections').map((name) => {
+      if (typeof name !== 'string') throw corrupt(`${backup.at('collections')} holds something that is no string`);
+      return name;
+    }),
   };
 }
 

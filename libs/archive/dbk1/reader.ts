@@ -2,6 +2,7 @@ import { AppError } from '#errors';
 import { createHash } from 'node:crypto';
 import { availableParallelism } from 'node:os';
 import { ByteReader } from '../byte-reader.js';
+import { selectPrelude } from '../select.js';
 import type { ArchiveSource } from '../source.js';
 import { decrypt, nonceType, tagBytes } from './cipher.js';
 import { decompressFrame } from './codec.js';
@@ -76,6 +77,28 @@ export class OpenArchive {
     yield* this.inflate(this.ranges().filter(({ namespaceIndex }) => wanted.has(namespaceIndex)), options.parallelism);
   }
 
+  /** The payload of an archive that holds these collections alone; only their frames and the prelude are read. Throws ARCHIVE_CORRUPT. */
+  async *selection(names: ReadonlySet<string>, options: ReadOptions = {}): AsyncGenerator<Buffer, void, undefined> {
+    yield selectPrelude(await this.prelude(), names);
+    for await (const frame of this.frames(this.indexesOf(names), options)) yield frame.payload;
+  }
+
+  /** Bytes of the file that `selection` reads, with the header and the trailer that were read to open it; each counts once. */
+  selectionBytes(names: ReadonlySet<string>): number {
+    const { header, layout, source } = this;
+    const wanted = new Set([-1, ...this.indexesOf(names)]);
+    const record = recordBytes(header);
+    let bytes = header.sizeBytes + source.sizeBytes - layout.trailerOffset;
+    let next = 0;
+    for (const { namespaceIndex, compressedStart, compressedEnd } of this.ranges()) {
+      if (!wanted.has(namespaceIndex)) continue;
+      const first = Math.max(next, Math.floor(compressedStart / header.segmentSize));
+      next = Math.floor((compressedEnd - 1) / header.segmentSize) + 1;
+      bytes += Math.max(0, Math.min(next * record, layout.trailerOffset - header.sizeBytes) - first * record);
+    }
+    return bytes;
+  }
+
   /** The decrypted compressed stream: what a `.gz` file of this backup holds. Throws ARCHIVE_CORRUPT. */
   async *compressed(): AsyncGenerator<Buffer, void, undefined> {
     yield* this.segments(0, this.layout.compressedBytes);
@@ -83,6 +106,10 @@ export class OpenArchive {
 
   close(): Promise<void> {
     return this.source.close();
+  }
+
+  private indexesOf(names: ReadonlySet<string>): number[] {
+    return this.manifest.namespaces.flatMap(({ name }, index) => (names.has(name) ? [index] : []));
   }
 
   private ranges(): FrameRange[] {

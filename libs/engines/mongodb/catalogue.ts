@@ -113,22 +113,22 @@ export async function withIndexes(context: MongodbContext, heads: readonly Names
 }
 
 /** The port's view of the live namespaces: definitions as Extended JSON, counts and sizes as the server estimates them. */
-export async function readCatalogue(context: MongodbContext): Promise<NamespaceState[]> {
-  const live = await withIndexes(context, await listHeads(context));
+export async function readCatalogue(context: MongodbContext, signal?: AbortSignal): Promise<NamespaceState[]> {
+  const live = await withIndexes(context, await listHeads(context, signal), signal);
   return inParallel(live, listConcurrency, async (namespace) => ({
     name: namespace.name,
     kind: namespace.kind,
     uuid: namespace.uuid,
-    ...(await readStatistics(context, namespace)),
+    ...(await readStatistics(context, namespace, signal)),
     options: bsonToExtendedJson(namespace.options),
     indexes: namespace.indexes.map(bsonToExtendedJson),
   }));
 }
 
-async function readStatistics(context: MongodbContext, { name, kind }: LiveNamespace): Promise<{ documents: number; sizeBytes: number }> {
+async function readStatistics(context: MongodbContext, { name, kind }: LiveNamespace, signal?: AbortSignal): Promise<{ documents: number; sizeBytes: number }> {
   if (kind === 'view') return { documents: 0, sizeBytes: 0 };
   try {
-    const stats = await context.db.command({ collStats: name });
+    const stats = await context.db.command({ collStats: name }, signal ? { signal } : {});
     const series = stats['timeseries'] as { readonly bucketCount?: unknown } | undefined;
     const documents: unknown = kind === 'timeseries' ? series?.bucketCount : stats['count'];
     return { documents: Number(documents ?? 0), sizeBytes: Number(stats['size'] ?? 0) };

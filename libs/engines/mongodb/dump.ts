@@ -43,7 +43,7 @@ const openAttempts = 3;
 const toolVersion = 'holdfast';
 
 /**
- * Dumps the database, or the set-aside collections of `options.only`, as the payload of a mongodump archive. `volatile`
+ * Dumps the database, the `options.collections` of it, or the set-aside collections of `options.only`, as the payload of a mongodump archive. `volatile`
  * holds collections that an earlier attempt lost: their cursors are opened before anything is written, which makes it
  * unlikely that they are lost again; those that are lost now are added to it. What the sink got from a dump that threw
  * is of no use. Errors of the sink pass unchanged.
@@ -121,7 +121,7 @@ class DumpRun {
   }
 
   private async estimate(): Promise<{ bytes: number; documents: number } | null> {
-    if (this.options.only) return null;
+    if (this.options.only || this.options.collections) return null;
     try {
       const stats = await this.context.db.command({ dbStats: 1 }, { signal: this.signal });
       return { bytes: Number(stats['dataSize']), documents: Number(stats['objects']) };
@@ -139,7 +139,9 @@ class DumpRun {
       } else {
         const settled = await settleCatalogue(this.context, this.signal);
         this.clusterTime = settled.clusterTime;
-        this.namespaces = settled.namespaces.map((namespace, index) => ({
+        const chosen = this.options.collections && new Set(this.options.collections);
+        const namespaces = settled.namespaces.filter(({ name }) => chosen?.has(name) ?? true);
+        this.namespaces = namespaces.map((namespace, index) => ({
           ...namespace,
           index,
           options: bsonToExtendedJson(namespace.options),

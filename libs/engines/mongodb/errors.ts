@@ -61,6 +61,9 @@ export function toTargetError(error: unknown, doing: string): AppError {
   return new AppError('INTERNAL', `The database gave an unexpected answer while ${doing}${told}`, cause);
 }
 
+/** What a socket says of itself; the driver hands it on as it is when the other side ended the connection between two commands. */
+const socketCodes = new Set<unknown>(['EPIPE', 'ECONNRESET', 'ENOTCONN', 'ETIMEDOUT', 'ERR_STREAM_DESTROYED', 'ERR_STREAM_WRITE_AFTER_END']);
+
 /** True if the connection, the primary or the server behind it went away. */
 export function isLost(error: unknown): boolean {
   if (
@@ -73,6 +76,7 @@ export function isLost(error: unknown): boolean {
   }
   const code = serverCodeOf(error);
   if (code !== undefined && lostCodes.has(code)) return true;
+  if (typeof error === 'object' && error !== null && 'code' in error && socketCodes.has(error.code)) return true;
   return error instanceof MongoError && (lostLabels.some((label) => error.hasErrorLabel(label)) || error.name === 'MongoPoolClearedError' || error.name === 'MongoPoolClosedError');
 }
 

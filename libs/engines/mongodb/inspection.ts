@@ -17,8 +17,15 @@ export async function inspect(context: MongodbContext): Promise<TargetInspection
       sizeBytes: Number(stats['dataSize']),
       collections: physical.filter(({ name }) => isTenantsName(name)).length,
       documents: Number(stats['objects']),
+      storageBytes: Number(stats['storageSize']) + Number(stats['indexSize']),
+      freeBytes: freeBytesOf(stats['fsTotalSize'], stats['fsUsedSize']),
     };
   } catch (error) {
     throwTargetError(error, 'inspecting the database');
   }
+}
+
+function freeBytesOf(total: unknown, used: unknown): number | null {
+  const free = Number(total) - Number(used);
+  return Number(total) > 0 && Number.isFinite(free) ? Math.max(0, free) : null;
 }

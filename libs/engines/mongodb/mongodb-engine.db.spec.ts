@@ -139,7 +139,7 @@ describe('a standalone server', () => {
     const session = await open(server.uri, 'tenant');
     expect(await session.inspect()).toEqual({
       version: '6.0.5', featureCompatibility: '6.0', topology: 'standalone', deployment: `standalone/127.0.0.1:${server.port()}`,
-      sizeBytes: expect.any(Number), collections: 3, documents: expect.any(Number),
+      sizeBytes: expect.any(Number), collections: 3, documents: expect.any(Number), storageBytes: expect.any(Number), freeBytes: expect.any(Number),
     });
     const { result } = await dumpIntoMemory(session);
     expect([result.consistency, result.clusterTime]).toEqual(['fuzzy', null]);

@@ -1,5 +1,5 @@
 import type {
-  DumpOptions, DumpResult, EngineSession, FrameSink, LeasedWork, NamespaceState, PayloadSource, StagedDatabase, SwapPlan, SwapReport, SwapStep, TargetInspection, Work,
+  DumpOptions, DumpResult, EngineSession, ExpectedNamespace, FrameSink, LeasedWork, MergeConflict, MergeForecast, MergePlan, MergeReport, NamespaceState, PayloadSource, StagedDatabase, SwapPlan, SwapReport, SwapStep, TargetInspection, Work,
 } from '../port.js';
 import { readCatalogue } from './catalogue.js';
 import { checkStaged } from './check-stage.js';
@@ -8,11 +8,14 @@ import type { MongodbContext } from './connection.js';
 import { dump } from './dump.js';
 import { isDriverError, throwTargetError } from './errors.js';
 import { inspect } from './inspection.js';
+import { forecastMerge } from './merge-forecast.js';
+import { planMerge } from './merge-plan.js';
+import { runMerge } from './merge-run.js';
 import { planSwap } from './plan-swap.js';
 import { requirePrivileges, type Purpose } from './privileges.js';
 import { stageArchive } from './stage.js';
 import { runSwap } from './swap.js';
-import { wasWritten } from './written-since.js';
+import { wasLiveWritten, wasWritten } from './written-since.js';
 
 /** One operation's work on one tenant's database. Each method is a module of its own; only the connection is shared. */
 export class MongodbSession implements EngineSession {
@@ -49,8 +52,8 @@ export class MongodbSession implements EngineSession {
     return mapped('dropping the stage', work, dropStage(this.context, operationId, work));
   }
 
-  planSwap(staged: StagedDatabase, expected: readonly { readonly name: string; readonly uuid: string | null }[], work: LeasedWork): Promise<SwapPlan> {
-    return mapped('planning the swap', work, planSwap(this.context, staged, expected, work));
+  planSwap(staged: StagedDatabase, expected: readonly ExpectedNamespace[], work: LeasedWork, only?: readonly string[]): Promise<SwapPlan> {
+    return mapped('planning the swap', work, planSwap(this.context, staged, expected, work, only));
   }
 
   swap(plan: SwapPlan, work: LeasedWork, beforeStep?: (index: number, step: SwapStep) => Promise<void>): Promise<SwapReport> {
@@ -59,6 +62,22 @@ export class MongodbSession implements EngineSession {
 
   wasWrittenSince(clusterTime: string | null, plan: SwapPlan, work: Work): Promise<boolean> {
     return mapped('looking for late writes', work, wasWritten(this.context, clusterTime, plan, work));
+  }
+
+  forecastMerge(staged: StagedDatabase, conflict: MergeConflict, work: LeasedWork): Promise<MergeForecast> {
+    return mapped('forecasting the merge', work, forecastMerge(this.context, staged, conflict, work));
+  }
+
+  planMerge(staged: StagedDatabase, expected: readonly ExpectedNamespace[], conflict: MergeConflict, work: LeasedWork): Promise<MergePlan> {
+    return mapped('planning the merge', work, planMerge(this.context, staged, expected, conflict, work));
+  }
+
+  merge(plan: MergePlan, work: LeasedWork, beforeBatch?: (batch: number) => Promise<void>): Promise<MergeReport> {
+    return mapped('merging', work, runMerge(this.context, plan, work, beforeBatch));
+  }
+
+  wasLiveWrittenSince(clusterTime: string | null, names: readonly string[], work: LeasedWork): Promise<boolean | null> {
+    return mapped('looking for late writes', work, wasLiveWritten(this.context, clusterTime, names, work));
   }
 
   dropOld(plan: SwapPlan, work: LeasedWork): Promise<void> {

@@ -20,6 +20,26 @@ export function trialName(operationId: string, token: number, index: number): st
   return `${operationPrefix(operationId)}${token}_t${index}`;
 }
 
+/** Holds the fence of a MERGE; dropped with the stage. */
+export function fenceName(operationId: string, token: number): string {
+  return `${operationPrefix(operationId)}${token}_fence`;
+}
+
+/** Holds the ids of documents that MERGE's dry pass saw clash; dropped with the stage. */
+export function clashesName(operationId: string, token: number, index: number): string {
+  return `${operationPrefix(operationId)}${token}_x${index}`;
+}
+
+/** Written to mark a time in a change stream; dropped with the stage. */
+export function markName(operationId: string, token: number): string {
+  return `${operationPrefix(operationId)}${token}_mark`;
+}
+
+/** A copy of a live collection's unique keys, on which MERGE tries its writes; dropped with the stage. */
+export function keysName(operationId: string, token: number, index: number): string {
+  return `${operationPrefix(operationId)}${token}_k${index}`;
+}
+
 /** Staged buckets that one worker has taken to fill a live time series. */
 export function claimedName(operationId: string, token: number, claim: string): string {
   return `${operationPrefix(operationId)}${token}_c${claim}`;

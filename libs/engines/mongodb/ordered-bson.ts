@@ -28,7 +28,8 @@ export function readOrdered(document: Buffer): OrderedDocument {
   return fields;
 }
 
-function valueOf(element: RawElement): OrderedValue {
+/** Decodes one element; numbers and every other leaf keep their BSON type. */
+export function valueOf(element: RawElement): OrderedValue {
   if (element.type === bsonType.document) return readOrdered(element.value);
   if (element.type === bsonType.array) return [...elementsOf(element.value)].map(valueOf);
   const { value } = element;

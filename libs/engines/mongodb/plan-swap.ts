@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import { AppError } from '#errors';
-import type { LeasedWork, NamespaceState, StagedDatabase, SwapPlan } from '../port.js';
+import type { ExpectedNamespace, LeasedWork, NamespaceState, StagedDatabase, SwapPlan } from '../port.js';
 import { readCatalogue } from './catalogue.js';
 import type { MongodbContext } from './connection.js';
 import { serverCode, serverCodeOf, throwTargetError } from './errors.js';
@@ -16,20 +16,23 @@ const probeMs = 1_000;
 const probeRounds = 4;
 
 /**
- * Decides SWAP. Throws LIVE_CHANGED if the live database is no longer the expected one, SWAP_BLOCKED if an open
+ * Decides SWAP, of the whole database or of the `only` namespaces. Throws LIVE_CHANGED if the live database is no longer the expected one, SWAP_BLOCKED if an open
  * transaction or an index build holds one of its collections.
  */
 export async function planSwap(
   context: MongodbContext,
   staged: StagedDatabase,
-  expected: readonly { readonly name: string; readonly uuid: string | null }[],
+  expected: readonly ExpectedNamespace[],
   work: LeasedWork,
+  only?: readonly string[],
 ): Promise<SwapPlan> {
   const commands = new LeasedCommands(context, work);
   const doing = 'planning the swap';
+  const chosen = only && new Set(only);
+  const isChosen = ({ name }: { readonly name: string }): boolean => chosen?.has(name) ?? true;
   try {
-    const live = await commands.repeat(doing, () => readCatalogue(context));
-    requireUnchanged(live, expected);
+    const live = (await commands.repeat(doing, () => readCatalogue(context, work.signal))).filter(isChosen);
+    requireUnchanged(live, expected.filter(isChosen));
     await requireFree(commands, work, live);
     const own = await commands.repeat(doing, () => listOwn(context, work.operationId, work.signal));
     requireStaged(staged, new Map(own.map(({ name, uuid }) => [name, uuid])));
@@ -39,7 +42,7 @@ export async function planSwap(
   }
 }
 
-function requireStaged({ namespaces }: StagedDatabase, own: ReadonlyMap<string, string | null>): void {
+export function requireStaged({ namespaces }: Pick<StagedDatabase, 'namespaces'>, own: ReadonlyMap<string, string | null>): void {
   for (const { name, staged, uuid } of namespaces) {
     if (staged !== null && own.get(staged) !== uuid) throw new AppError('STAGE_MISMATCH', `The staged copy of collection "${name}" has disappeared`);
   }

@@ -67,6 +67,15 @@ export function countDocuments(array: Buffer): number {
   return count;
 }
 
+/** A document of the elements with these names, in their order. */
+export function pickFields(document: Buffer, names: ReadonlySet<string>): Buffer {
+  const pieces: Buffer[] = [Buffer.alloc(4)];
+  for (const { type, name, value } of elementsOf(document)) if (names.has(name)) pieces.push(Buffer.of(type), Buffer.from(`${name}\0`), value);
+  const picked = Buffer.concat([...pieces, Buffer.of(0)]);
+  picked.writeInt32LE(picked.length, 0);
+  return picked;
+}
+
 /** A string element's text. */
 export function textOf(element: RawElement | undefined): string | undefined {
   return element?.type === bsonType.string ? element.value.toString('utf8', 4, element.value.length - 1) : undefined;

@@ -18,6 +18,7 @@ export class RawCursor {
   private constructor(
     private readonly db: Db,
     private readonly session: ClientSession,
+    private readonly ownsSession: boolean,
     private readonly signal: AbortSignal | undefined,
     first: CursorReply,
   ) {
@@ -32,15 +33,18 @@ export class RawCursor {
   /** The reply's `atClusterTime` as an unsigned 64-bit number (seconds, then ordinal); undefined without a snapshot. */
   readonly atClusterTime: bigint | undefined;
 
-  /** Runs a command that makes a cursor. Driver errors pass unchanged; `signal` ends a running command. */
-  static async open(context: MongodbContext, command: Document, signal?: AbortSignal): Promise<RawCursor> {
+  /**
+   * Runs a command that makes a cursor. Driver errors pass unchanged; `signal` ends a running command. With `transaction` it reads inside
+   * the transaction of that session, which stays the caller's.
+   */
+  static async open(context: MongodbContext, command: Document, signal?: AbortSignal, transaction?: ClientSession): Promise<RawCursor> {
     // find and getMore must share a session; without causal consistency the driver leaves readConcern alone.
-    const session = context.client.startSession({ causalConsistency: false });
+    const session = transaction ?? context.client.startSession({ causalConsistency: false });
     try {
       const first = await run(context.db, command, session, signal);
-      return new RawCursor(context.db, session, signal, first);
+      return new RawCursor(context.db, session, transaction === undefined, signal, first);
     } catch (error) {
-      await session.endSession();
+      if (transaction === undefined) await session.endSession();
       throw error;
     }
   }
@@ -83,7 +87,7 @@ export class RawCursor {
     } catch {
       // The server that held the cursor is gone, and the cursor with it; else it times out there.
     } finally {
-      await this.session.endSession();
+      if (this.ownsSession) await this.session.endSession();
     }
   }
 }

@@ -94,7 +94,8 @@ export class RawWriter {
   }
 }
 
-function sequence(field: string, pieces: readonly Buffer[]): RawSequence | Document[] {
+/** Raw documents as a field of a command. */
+export function sequence(field: string, pieces: readonly Buffer[]): RawSequence | Document[] {
   if (DocumentSequence === null) return pieces.flatMap(decodeAll);
   const raw = new DocumentSequence(field);
   // Not document by document: the wire format is their concatenation anyway.

@@ -2,6 +2,7 @@ import { MongoServerError } from 'mongodb';
 import { AppError } from '#errors';
 import type { CollectionSpec } from './collection-spec.js';
 import { serverCode, serverCodeOf, throwTargetError } from './errors.js';
+import { toUuid } from './find-namespaces.js';
 import type { LeasedCommands } from './leased-commands.js';
 import { nameOf, toCommand, type OrderedDocument } from './ordered-bson.js';
 
@@ -20,11 +21,14 @@ export async function createNamespace(commands: LeasedCommands, label: string, n
   }
 }
 
-/** All indexes in one command: the server reads the collection once. */
-export async function buildIndexes(commands: LeasedCommands, label: string, name: string, indexes: readonly OrderedDocument[]): Promise<void> {
+/**
+ * All indexes in one command: the server reads the collection once. Without the collection's `uuid` a command that the server runs
+ * late, after a cancel has dropped the collection, would make it anew.
+ */
+export async function buildIndexes(commands: LeasedCommands, label: string, name: string, indexes: readonly OrderedDocument[], uuid?: string): Promise<void> {
   if (indexes.length === 0) return;
   try {
-    await commands.repeat(`building the indexes of "${label}"`, () => commands.unbounded({ createIndexes: name, indexes, ignoreUnknownIndexOptions: true }));
+    await commands.repeat(`building the indexes of "${label}"`, () => commands.unbounded({ createIndexes: name, indexes, ignoreUnknownIndexOptions: true, ...(uuid === undefined ? {} : { collectionUUID: toUuid(uuid) }) }));
   } catch (error) {
     if (serverCodeOf(error) === duplicateKey) {
       throw new AppError('STAGE_REJECTED', `The documents of collection "${label}" break its unique index ${indexNamed(error)}`, { cause: error });

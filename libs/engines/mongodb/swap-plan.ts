@@ -1,11 +1,11 @@
 import { AppError } from '#errors';
-import type { NamespaceState, SetAsideNamespace, StagedDatabase, StagedNamespace, SwapPlan, SwapStep } from '../port.js';
+import type { ExpectedNamespace, NamespaceState, SetAsideNamespace, StagedDatabase, StagedNamespace, SwapPlan, SwapStep } from '../port.js';
 import { collectionSpec } from './collection-spec.js';
 import { oldName } from './names.js';
 import { isDocument, parseOrdered, sameValue, type OrderedDocument, type OrderedValue } from './ordered-bson.js';
 
 /** Throws LIVE_CHANGED if a namespace came, went or was replaced since `expected` was read. */
-export function requireUnchanged(live: readonly NamespaceState[], expected: readonly { readonly name: string; readonly uuid: string | null }[]): void {
+export function requireUnchanged(live: readonly NamespaceState[], expected: readonly ExpectedNamespace[]): void {
   const uuids = new Map(expected.map(({ name, uuid }) => [name, uuid]));
   for (const { name, uuid } of live) {
     if (!uuids.has(name)) throw new AppError('LIVE_CHANGED', `Collection "${name}" was created since the plan was made`);

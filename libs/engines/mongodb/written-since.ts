@@ -1,7 +1,8 @@
 import { Timestamp, type ChangeStreamDocument, type Document } from 'mongodb';
-import type { SwapPlan, Work } from '../port.js';
+import type { LeasedWork, SwapPlan, Work } from '../port.js';
 import type { MongodbContext } from './connection.js';
-import { bucketsPrefix } from './names.js';
+import { LeasedCommands } from './leased-commands.js';
+import { bucketsPrefix, markName } from './names.js';
 
 const awaitMs = 500;
 
@@ -17,33 +18,64 @@ export async function wasWritten(context: MongodbContext, clusterTime: string | 
   try {
     const { operationTime } = await context.db.command({ ping: 1 }, { signal: work.signal });
     if (!(operationTime instanceof Timestamp)) return true;
-    return await streamShowsWrite(context, prefix, start, operationTime, plan, work);
+    // What STAGE wrote is the bulk of it all and must not travel. Only in this form does the server match it on its oplog as it is; `$not`, or a
+    // list of the names, makes an event of every staged document first.
+    const relevant = { $or: [{ 'ns.coll': { $regex: `^(?!(system\\.buckets\\.)?${prefix}(?!old_))` } }, { 'ns.coll': { $exists: false } }] };
+    const judge = new EventJudge(prefix, plan);
+    return await streamShowsWrite(context, relevant, start, operationTime, work, (event) => judge.isWrite(event));
   } catch (error) {
-    work.signal.throwIfAborted();
-    work.log(`Whether anything was written since the safety backup is unknown (${error instanceof Error ? error.name : 'error'}); it is taken for certain`);
+    noteUnknown(error, work);
     return true;
   }
 }
 
-async function streamShowsWrite(context: MongodbContext, prefix: string, start: Timestamp, end: Timestamp, plan: SwapPlan, work: Work): Promise<boolean> {
-  // What STAGE wrote is the bulk of it all and must not travel. Only in this form does the server match it on its oplog as it is; `$not`, or a
-  // list of the names, makes an event of every staged document first.
-  const named = { 'ns.coll': { $regex: `^(?!(system\\.buckets\\.)?${prefix}(?!old_))` } };
-  const unnamed = { 'ns.coll': { $exists: false } };
-  const pipeline = [{ $match: { $or: [named, unnamed] } }, { $project: { operationType: 1, ns: 1, to: 1, clusterTime: 1 } }];
+/** The same of live collections, which nothing has been done to yet; null where it cannot be told. */
+export async function wasLiveWritten(context: MongodbContext, clusterTime: string | null, names: readonly string[], work: LeasedWork): Promise<boolean | null> {
+  const start = clusterTime === null ? null : parseClusterTime(clusterTime);
+  if (names.length === 0) return false;
+  if (start === null || context.server.topology !== 'replicaSet') return null;
+  try {
+    const { operationTime } = await context.db.command({ ping: 1 }, { signal: work.signal });
+    if (!(operationTime instanceof Timestamp)) return null;
+    // Without something to see after that time the stream of an idle server stands still for seconds.
+    const mark = markName(work.operationId, work.fencingToken);
+    await new LeasedCommands(context, work).run('marking the time', { insert: mark, documents: [{}] });
+    const touched = [...names, ...names.map((name) => bucketsPrefix + name), mark];
+    // A change without a collection is one of the whole database.
+    const relevant = { $or: [{ 'ns.coll': { $in: touched } }, { 'to.coll': { $in: touched } }, { 'ns.coll': { $exists: false } }] };
+    return await streamShowsWrite(context, relevant, start, operationTime, work, ({ ns }: ChangeStreamDocument & { readonly ns?: { readonly coll?: string } }) => ns?.coll !== mark);
+  } catch (error) {
+    noteUnknown(error, work);
+    return null;
+  }
+}
+
+function noteUnknown(error: unknown, work: Work): void {
+  work.signal.throwIfAborted();
+  work.log(`Whether anything was written since the safety backup is unknown (${error instanceof Error ? error.name : 'error'}); it is taken for certain`);
+}
+
+async function streamShowsWrite(
+  context: MongodbContext,
+  relevant: Document,
+  start: Timestamp,
+  end: Timestamp,
+  work: Work,
+  isWrite: (event: ChangeStreamDocument) => boolean,
+): Promise<boolean> {
+  const pipeline = [{ $match: relevant }, { $project: { operationType: 1, ns: 1, to: 1, clusterTime: 1 } }];
   // Views, `system.js` and the buckets of time series are only shown on request.
   const options: Document = { startAtOperationTime: start, showExpandedEvents: true, showSystemEvents: true, maxAwaitTimeMS: awaitMs };
   const stream = context.db.watch(pipeline, options);
   const onAbort = (): void => void stream.close().catch(() => undefined);
   work.signal.addEventListener('abort', onAbort, { once: true });
-  const judge = new EventJudge(prefix, plan);
   try {
     for (;;) {
       work.signal.throwIfAborted();
       const event = await stream.tryNext();
       if (event !== null) {
         const at = (event as { readonly clusterTime?: Timestamp }).clusterTime;
-        if (at === undefined || (at.greaterThan(start) && judge.isWrite(event))) return true;
+        if (at === undefined || (at.greaterThan(start) && isWrite(event))) return true;
         if (at.greaterThan(end)) return false;
       } else if (!timeOf(stream.resumeToken).lessThan(end)) {
         return false;

@@ -169,5 +169,33 @@ export function describeArchiveStore(name: string, start: () => Promise<StoreUnd
       const free = await store.freeBytes();
       if (free !== null) expect(free).toBeGreaterThan(0);
     });
+
+    it('takes an object in pieces, across instances, and shows it only when it is published', async () => {
+      const content = randomBytes(2 * mib + 5);
+      const pieces = async function* (from: number, to: number, breaks = false): AsyncGenerator<Buffer> {
+        for (let at = from; at < to; at += 100_000) yield content.subarray(at, Math.min(at + 100_000, to));
+        if (breaks) throw new Error('the client hung up');
+      };
+      const { resumable } = store;
+      expect(await resumable.received(key)).toBe(0);
+      await expect(resumable.publish(key)).rejects.toMatchObject({ code: 'ARCHIVE_MISSING' });
+      const cut = await resumable.append(key, 0, content.length, pieces(0, mib, true));
+      expect(cut).toMatchObject({ receivedBytes: mib, brokenOff: expect.objectContaining({ message: 'the client hung up' }) });
+      expect([await resumable.received(key), await keys(store, ''), await store.stat(key)]).toEqual([mib, [], null]);
+      await expect(resumable.append(key, mib - 1, content.length, pieces(0, 5))).rejects.toMatchObject({ code: 'UPLOAD_CONFLICT' });
+      expect(await resumable.append(key, mib, content.length, pieces(mib, content.length))).toEqual({ receivedBytes: content.length, brokenOff: null });
+      await resumable.publish(key);
+      await resumable.publish(key);
+      expect([await resumable.received(key), await keys(store, '')]).toEqual([content.length, [key]]);
+      expect((await get(store, key)).equals(content)).toBe(true);
+    });
+
+    it('takes no more than was announced, and forgets what is given up', async () => {
+      const { resumable } = store;
+      const tooMuch = await resumable.append(key, 0, 150, (async function* () { yield Buffer.alloc(100); yield Buffer.alloc(100); })());
+      expect(tooMuch).toMatchObject({ receivedBytes: 100, brokenOff: { code: 'ARCHIVE_TOO_LARGE' } });
+      await store.discardIncomplete(key);
+      expect(await resumable.received(key)).toBe(0);
+    });
   });
 }

@@ -1,35 +1,37 @@
 import { randomUUID } from 'node:crypto';
 import { constants, type Dirent } from 'node:fs';
-import { type FileHandle, lstat, mkdir, open, readdir, rm, statfs } from 'node:fs/promises';
+import { type FileHandle, lstat, open, readdir, rm, statfs } from 'node:fs/promises';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { AppError } from '#errors';
 import { checkPrefix, segmentsOf } from '../object-key.js';
 import type { ArchiveStore, ObjectInfo, ObjectUpload, StoredObject } from '../port.js';
+import { isAbsence, LocalFolders, syncFolder } from './local-folders.js';
 import { LocalObject } from './local-object.js';
+import { LocalResumable } from './local-resumable.js';
 import { LocalUpload } from './local-upload.js';
-import { missing, storageError, systemCode } from './storage-error.js';
+import { fileMode, markLength, partialMark } from './local-names.js';
+import { missing, storageError } from './storage-error.js';
 
-const folderMode = 0o700;
-const fileMode = 0o600;
-/** No key begins a segment with a dot, so these names are the store's own. */
-const partialMark = '.partial-';
-const markLength = 8;
 const probeName = '.probe-';
 
 /** Archives in one folder of this machine, or of a file system that every process of the cluster mounts. */
 export class LocalArchiveStore implements ArchiveStore {
   readonly location: string;
+  readonly resumable: LocalResumable;
+  private readonly folders: LocalFolders;
 
   /** @param root absolute path; made on first use */
   constructor(private readonly root: string) {
     this.location = pathToFileURL(root).href;
+    this.folders = new LocalFolders(root);
+    this.resumable = new LocalResumable(this.folders);
   }
 
   async create(key: string): Promise<ObjectUpload> {
     const segments = segmentsOf(key);
     try {
-      const folders = await this.makeFolders(segments.slice(0, -1));
+      const folders = await this.folders.make(segments.slice(0, -1));
       const folder = folders.at(-1) ?? this.root;
       const name = segments.at(-1) ?? '';
       const temporaryPath = join(folder, `${partialMark}${name}-${randomUUID().slice(0, markLength)}`);
@@ -93,7 +95,7 @@ export class LocalArchiveStore implements ArchiveStore {
 
   async discardIncomplete(key: string): Promise<void> {
     const segments = segmentsOf(key);
-    const folder = await this.folderOf(segments, key);
+    const folder = await this.folders.find(segments, key);
     if (folder === null) return;
     try {
       const mine = `${partialMark}${segments.at(-1) ?? ''}-`;
@@ -107,7 +109,7 @@ export class LocalArchiveStore implements ArchiveStore {
 
   async freeBytes(): Promise<number> {
     try {
-      await this.makeFolders([]);
+      await this.folders.make([]);
       const { bavail, bsize } = await statfs(this.root);
       return bavail * bsize;
     } catch (error) {
@@ -119,7 +121,7 @@ export class LocalArchiveStore implements ArchiveStore {
     const probe = join(this.root, `${probeName}${randomUUID()}`);
     const sent = Buffer.from(probe);
     try {
-      await this.makeFolders([]);
+      await this.folders.make([]);
       const handle = await open(probe, 'wx+', fileMode);
       try {
         await handle.writeFile(sent);
@@ -163,57 +165,7 @@ export class LocalArchiveStore implements ArchiveStore {
   /** The path of a key whose folders exist, or null. */
   private async existing(key: string): Promise<string | null> {
     const segments = segmentsOf(key);
-    const folder = await this.folderOf(segments, key);
+    const folder = await this.folders.find(segments, key);
     return folder === null ? null : join(folder, segments.at(-1) ?? '');
   }
-
-  private async folderOf(segments: readonly string[], key: string): Promise<string | null> {
-    let folder = this.root;
-    try {
-      for (const name of segments.slice(0, -1)) {
-        folder = join(folder, name);
-        await requireFolder(folder);
-      }
-      return folder;
-    } catch (error) {
-      if (isAbsence(error)) return null;
-      throw storageError(error, 'reading', key);
-    }
-  }
-
-  /** The folders from the root down, each made if need be. */
-  private async makeFolders(names: readonly string[]): Promise<string[]> {
-    await mkdir(this.root, { recursive: true, mode: folderMode });
-    const folders = [this.root];
-    for (const name of names) {
-      const folder = join(folders.at(-1) ?? this.root, name);
-      await mkdir(folder, { mode: folderMode }).catch((error: unknown) => {
-        if (systemCode(error) !== 'EEXIST') throw error;
-      });
-      await requireFolder(folder);
-      folders.push(folder);
-    }
-    return folders;
-  }
-}
-
-/** A symbolic link in the place of a folder would lead out of the store. */
-async function requireFolder(path: string): Promise<void> {
-  const info = await lstat(path);
-  if (!info.isDirectory()) throw new AppError('STORAGE_UNAVAILABLE', 'The archive store holds something that is no folder in the place of one');
-}
-
-async function syncFolder(path: string): Promise<void> {
-  const folder = await open(path, 'r');
-  try {
-    await folder.sync();
-  } finally {
-    await folder.close();
-  }
-}
-
-function isAbsence(error: unknown): boolean {
-  const code = systemCode(error);
-  // ELOOP: a symbolic link where O_NOFOLLOW expects a file.
-  return code === 'ENOENT' || code === 'ENOTDIR' || code === 'ELOOP';
 }

@@ -1,5 +1,5 @@
 import { Field, ID, InputType } from '@nestjs/graphql';
-import { ArrayMaxSize, IsArray, IsDate, IsEnum, IsOptional, IsString, Length, MaxLength } from 'class-validator';
+import { ArrayMaxSize, IsArray, IsBoolean, IsDate, IsEnum, IsOptional, IsString, Length, MaxLength } from 'class-validator';
 import { BackupScope, BackupState, BackupTrigger, Codec } from '../backup.entity.js';
 
 @InputType()
@@ -76,7 +76,12 @@ export class BackupPinInput extends OneBackupInput {}
 export class BackupUnpinInput extends OneBackupInput {}
 
 @InputType()
-export class BackupDeleteInput extends OneBackupInput {}
+export class BackupDeleteInput extends OneBackupInput {
+  @Field(() => Boolean, { nullable: true, defaultValue: false, description: 'Delete a safety backup although a restore could still be undone by it.' })
+  @IsOptional()
+  @IsBoolean()
+  giveUpUndo?: boolean | null;
+}
 
 @InputType()
 export class BackupVerifyInput extends OneBackupInput {

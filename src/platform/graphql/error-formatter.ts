@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { Injectable, Logger } from '@nestjs/common';
 import { GraphQLError, type GraphQLFormattedError } from 'graphql';
 import { AppError, redact } from '#errors';
+import { isConnectionLoss } from '../database/connection-loss.js';
 
 /** Apollo's own codes for a request that is not fit to be run. */
 const requestCodes = new Set([
@@ -50,7 +51,9 @@ export class ErrorFormatter {
 function rootCause(error: unknown): unknown {
   let cause = error;
   while (cause instanceof GraphQLError && cause.originalError !== undefined) cause = cause.originalError;
-  return cause;
+  const origin = cause instanceof AppError && cause.code === 'INTERNAL' ? cause.cause : cause;
+  // While PostgreSQL is away or starts up, the same request may succeed in a moment.
+  return isConnectionLoss(origin) ? new AppError('UNAVAILABLE', "Holdfast's own database is away", { cause: origin }) : cause;
 }
 
 /**

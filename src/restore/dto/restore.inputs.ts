@@ -1,6 +1,8 @@
 import { Field, ID, InputType } from '@nestjs/graphql';
 import { Type } from 'class-transformer';
-import { IsBoolean, IsEnum, IsOptional, IsString, Length, MaxLength, ValidateNested } from 'class-validator';
+import { ArrayMaxSize, ArrayNotEmpty, IsArray, IsBoolean, IsEnum, IsOptional, IsString, Length, MaxLength, ValidateNested } from 'class-validator';
+import { MergeConflict } from '../restore-choice.js';
+import { RestoreTargetInput } from './restore-target.input.js';
 import { RestoreMode } from '../restore-plan.entity.js';
 
 @InputType('RestoreSourceInput', { isOneOf: true, description: 'Where the archive comes from: exactly one of the fields.' })
@@ -9,6 +11,11 @@ export class RestoreSourceInput {
   @IsOptional()
   @IsString()
   backupId?: string;
+
+  @Field(() => ID, { nullable: true, description: 'A completed upload with the purpose RESTORE.' })
+  @IsOptional()
+  @IsString()
+  uploadId?: string;
 }
 
 @InputType()
@@ -22,10 +29,35 @@ export class RestorePlanCreateInput {
   @Type(() => RestoreSourceInput)
   source!: RestoreSourceInput;
 
-  @Field(() => RestoreMode, { nullable: true, defaultValue: RestoreMode.REPLACE, description: 'REPLACE puts the archive in the place of the whole database. MERGE is not available yet.' })
+  @Field(() => RestoreMode, { nullable: true, defaultValue: RestoreMode.REPLACE, description: 'REPLACE puts the archive in the place of the whole database, or of the chosen collections. MERGE writes documents of the archive into the live collections and removes none.' })
   @IsOptional()
   @IsEnum(RestoreMode)
   mode?: RestoreMode | null;
+
+  @Field(() => [String], { nullable: true, description: 'Restore these collections of the archive alone and leave all others as they are. Null: the whole database.' })
+  @IsOptional()
+  @IsArray()
+  @ArrayNotEmpty()
+  @ArrayMaxSize(10_000)
+  @IsString({ each: true })
+  @Length(1, 255, { each: true })
+  collections?: string[] | null;
+
+  @Field(() => MergeConflict, { nullable: true, description: 'For MERGE; KEEP_LIVE if it is not given.' })
+  @IsOptional()
+  @IsEnum(MergeConflict)
+  conflict?: MergeConflict | null;
+
+  @Field(() => Boolean, { nullable: true, description: 'For MERGE: leave out documents of the archive whose unique keys other live documents hold, instead of refusing the merge.' })
+  @IsOptional()
+  @IsBoolean()
+  skipClashes?: boolean | null;
+
+  @Field(() => RestoreTargetInput, { nullable: true, description: 'Left out: in place of the live database.' })
+  @IsOptional()
+  @ValidateNested()
+  @Type(() => RestoreTargetInput)
+  target?: RestoreTargetInput | null;
 
   @Field(() => Boolean, { nullable: true, defaultValue: false, description: 'Read the whole archive for the plan, not its ends alone; the restore itself always does.' })
   @IsOptional()
@@ -48,6 +80,11 @@ export class RestoreStartInput {
   @IsOptional()
   @IsBoolean()
   dryRun?: boolean | null;
+
+  @Field(() => Boolean, { nullable: true, defaultValue: false, description: 'For the provider, where live data cannot be read and no safety backup can be taken: what was live stays in the database under other names until restoreReleaseOld. It cannot be undone.' })
+  @IsOptional()
+  @IsBoolean()
+  keepOld?: boolean | null;
 
   @Field(() => String, { nullable: true })
   @IsOptional()

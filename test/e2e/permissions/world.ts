@@ -13,6 +13,7 @@ export interface Ids {
   readonly backup: string;
   readonly operation: string;
   readonly plan: string;
+  readonly upload: string;
 }
 
 export const roles = ['Owner', 'Admin', 'Operator', 'Restorer', 'Viewer', 'Provider', 'not logged in'] as const;
@@ -53,6 +54,7 @@ export async function createWorld(app: TestApp): Promise<World> {
     backup: toGlobalId('Backup', randomUUID()),
     operation: toGlobalId('Operation', randomUUID()),
     plan: toGlobalId('RestorePlan', randomUUID()),
+    upload: toGlobalId('Upload', randomUUID()),
   };
   return { app, clients, viewerWhoOwnsTheOther: await app.login(both, password), own, other, unknown };
 }
@@ -79,6 +81,10 @@ async function furnish(admin: GraphqlClient, tenant: TestTenant): Promise<Ids> {
     'mutation ($input: RestorePlanCreateInput!) { restorePlanCreate(input: $input) { plan { id } userErrors { code message } } }',
     { input: { tenantId: tenant.id, source: { backupId: backupCreate.backup.id } } },
   );
+  const { uploadCreate } = await admin.run<{ uploadCreate: { upload: { id: string } } }>(
+    'mutation ($input: UploadCreateInput!) { uploadCreate(input: $input) { upload { id } userErrors { code message } } }',
+    { input: { tenantId: tenant.id, purpose: 'RESTORE', filename: 'a.gz', size: '10', sha256: '0'.repeat(64) } },
+  );
   return {
     tenant: tenant.id,
     slug: tenant.slug,
@@ -86,6 +92,7 @@ async function furnish(admin: GraphqlClient, tenant: TestTenant): Promise<Ids> {
     backup: backupCreate.backup.id,
     operation: backupCreate.operation.id,
     plan: restorePlanCreate.plan.id,
+    upload: uploadCreate.upload.id,
   };
 }
 

@@ -1,0 +1,30 @@
+import { type CollectionMeta, parseCollectionMetadata } from '#archive';
+import type { NamespaceKind, NamespaceSummary } from '#engines';
+import type { Consistency } from './backup.entity.js';
+
+/** A namespace as the archive defines it; `options` and `indexes` are Extended JSON. */
+export interface ArchivedNamespace {
+  readonly name: string;
+  readonly kind: NamespaceKind;
+  readonly documents: number;
+  readonly bytes: number;
+  readonly options: string;
+  readonly indexes: readonly string[];
+}
+
+/** What an archive tells of itself; null where it does not. */
+export interface Provenance {
+  readonly rawBytes: number | null;
+  readonly consistency: Consistency | null;
+  readonly clusterTime: string | null;
+  readonly engineVersion: string | null;
+}
+
+export function definitionsOf(collections: readonly CollectionMeta[], counted: readonly NamespaceSummary[]): ArchivedNamespace[] {
+  const counts = new Map(counted.map((namespace) => [namespace.name, namespace]));
+  return collections.map(({ collection, kind, metadata }) => {
+    const { options, indexes } = parseCollectionMetadata(metadata);
+    const { documents = 0, bytes = 0 } = counts.get(collection) ?? {};
+    return { name: collection, kind, documents, bytes, options: options ?? '{}', indexes };
+  });
+}

@@ -1,0 +1,24 @@
+import { describe, expect, it } from '@jest/globals';
+import { GraphQLError } from 'graphql';
+import { QueryFailedError } from 'typeorm';
+import { asAppError } from '#errors';
+import { ErrorFormatter } from './error-formatter.js';
+
+const formatter = new ErrorFormatter();
+const startingUp = new QueryFailedError('select 1', [], Object.assign(new Error('the database system is starting up'), { code: '57P03' }));
+
+describe('an error that nobody foresaw', () => {
+  it.each([
+    ['thrown by a resolver', new GraphQLError('failed', { originalError: startingUp })],
+    ['met while the token was looked up', asAppError(startingUp)],
+  ])('is UNAVAILABLE while PostgreSQL starts up (%s)', (_, error) => {
+    expect(formatter.format(error)).toMatchObject({ extensions: { code: 'UNAVAILABLE' } });
+    expect(JSON.stringify(formatter.format(error))).not.toContain('starting up');
+  });
+
+  it('is INTERNAL with a trace id otherwise, and tells nothing of itself', () => {
+    const answer = formatter.format(asAppError(new TypeError('secret detail')));
+    expect(answer).toMatchObject({ extensions: { code: 'INTERNAL', traceId: expect.any(String) } });
+    expect(JSON.stringify(answer)).not.toContain('secret detail');
+  });
+});

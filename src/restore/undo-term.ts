@@ -1,0 +1,62 @@
+import { Injectable } from '@nestjs/common';
+import type { EntityManager } from 'typeorm';
+import { AppError } from '#errors';
+import { type BackupEntity, isUsable } from '../backups/backup.entity.js';
+import { SafetyBackups } from '../backups/safety-backups.js';
+import type { OperationEntity } from '../operations/operation.entity.js';
+import { OperationsService } from '../operations/operations.service.js';
+
+/** Until when, and from what, an operation can be taken back. */
+@Injectable()
+export class UndoTerm {
+  constructor(
+    private readonly safety: SafetyBackups,
+    private readonly operations: OperationsService,
+  ) {}
+
+  /**
+   * The safety backup that undo of the operation restores.
+   *
+   * @throws AppError NOT_UNDOABLE, UNDO_EXPIRED
+   */
+  async require(operation: OperationEntity, manager?: EntityManager): Promise<BackupEntity> {
+    const refusal = whyNever(operation);
+    if (refusal !== null) throw new AppError('NOT_UNDOABLE', refusal);
+    const backup = await this.find(operation, manager);
+    if (backup !== null && (await this.safety.isExpired(operation, backup.id, manager))) throw new AppError('UNDO_EXPIRED', 'The 7 days within which this could be undone are over');
+    if (backup === null || !isUsable(backup)) throw new AppError('NOT_UNDOABLE', 'The safety backup that undo needs was deleted');
+    return backup;
+  }
+
+  /** Null when it cannot be undone, or no longer. */
+  async until(operation: OperationEntity): Promise<Date | null> {
+    if (whyNever(operation) !== null) return null;
+    const backup = await this.find(operation);
+    if (backup === null || !isUsable(backup) || backup.expiresAt === null) return null;
+    return backup.expiresAt.getTime() > Date.now() ? backup.expiresAt : null;
+  }
+
+  /** What else undo would take back, as a sentence for people; null where nothing has happened since. */
+  async warning(operation: OperationEntity, manager?: EntityManager): Promise<string | null> {
+    const { tenantId, finishedAt } = operation;
+    if (finishedAt === null) return null;
+    const later = await this.operations.completedSince({ tenantId }, ['RESTORE', 'UNDO', 'RESET'], finishedAt, manager);
+    const count = later.filter((other) => other.id !== operation.id && other.result?.['dryRun'] !== true && other.input['copy'] === undefined).length;
+    if (count === 0) return null;
+    const since = count === 1 ? 'A newer restore, undo or reset has' : `${count} newer restores, undos or resets have`;
+    return `${since} replaced the data since; undo goes back to before this one and takes ${count === 1 ? 'that one' : 'those'} back as well`;
+  }
+
+  private async find(operation: OperationEntity, manager?: EntityManager): Promise<BackupEntity | null> {
+    const id = operation.journal['finalSafetyId'];
+    return typeof id === 'string' ? this.safety.find(operation, id, manager) : null;
+  }
+}
+
+function whyNever({ kind, state, result, input }: OperationEntity): string | null {
+  if (kind !== 'RESTORE' && kind !== 'UNDO') return `A ${kind.toLowerCase()} cannot be undone`;
+  if (state !== 'COMPLETED') return `The ${kind.toLowerCase()} is ${state}: it has changed nothing that could be undone`;
+  if (input['keepOld'] === true) return 'It took no safety backup; what was live is kept in the database instead';
+  if (input['copy'] !== undefined) return 'It put the archive into a new database and replaced nothing';
+  return result?.['dryRun'] === true ? 'A dry run changes nothing that could be undone' : null;
+}

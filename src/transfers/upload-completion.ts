@@ -1,0 +1,133 @@
+import { createHash } from 'node:crypto';
+import { Inject, Injectable } from '@nestjs/common';
+import { DataSource, type EntityManager } from 'typeorm';
+import { AppError, asAppError } from '#errors';
+import type { ArchiveStore } from '#storage';
+import { AuditService } from '../audit/audit.service.js';
+import { type ArchiveFacts, ArchiveInspection } from '../backups/archive-inspection.js';
+import { BackupImports, type ReceivedArchive } from '../backups/backup-imports.js';
+import type { OperationEntity } from '../operations/operation.entity.js';
+import type { Actor } from '../platform/auth/actor.js';
+import { runInTransaction } from '../platform/database/data-source.js';
+import { ARCHIVE_STORE } from '../platform/storage/storage.module.js';
+import { TenantsService } from '../tenants/tenants.service.js';
+import type { UploadCompleteInput } from './dto/upload.inputs.js';
+import { UploadReception } from './upload-reception.js';
+import type { UploadEntity } from './upload.entity.js';
+import { UploadsRepository } from './uploads.repository.js';
+import { keptForSeconds, requireUsable, UploadsService } from './uploads.service.js';
+
+export interface CompletedUpload {
+  readonly upload: UploadEntity;
+  /** Of an import. */
+  readonly operation: OperationEntity | null;
+}
+
+/** Ends an upload: all bytes are there, they are the announced ones, and they are an archive for this workspace. */
+@Injectable()
+export class UploadCompletion {
+  constructor(
+    private readonly dataSource: DataSource,
+    private readonly service: UploadsService,
+    private readonly uploads: UploadsRepository,
+    private readonly reception: UploadReception,
+    private readonly inspection: ArchiveInspection,
+    private readonly imports: BackupImports,
+    private readonly tenants: TenantsService,
+    private readonly audit: AuditService,
+    @Inject(ARCHIVE_STORE) private readonly store: ArchiveStore,
+  ) {}
+
+  /** @throws AppError UPLOAD_INCOMPLETE, UPLOAD_BUSY, UPLOAD_MISMATCH, ARCHIVE_*, KEY_* */
+  async complete(actor: Actor, input: UploadCompleteInput): Promise<CompletedUpload> {
+    const upload = await this.service.get(actor, input.uploadId);
+    if (upload.state !== 'OPEN') return this.repeat(actor, upload, input.idempotencyKey ?? null);
+    const { targetDatabase } = await this.tenants.get(upload);
+    const received = await this.reception.received(upload);
+    if (received < upload.sizeBytes) throw new AppError('UPLOAD_INCOMPLETE', `${received} of ${upload.sizeBytes} bytes have arrived`);
+    return this.reception.leased(upload, async (renew, writer) => {
+      try {
+        const facts = await this.check(upload, targetDatabase, renew);
+        return await this.finish(actor, upload, writer, facts, input.idempotencyKey ?? null);
+      } catch (error) {
+        const cause = asAppError(error);
+        // A key may be added, a store come back; bytes that are wrong stay wrong.
+        if (isFinal(cause)) await this.refuse(actor, upload, writer, cause);
+        throw error;
+      }
+    });
+  }
+
+  /** The same answer; an import that failed of something that may have passed begins anew, as long as the bytes are there. */
+  private async repeat(actor: Actor, upload: UploadEntity, idempotencyKey: string | null): Promise<CompletedUpload> {
+    const { archive: facts } = requireUsable(upload);
+    if (upload.backupId === null || facts === null) return { upload, operation: null };
+    const { operation, failed } = await this.imports.resultOf(upload, upload.backupId);
+    if (!failed || (await this.store.stat(upload.storeKey)) === null) return { upload, operation };
+    return runInTransaction(this.dataSource, async (manager) => {
+      const locked = await this.service.lockUsable(upload, upload.id, manager);
+      if (locked.backupId !== upload.backupId) throw new AppError('UPLOAD_BUSY', 'The upload is being imported by another request');
+      const started = await this.imports.start(upload, actor, receivedOf(upload, facts), idempotencyKey, manager);
+      await this.uploads.importAgain(upload.id, started.backupId, manager);
+      await this.audit.record({ action: 'archive.imported', tenantId: upload.tenantId, actor, subject: { type: 'Upload', id: upload.id }, detail: { fileName: upload.fileName, again: true } }, manager);
+      return { upload: await this.service.lockUsable(upload, upload.id, manager), operation: started.operation };
+    });
+  }
+
+  private async check(upload: UploadEntity, targetDatabase: string, renew: () => Promise<void>): Promise<ArchiveFacts> {
+    await this.store.resumable.publish(upload.storeKey);
+    const object = await this.store.open(upload.storeKey);
+    try {
+      if (object.sizeBytes !== upload.sizeBytes) throw new AppError('UPLOAD_MISMATCH', `${object.sizeBytes} bytes are there; ${upload.sizeBytes} were announced`);
+      const hash = createHash('sha256');
+      for await (const chunk of object.stream()) {
+        hash.update(chunk);
+        await renew();
+      }
+      if (hash.digest('hex') !== upload.sha256) throw new AppError('UPLOAD_MISMATCH', 'The SHA-256 of what arrived is not the announced one');
+      return await this.inspection.inspect(object, upload.sourceTenantId ?? upload.tenantId, targetDatabase);
+    } finally {
+      await object.close();
+    }
+  }
+
+  private finish(actor: Actor, upload: UploadEntity, writer: string, facts: ArchiveFacts, idempotencyKey: string | null): Promise<CompletedUpload> {
+    const { id, tenantId, fileName, sourceTenantId } = upload;
+    return runInTransaction(this.dataSource, async (manager) => {
+      const started =
+        upload.purpose === 'IMPORT'
+          ? await this.imports.start(upload, actor, receivedOf(upload, facts), idempotencyKey, manager)
+          : null;
+      const isOurs = await this.uploads.complete(id, writer, facts, keptForSeconds, started?.backupId ?? null, manager);
+      if (!isOurs) throw new AppError('UPLOAD_BUSY', 'The upload is being written or checked by another request');
+      const detail = { fileName, purpose: upload.purpose, encrypted: facts.salt !== null, foreign: sourceTenantId !== null };
+      await this.audit.record({ action: started === null ? 'upload.completed' : 'archive.imported', tenantId, actor, subject: { type: 'Upload', id }, detail }, manager);
+      // The workspace whose archive it is learns of it, but not which workspace has it now.
+      if (sourceTenantId !== null) await this.recordForSource(sourceTenantId, actor, facts, manager);
+      const completed = await this.uploads.find(upload, id, manager);
+      return { upload: requireUsable(completed), operation: started?.operation ?? null };
+    });
+  }
+
+  private async recordForSource(sourceTenantId: string, actor: Actor, facts: ArchiveFacts, manager: EntityManager): Promise<void> {
+    await this.audit.record({ action: 'archive.imported-elsewhere', tenantId: sourceTenantId, actor, subject: { type: 'Backup', id: facts.archiveId ?? '' } }, manager);
+  }
+
+  /** First the row, then the bytes: whatever a crash leaves of them goes when the row expires. */
+  private async refuse(actor: Actor, upload: UploadEntity, writer: string, { code, message }: AppError): Promise<void> {
+    await this.dataSource.transaction(async (manager) => {
+      await this.uploads.refuse(upload.id, writer, { code, message }, manager);
+      await this.audit.record({ action: 'upload.refused', outcome: 'REFUSED', tenantId: upload.tenantId, actor, subject: { type: 'Upload', id: upload.id }, detail: { fileName: upload.fileName, code } }, manager);
+    });
+    await this.store.discardIncomplete(upload.storeKey);
+    await this.store.delete(upload.storeKey);
+  }
+}
+
+function receivedOf({ fileName, storeKey, sizeBytes, sha256, sourceTenantId }: UploadEntity, facts: ArchiveFacts): ReceivedArchive {
+  return { fileName, storeKey, sizeBytes, sha256, facts, keyTenantId: sourceTenantId };
+}
+
+function isFinal({ code }: AppError): boolean {
+  return (code.startsWith('ARCHIVE_') && code !== 'ARCHIVE_MISSING') || code === 'UPLOAD_MISMATCH' || code === 'STAGE_REJECTED';
+}

@@ -1,0 +1,59 @@
+import { Inject, Injectable, Logger, type OnApplicationBootstrap } from '@nestjs/common';
+import { Interval } from '@nestjs/schedule';
+import { DataSource } from 'typeorm';
+import { redact } from '#errors';
+import type { ArchiveStore } from '#storage';
+import { AuditService } from '../audit/audit.service.js';
+import { BackupImports } from '../backups/backup-imports.js';
+import { AppConfig } from '../config/app-config.js';
+import { ARCHIVE_STORE } from '../platform/storage/storage.module.js';
+import { UploadsRepository } from './uploads.repository.js';
+
+const everyMs = 10 * 60 * 1000;
+const atOnce = 100;
+
+/** Removes uploads that nobody completed or used in time, bytes and row. Any process may do it: the row's lock decides who does. */
+@Injectable()
+export class UploadExpiry implements OnApplicationBootstrap {
+  private readonly logger = new Logger(UploadExpiry.name);
+
+  constructor(
+    private readonly config: AppConfig,
+    private readonly dataSource: DataSource,
+    private readonly uploads: UploadsRepository,
+    private readonly imports: BackupImports,
+    private readonly audit: AuditService,
+    @Inject(ARCHIVE_STORE) private readonly store: ArchiveStore,
+  ) {}
+
+  onApplicationBootstrap(): Promise<void> {
+    return this.tick();
+  }
+
+  @Interval(everyMs)
+  async tick(): Promise<void> {
+    if (!this.config.runsWorker) return;
+    try {
+      for (let removed = 0; removed < atOnce && (await this.removeOne()); removed++);
+    } catch (error) {
+      this.logger.warn({ msg: 'Expired uploads could not be removed', error: redact(String(error)) });
+    }
+  }
+
+  /** False when there is none. */
+  removeOne(): Promise<boolean> {
+    return this.dataSource.transaction(async (manager) => {
+      const upload = await this.uploads.lockExpired(manager);
+      if (upload === null) return false;
+      if (!(await this.imports.isStoredAt(upload.storeKey, manager))) {
+        await this.store.discardIncomplete(upload.storeKey);
+        await this.store.delete(upload.storeKey);
+      }
+      await this.uploads.delete(upload, upload.id, manager);
+      if (upload.state === 'OPEN') {
+        await this.audit.record({ action: 'upload.abandoned', tenantId: upload.tenantId, actor: null, subject: { type: 'Upload', id: upload.id }, detail: { fileName: upload.fileName } }, manager);
+      }
+      return true;
+    });
+  }
+}

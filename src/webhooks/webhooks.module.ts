@@ -1,0 +1,18 @@
+import { Module } from '@nestjs/common';
+import { TypeOrmModule } from '@nestjs/typeorm';
+import { EventsModule } from '../platform/events/events.module.js';
+import { SecretsModule } from '../platform/secrets/secrets.module.js';
+import { TenantsModule } from '../tenants/tenants.module.js';
+import { WebhookDeliveryEntity } from './webhook-delivery.entity.js';
+import { WebhookSender } from './webhook-sender.js';
+import { WebhookWorker } from './webhook-worker.js';
+import { WebhookEntity } from './webhook.entity.js';
+import { WebhooksRepository } from './webhooks.repository.js';
+import { WebhooksService } from './webhooks.service.js';
+
+@Module({
+  imports: [TypeOrmModule.forFeature([WebhookEntity, WebhookDeliveryEntity]), EventsModule, SecretsModule, TenantsModule],
+  providers: [WebhookSender, WebhookWorker, WebhooksRepository, WebhooksService],
+  exports: [WebhooksService],
+})
+export class WebhooksModule {}
