@@ -25,6 +25,11 @@ export class AccountsRepository {
     await manager.query('update account set password_hash = $2, token_epoch = token_epoch + 1 where id = $1', [id, passwordHash]);
   }
 
+  /** The account no longer belongs to the tenant whose members made it; their password and its tokens end. */
+  async takeOver(id: string, passwordHash: string, manager: EntityManager): Promise<void> {
+    await manager.query('update account set password_hash = $2, token_epoch = token_epoch + 1, home_tenant_id = null where id = $1', [id, passwordHash]);
+  }
+
   async makeProvider(id: string, manager: EntityManager): Promise<void> {
     await manager.query('update account set is_provider = true, home_tenant_id = null where id = $1', [id]);
   }

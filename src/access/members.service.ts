@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { Injectable } from '@nestjs/common';
 import { DataSource, type EntityManager } from 'typeorm';
 import { AppError } from '#errors';
+import { EventBus } from '../platform/events/event-bus.js';
 import { AuditService } from '../audit/audit.service.js';
 import { type Actor, stampOf } from '../platform/auth/actor.js';
 import { runInTransaction, violatedUnique } from '../platform/database/data-source.js';
@@ -33,6 +34,7 @@ export class MembersService {
     private readonly access: AccessService,
     private readonly audit: AuditService,
     private readonly dataSource: DataSource,
+    private readonly bus: EventBus,
   ) {}
 
   async get(actor: Actor, memberId: string): Promise<MemberEntity> {
@@ -109,8 +111,14 @@ export class MembersService {
     const { email } = invitation;
     const existing = await this.accounts.findByEmail(email, manager);
     if (existing !== null) {
-      if (passwordHash !== null) throw new AppError('ACCOUNT_EXISTS', `${email} has an account already`, { field: ['password'] });
-      const isTrusted = actor.isProvider || existing.homeTenantId === null || existing.homeTenantId === scope.tenantId;
+      const isTrusted = existing.homeTenantId === null || existing.homeTenantId === scope.tenantId;
+      // Not even a provider takes in a password that members of another tenant chose; a new one ends every token of the old.
+      if (!isTrusted && actor.isProvider && passwordHash !== null) {
+        await this.accounts.takeOver(existing.id, passwordHash, manager);
+        await this.bus.publish({ topic: 'account', id: existing.id, tenantId: scope.tenantId, revision: 0 }, manager);
+        return existing.id;
+      }
+      if (passwordHash !== null && isTrusted) throw new AppError('ACCOUNT_EXISTS', `${email} has an account already`, { field: ['password'] });
       if (!isTrusted) throw new AppError('ACCOUNT_ELSEWHERE', `${email} has an account that your workspace cannot take in`, { field: ['email'] });
       return existing.id;
     }

@@ -1,4 +1,5 @@
 import { Args, ID, Mutation, Parent, Query, ResolveField, Resolver } from '@nestjs/graphql';
+import { AccessService } from '../access/access.service.js';
 import { Permission } from '../access/permission.js';
 import { BackupModel, toBackupModel } from '../backups/backup.model.js';
 import { BackupsService } from '../backups/backups.service.js';
@@ -56,10 +57,15 @@ export class RestoreSourceResolver {
 
 @Resolver(() => OperationModel)
 export class OperationPlanResolver {
-  constructor(private readonly plans: RestorePlansRepository) {}
+  constructor(
+    private readonly plans: RestorePlansRepository,
+    private readonly access: AccessService,
+  ) {}
 
-  @ResolveField(() => RestorePlanModel, { nullable: true })
-  async plan(@Parent() { row }: OperationModel): Promise<RestorePlanModel | null> {
+  @ResolveField(() => RestorePlanModel, { nullable: true, description: 'Null for those who may not restore.' })
+  async plan(@CurrentActor() actor: Actor, @Parent() { row }: OperationModel): Promise<RestorePlanModel | null> {
+    const [state] = await this.access.actionsFor(actor, row.tenantId, [Permission.RESTORE_RUN]);
+    if (state?.allowed !== true) return null;
     const plan = row.planId === null ? null : await this.plans.find(row, row.planId);
     return plan && toRestorePlanModel(plan);
   }

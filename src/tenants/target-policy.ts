@@ -29,6 +29,9 @@ ownMachine.addSubnet('169.254.0.0', 16, 'ipv4');
 ownMachine.addAddress('::', 'ipv6');
 ownMachine.addAddress('::1', 'ipv6');
 ownMachine.addSubnet('fe80::', 10, 'ipv6');
+// Metadata services of clouds that are not link-local.
+ownMachine.addAddress('fd00:ec2::254', 'ipv6');
+ownMachine.addAddress('fd20:ce::254', 'ipv6');
 ownMachine.addSubnet('::', 96, 'ipv6');
 // 127/8, 0/8 and 169.254/16 behind NAT64 and 6to4.
 ownMachine.addSubnet('64:ff9b::7f00:0', 104, 'ipv6');

@@ -102,15 +102,15 @@ export class UploadCompletion {
       if (!isOurs) throw new AppError('UPLOAD_BUSY', 'The upload is being written or checked by another request');
       const detail = { fileName, purpose: upload.purpose, encrypted: facts.salt !== null, foreign: sourceTenantId !== null };
       await this.audit.record({ action: started === null ? 'upload.completed' : 'archive.imported', tenantId, actor, subject: { type: 'Upload', id }, detail }, manager);
-      // The workspace whose archive it is learns of it, but not which workspace has it now.
-      if (sourceTenantId !== null) await this.recordForSource(sourceTenantId, actor, facts, manager);
+      // The workspace whose archive it is learns of it, but not which workspace has it now: whoever completes the upload may be a member there.
+      if (sourceTenantId !== null) await this.recordForSource(sourceTenantId, facts, manager);
       const completed = await this.uploads.find(upload, id, manager);
       return { upload: requireUsable(completed), operation: started?.operation ?? null };
     });
   }
 
-  private async recordForSource(sourceTenantId: string, actor: Actor, facts: ArchiveFacts, manager: EntityManager): Promise<void> {
-    await this.audit.record({ action: 'archive.imported-elsewhere', tenantId: sourceTenantId, actor, subject: { type: 'Backup', id: facts.archiveId ?? '' } }, manager);
+  private async recordForSource(sourceTenantId: string, facts: ArchiveFacts, manager: EntityManager): Promise<void> {
+    await this.audit.record({ action: 'archive.imported-elsewhere', tenantId: sourceTenantId, actor: null, subject: { type: 'Backup', id: facts.archiveId ?? '' } }, manager);
   }
 
   /** First the row, then the bytes: whatever a crash leaves of them goes when the row expires. */

@@ -54,7 +54,15 @@ describe('members', () => {
     const [myOwner, theirOwner] = [await createTestMember(app, admin, mine.id, 'OWNER'), await createTestMember(app, admin, theirs.id, 'OWNER')];
     await invite(myOwner, { tenantId: mine.id, email: 'eve@holdfast.test', role: 'VIEWER', password: 'chosen by an attacker' });
     expect((await invite(theirOwner, { tenantId: theirs.id, email: 'eve@holdfast.test', role: 'OWNER' })).userErrors).toEqual([{ code: 'ACCOUNT_ELSEWHERE' }]);
-    expect((await invite(theirOwner, { tenantId: theirs.id, email: 'eve@holdfast.test', role: 'OWNER', password: 'a password of theirs' })).userErrors).toEqual([{ code: 'ACCOUNT_EXISTS' }]);
+    expect((await invite(theirOwner, { tenantId: theirs.id, email: 'eve@holdfast.test', role: 'OWNER', password: 'a password of theirs' })).userErrors).toEqual([{ code: 'ACCOUNT_ELSEWHERE' }]);
+
+    const eve = await app.login('eve@holdfast.test', 'chosen by an attacker');
+    expect((await invite(admin, { tenantId: theirs.id, email: 'eve@holdfast.test', role: 'OWNER' })).userErrors).toEqual([{ code: 'ACCOUNT_ELSEWHERE' }]);
+    expect((await invite(admin, { tenantId: theirs.id, email: 'eve@holdfast.test', role: 'OWNER', password: 'chosen by the provider' })).userErrors).toEqual([]);
+    expect(await eve.codeOf('{ viewer { email } }')).toBe('UNAUTHENTICATED');
+    await expect(app.login('eve@holdfast.test', 'chosen by an attacker')).rejects.toThrow();
+    const realEve = await app.login('eve@holdfast.test', 'chosen by the provider');
+    expect(JSON.stringify(await realEve.run('{ tenants { edges { node { id } } } }'))).toContain(theirs.id);
 
     await invite(theirOwner, { tenantId: theirs.id, email: 'dan@holdfast.test', role: 'OWNER' });
     await invite(myOwner, { tenantId: mine.id, email: 'dan@holdfast.test', role: 'VIEWER', password: 'chosen by an attacker' });

@@ -16,7 +16,9 @@ const folder = await mkdtemp(join(tmpdir(), 'holdfast-archive-memory-'));
 afterAll(() => rm(folder, { recursive: true, force: true }));
 
 const frameBytes = 1 << 20;
-const frames = 192;
+const frames = 320;
+// The garbage collector lets some of what is free lie for a while; whatever grows with the archive passes this.
+const flatBytes = 240 << 20;
 
 describe('memory', () => {
   it('stays flat while an archive larger than it is written and read', async () => {
@@ -44,7 +46,7 @@ describe('memory', () => {
     await archive.close();
     clearInterval(timer);
     expect(bytes).toBe(7 + frames * frameBytes);
-    expect(peak - before).toBeLessThan(128 << 20);
+    expect(peak - before).toBeLessThan(flatBytes);
   });
 
   it('stays flat while a long compressed stream is read', async () => {
@@ -60,6 +62,6 @@ describe('memory', () => {
       peak = Math.max(peak, process.memoryUsage().arrayBuffers);
     }
     expect(bytes).toBe(frames * frameBytes);
-    expect(peak - before).toBeLessThan(128 << 20);
+    expect(peak - before).toBeLessThan(flatBytes);
   });
 });

@@ -7,6 +7,8 @@ import { bsonCstring, bsonElements, bsonText, bsonType, type BsonElement } from 
  * to the front, and the order of an index key or a pipeline has meaning: so nothing here passes through one.
  */
 const maxDepth = 200;
+/** Far beyond any definition that a server holds. */
+const maxValues = 1_000_000;
 
 // ---- BSON to canonical Extended JSON --------------------------------------------------------------------------------
 
@@ -112,6 +114,7 @@ const malformed = (reason: string): AppError => new AppError('ARCHIVE_CORRUPT', 
 
 class JsonReader {
   private position = 0;
+  private values = 0;
   constructor(private readonly text: string) {}
 
   document(): JsonValue {
@@ -138,6 +141,7 @@ class JsonReader {
 
   private value(depth: number): JsonValue {
     if (depth > maxDepth) throw malformed(`more than ${maxDepth} levels`);
+    if ((this.values += 1) > maxValues) throw malformed(`more than ${maxValues} values`);
     this.space();
     const start = this.position;
     const first = this.text[start];

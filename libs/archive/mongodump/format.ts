@@ -45,6 +45,7 @@ export function parseCollectionMetadata(metadata: string): CollectionMetadata {
   const isNull = indexes?.kind === 'literal' && indexes.value === null;
   if (indexes !== undefined && indexes.kind !== 'array' && !isNull) throw malformed('indexes is no array');
   const items = indexes?.kind === 'array' ? indexes.items : [];
+  if (items.length > maxIndexes) throw malformed(`a collection has more than ${maxIndexes} indexes`);
   const uuid = jsonField(object, 'uuid');
   if (uuid !== undefined && (uuid.kind !== 'string' || !/^[0-9a-fA-F]{0,32}$/.test(uuid.value))) throw malformed('uuid is malformed');
   return {
@@ -57,6 +58,8 @@ export function parseCollectionMetadata(metadata: string): CollectionMetadata {
   };
 }
 
+// What a server allows a collection.
+const maxIndexes = 64;
 const malformed = (reason: string): AppError => new AppError('ARCHIVE_CORRUPT', `Collection metadata is malformed: ${reason}`);
 
 /** Kind of a namespace whose COLLMETA names no type, as the 4.1-era tools wrote it. */

@@ -47,7 +47,7 @@ export class HostProductTokens {
       return {
         issuer,
         subject,
-        email: payload['email_verified'] === false ? null : (textClaim(payload, claims.email)?.toLowerCase() ?? null),
+        email: isVouchedFor(payload['email_verified']) ? (textClaim(payload, claims.email)?.toLowerCase() ?? null) : null,
         name: textClaim(payload, claims.name),
         isProvider: claimOf(payload, claims.provider) === true,
         memberships: membershipsOf(payload, claims.tenant, claims.role),
@@ -60,6 +60,11 @@ export class HostProductTokens {
       throw new AppError('UNAVAILABLE', "The keys of the host product's tokens cannot be fetched", { cause: error });
     }
   }
+}
+
+/** A host product that leaves the claim out vouches for its addresses; whatever says anything but yes does not. */
+function isVouchedFor(verified: unknown): boolean {
+  return verified === undefined || verified === true || verified === 'true';
 }
 
 /** The claim of exactly this name (names may be URLs), else the one at this dotted path. */
