@@ -183,6 +183,8 @@ export interface SwapReport {
   readonly dropped: readonly string[];
   /** Live names that the product re-created during SWAP: kept under another name, never dropped. */
   readonly interlopers: readonly { readonly name: string; readonly kept: string; readonly documents: number }[];
+  /** Live names that somebody dropped before they could be set aside: nothing of them can be archived any more. */
+  readonly gone: readonly string[];
   readonly warnings: readonly string[];
 }
 

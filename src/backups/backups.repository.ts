@@ -73,7 +73,8 @@ export class BackupsRepository {
   lastGood(scope: TenantScope, manager = this.manager): Promise<BackupEntity | null> {
     return manager
       .createQueryBuilder(BackupEntity, 'backup')
-      .where(`backup.tenant_id = :tenantId and backup.state = 'COMPLETED' and backup.deleted_at is null and backup.collections is null`, { tenantId: scope.tenantId })
+      .where(`backup.tenant_id = :tenantId and backup.state = 'COMPLETED' and backup.deleted_at is null and backup.collections is null
+               and coalesce((backup.verification->>'ok')::boolean, true)`, { tenantId: scope.tenantId })
       .orderBy(`(backup.trigger in ('SAFETY', 'IMPORT'))`, 'ASC')
       .addOrderBy('backup.finished_at', 'DESC')
       .addOrderBy('backup.id', 'DESC')

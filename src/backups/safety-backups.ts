@@ -69,7 +69,13 @@ export class SafetyBackups {
   async replace(context: OperationContext<JsonObject>, earlierId: string): Promise<void> {
     const earlier = await this.backups.find(context, earlierId);
     if (earlier === null || earlier.state === 'DELETED') return;
-    await context.fenced((manager) => this.backups.update(context, earlierId, ['COMPLETED'], { deletedAt: () => 'clock_timestamp()' }, manager));
+    const mayGo = await context.fenced(async (manager) => {
+      const now = await this.backups.lock(context, earlierId, manager);
+      if (now === null || now.pinned || now.held) return false;
+      if (now.deletedAt === null) await this.backups.update(context, earlierId, ['COMPLETED'], { deletedAt: () => 'clock_timestamp()' }, manager);
+      return true;
+    });
+    if (!mayGo) return;
     await this.runner.removeBytes(earlier);
     await context.fenced((manager) => this.backups.update(context, earlierId, ['COMPLETED'], { state: 'DELETED' }, manager));
   }

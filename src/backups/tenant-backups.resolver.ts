@@ -7,7 +7,6 @@ import { pageOf, toConnection } from '../platform/graphql/connection.js';
 import { CurrentActor } from '../platform/graphql/current-actor.decorator.js';
 import { TenantModel } from '../tenants/tenant.model.js';
 import { TenantsService } from '../tenants/tenants.service.js';
-import { isUsable } from './backup.entity.js';
 import { BackupModel, toBackupModel } from './backup.model.js';
 import { BackupResultModel, VerifyResultModel } from './backup-result.model.js';
 import { BackupsRepository } from './backups.repository.js';
@@ -60,13 +59,6 @@ export class OperationBackupsResolver {
   async safetyBackup(@Parent() { row }: OperationModel): Promise<BackupModel | null> {
     const backup = row.kind === 'BACKUP' ? null : await this.repository.safetyOf(row, row.id);
     return backup && toBackupModel(backup);
-  }
-
-  @ResolveField(() => Date, { nullable: true, description: 'Until then the safety backup of the completed operation is kept.' })
-  async undoableUntil(@Parent() { row }: OperationModel): Promise<Date | null> {
-    if (row.state !== 'COMPLETED' || row.kind === 'BACKUP') return null;
-    const backup = await this.repository.safetyOf(row, row.id);
-    return backup !== null && isUsable(backup) ? backup.expiresAt : null;
   }
 }
 

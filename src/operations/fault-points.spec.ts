@@ -31,7 +31,7 @@ describe('FaultPoints', () => {
 
   it('go on after a pause when the process is continued', async () => {
     const paused = new FaultPoints(['swap.step=pause']).reach('swap.step');
-    process.kill(process.pid, 'SIGCONT');
+    process.emit('SIGCONT', 'SIGCONT');
     await expect(paused).resolves.toBeUndefined();
   });
 

@@ -106,10 +106,12 @@ export class LeasedOperationRepository {
   /** Says COMMITTED again when it is repeated after an answer that was lost. */
   async commit(id: string, token: number, patch: JsonObject, also?: (manager: EntityManager) => Promise<void>): Promise<CommitOutcome> {
     return runInTransaction(this.dataSource, async (manager) => {
+      const [before]: { committed: boolean }[] = await manager.query(`select committed from operation where ${held} for update`, [id, token]);
+      if (before?.committed === true) return 'COMMITTED';
       const rows: unknown[] = await manager.query(
         `with changed as (
            update operation set committed = true, journal = journal || $3::jsonb, revision = revision + 1
-           where ${held} and (committed or cancel_requested_at is null) returning id)
+           where ${held} and cancel_requested_at is null returning id)
          select * from changed`,
         [id, token, JSON.stringify(patch)],
       );

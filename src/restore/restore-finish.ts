@@ -72,6 +72,7 @@ export class RestoreFinish {
   private async keepLastState(context: OperationContext<JsonObject>, session: EngineSession, safetyBackupId: string): Promise<void> {
     const journal = journalOf(context);
     const work = leasedWork(context);
+    const gone = new Set(journal.swapReport?.gone ?? []);
     if (journal.finalSafetyId === undefined) {
       const written = await session.wasWrittenSince(journal.safetyClusterTime, journal.swapPlan, work);
       if (!written) {
@@ -81,13 +82,14 @@ export class RestoreFinish {
       }
       context.log('The database was written to after the safety backup: keeping the last state in another one');
       await context.faultPoint('restore.last-state');
-      const last = await this.safety.takeLastState(context, session, 'Before the restore, last state', journal.swapPlan.old, safetyBackupId);
+      const last = await this.safety.takeLastState(context, session, 'Before the restore, last state', journal.swapPlan.old.filter(({ name }) => !gone.has(name)), safetyBackupId);
       await context.faultPoint('restore.last-state-kept');
       await context.saveJournal({ finalSafetyId: last.id });
     }
     const { finalSafetyId } = journalOf(context);
     await context.faultPoint('restore.last-state-noted');
-    if (finalSafetyId !== safetyBackupId) await this.safety.replace(context, safetyBackupId);
+    // What was dropped before it could be set aside is in the earlier one alone.
+    if (finalSafetyId !== safetyBackupId && gone.size === 0) await this.safety.replace(context, safetyBackupId);
   }
 }
 

@@ -215,8 +215,11 @@ export class RestoreHandler implements OperationHandler<RestoreInput>, OnModuleI
 
   /** Live data were not touched: what was made beside them goes. People are told of the first failure, not of what went wrong while cleaning up after it. */
   private async tryToTakeBack(context: OperationContext<RestoreInput>, session: EngineSession, reason: AppError): Promise<void> {
+    await this.letGo(context, reason).catch((error: unknown) => {
+      if (isLeaseLost(error)) throw error;
+      context.log(`An unfinished safety backup may be left: ${asAppError(error).message}`, 'ERROR');
+    });
     try {
-      await this.letGo(context, reason);
       await this.stageRemoval.remove(context, session);
     } catch (error) {
       context.log(`Staged collections (hf_*) may be left in the database: ${asAppError(error).message}`, 'ERROR');

@@ -52,6 +52,7 @@ export class RestoresService {
         if (replay !== null) return replay;
         const plan = await this.plans.lock(scope, id, manager);
         if (plan === null) throw notFound('RestorePlan');
+        if (plan.bound.copy?.newTenant != null) this.access.requireProvider(actor);
         const live = await this.requireValid(scope, plan, input.confirmName, manager);
         if (keepOld && (dryRun || plan.bound.copy !== undefined || plan.mode === 'MERGE')) throw new AppError('BAD_USER_INPUT', 'keepOld: only a restore in place of live data has old collections to keep', { field: ['keepOld'] });
         const { source } = plan.bound;

@@ -17,8 +17,14 @@ export class StageRemoval {
 
   /** What earlier restores of the workspace could not remove, because the database was away for too long. */
   async removeLeftOvers(context: OperationContext<JsonObject>, session: EngineSession): Promise<void> {
-    const ended = await this.operations.findNewest(context.tenantId, { kinds: ['RESTORE'], states: ['FAILED', 'CANCELED'] }, lookedAt);
-    for (const { id } of ended) await session.dropStage(id, this.work(context));
+    const ended = await this.operations.findNewest(context.tenantId, { kinds: ['RESTORE', 'UNDO'], states: ['FAILED', 'CANCELED'] }, lookedAt);
+    for (const { id } of ended) {
+      context.signal.throwIfAborted();
+      await session.dropStage(id, this.work(context)).catch((error: unknown) => {
+        context.signal.throwIfAborted();
+        context.log(`What an earlier restore left could not be removed yet: ${asAppError(error).message}`, 'WARN');
+      });
+    }
   }
 
   /** Idempotent. @throws when the target stays away, LEASE_LOST when somebody else is to do it */

@@ -29,7 +29,7 @@ export async function promote(run: SwapRun, { name, staged, uuid }: StepOf<'prom
     const outcome = await run.rename(uuid, staged, name);
     if (outcome === 'done') break;
     if (outcome === 'occupied') {
-      await clear(run, name, index);
+      await clear(run, name, index, uuid);
     } else if (outcome.at === null) {
       throw new AppError('STAGE_MISMATCH', `The staged copy of collection "${name}" has disappeared`);
     } else {

@@ -49,12 +49,12 @@ async function advance(run: SwapRun, step: StepOf<'timeseries'>, claim: Claim, i
   const found = await run.find(name);
   const buckets = await run.find(bucketsPrefix + name);
   if (buckets !== null && liveUuid !== null && oldBuckets !== null && buckets.uuid === liveUuid) {
-    if (await copyBuckets(run, name, liveUuid, oldBuckets)) await dropTimeseriesNow(run, name, () => claim.require());
+    if (await copyBuckets(run, name, liveUuid, oldBuckets)) await dropTimeseriesNow(run, name, liveUuid, () => claim.require());
   } else if (buckets !== null) {
     // An attempt that was broken off, or a product's own: only what holds nothing of its own is dropped.
     const { uuid } = buckets;
     if (uuid !== null && (await holdsOthers(run, name, uuid, claim.name)) && !(await copyAside(run, name, uuid, index, () => claim.require()))) return;
-    await dropTimeseriesNow(run, name, () => claim.require());
+    await dropTimeseriesNow(run, name, uuid, () => claim.require());
   } else if (found !== null) {
     await clear(run, name, index);
   } else if (await fill(run, step, claim)) {
@@ -67,7 +67,7 @@ export async function dropTimeseries(run: SwapRun, { name, liveUuid, oldBuckets 
   const isLive = async (): Promise<boolean> => (await run.find(bucketsPrefix + name))?.uuid === liveUuid;
   while (await isLive()) {
     if (!(await copyBuckets(run, name, liveUuid, oldBuckets))) continue;
-    if (await isLive()) await dropTimeseriesNow(run, name, async () => undefined);
+    if (await isLive()) await dropTimeseriesNow(run, name, liveUuid, async () => undefined);
   }
   run.touched();
 }

@@ -1,13 +1,14 @@
 import { describe, expect, it } from '@jest/globals';
 import { testDatabaseUrl } from '../../../test/support/servers.ts';
 import { dataSourceOptions, openDataSource, runInTransaction, violatedUnique } from './data-source.js';
+import { migrations } from './migrations/index.js';
 
 describe('the control plane', () => {
   it('is migrated once by processes that start side by side', async () => {
     const url = await testDatabaseUrl();
     const opened = await Promise.all(Array.from({ length: 4 }, () => openDataSource(dataSourceOptions(url))));
     const rows: { count: number }[] = (await opened[0]?.query('select count(*)::int as count from migration')) ?? [];
-    expect(rows[0]?.count).toBe(1);
+    expect(rows[0]?.count).toBe(migrations.length);
     await Promise.all(opened.map((dataSource) => dataSource.destroy()));
   });
 
