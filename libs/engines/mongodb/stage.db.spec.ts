@@ -54,6 +54,15 @@ describe('staging', () => {
     expect(await refusal(namespace)).toMatchObject({ code: 'ARCHIVE_UNSUPPORTED', message: expect.stringMatching(message) });
   });
 
+  it('leaves a live time series alone when a view of the archive lies directly over its buckets', async () => {
+    await db.createCollection('metrics', { timeseries: { timeField: 't' } });
+    await db.collection('metrics').insertMany([{ t: new Date(), a: 1 }, { t: new Date(), a: 2 }]);
+    const operation = newOperation();
+    await session.stage(await archiveOf([{ name: 'v', kind: 'view', options: '{"viewOn":"system.buckets.metrics","pipeline":[]}' }]), worker(operation)).catch(() => undefined);
+    await session.dropStage(operation, worker(operation));
+    expect(await db.collection('metrics').countDocuments()).toBe(2);
+  });
+
   it('refuses archives of several databases', async () => {
     expect(await refusal({ name: 'a', db: 'one' }, { name: 'a', db: 'two' })).toMatchObject({ code: 'ARCHIVE_UNSUPPORTED' });
   });
