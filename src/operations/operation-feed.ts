@@ -16,6 +16,8 @@ interface Sent {
   readonly atMs: number;
 }
 
+const mostEnded = 100;
+
 /** What subscribers see: whole rows with growing revisions, the current one at once, the final one always. */
 @Injectable()
 export class OperationFeed {
@@ -60,10 +62,16 @@ export class OperationFeed {
 
   private async *activityOf(tenantId: string, notices: NoticeStream): AsyncGenerator<OperationEntity, void, undefined> {
     const unfinished = new Map<string, Sent>();
+    // More than one notice may come of an end, which is shown once.
+    const ended = new Map<string, number>();
     const isNews = (operation: OperationEntity): boolean => {
-      const isNewer = operation.revision > (unfinished.get(operation.id)?.revision ?? 0);
-      if (isFinal(operation.state)) unfinished.delete(operation.id);
-      else unfinished.set(operation.id, { revision: operation.revision, atMs: performance.now() });
+      const isNewer = operation.revision > (unfinished.get(operation.id)?.revision ?? ended.get(operation.id) ?? 0);
+      if (isFinal(operation.state)) {
+        unfinished.delete(operation.id);
+        ended.set(operation.id, operation.revision);
+        const [oldest] = ended.keys();
+        if (ended.size > mostEnded && oldest !== undefined) ended.delete(oldest);
+      } else unfinished.set(operation.id, { revision: operation.revision, atMs: performance.now() });
       return isNewer;
     };
     try {
