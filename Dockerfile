@@ -24,6 +24,7 @@ WORKDIR /app
 RUN install -d -o node -g node -m 700 /var/lib/holdfast
 COPY --from=dependencies /app/node_modules node_modules
 COPY --from=build /app/dist dist
+COPY docs/help docs/help
 COPY package.json ./
 USER node
 VOLUME /var/lib/holdfast

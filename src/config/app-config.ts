@@ -32,6 +32,8 @@ export class AppConfig {
   readonly port: number;
   /** Without a slash at its end. */
   readonly publicUrl: string;
+  readonly supportUrl: string | null;
+  readonly helpUrl: string | null;
   readonly dataDir: string;
   readonly storeUrl: string;
   /** 32 bytes. */
@@ -67,6 +69,8 @@ export class AppConfig {
     this.host = env.HOLDFAST_HOST;
     this.port = env.HOLDFAST_PORT;
     this.publicUrl = (env.HOLDFAST_PUBLIC_URL ?? ownUrl(env.HOLDFAST_HOST, env.HOLDFAST_PORT)).replace(/\/+$/, '');
+    this.supportUrl = env.HOLDFAST_SUPPORT_URL ?? null;
+    this.helpUrl = env.HOLDFAST_HELP_URL ?? null;
     this.dataDir = env.HOLDFAST_DATA_DIR;
     this.storeUrl = env.HOLDFAST_STORE_URL ?? pathToFileURL(join(env.HOLDFAST_DATA_DIR, 'store')).href;
     this.secretKey = Buffer.from(env.HOLDFAST_SECRET_KEY, 'base64');

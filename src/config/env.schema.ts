@@ -165,6 +165,14 @@ export const environmentSchema = z.object({
     description: 'The address that users reach the API by; download links begin with it.',
     default: '`http://<host>:<port>`',
   }),
+  HOLDFAST_SUPPORT_URL: noted(url(['http:', 'https:', 'mailto:'], 'https://example.com/support or mailto:help@example.com').optional(), {
+    description: 'Where users get help from people; help texts and `Viewer.supportUrl` lead there.',
+    default: 'none',
+  }),
+  HOLDFAST_HELP_URL: noted(url(['http:', 'https:'], 'https://example.com/help').optional(), {
+    description: 'The help pages of the product; help texts and `Viewer.helpUrl` lead there.',
+    default: 'none',
+  }),
   HOLDFAST_ROLE: noted(z.enum(['all', 'api', 'worker'], 'must be all, api or worker').default('all'), {
     description: '`api` answers requests, `worker` runs the long work, `all` does both in one process.',
     default: 'all',

@@ -1,4 +1,5 @@
 import { Args, Field, ID, ObjectType, Parent, Query, ResolveField, Resolver } from '@nestjs/graphql';
+import { AppConfig } from '../config/app-config.js';
 import { Access } from '../platform/auth/access.decorator.js';
 import type { Actor } from '../platform/auth/actor.js';
 import { PageArgs, pageOf, toConnection } from '../platform/graphql/connection.js';
@@ -32,13 +33,16 @@ export class ViewerModel {
 
 @Resolver(() => ViewerModel)
 export class ViewerResolver {
-  constructor(private readonly administration: TenantAdministration) {}
+  constructor(
+    private readonly administration: TenantAdministration,
+    private readonly config: AppConfig,
+  ) {}
 
   @Access('authenticated')
   @Query(() => ViewerModel)
   viewer(@CurrentActor() actor: Actor): ViewerModel {
     const { email, name, timeZone, isProvider } = actor;
-    return { id: Buffer.from(`Viewer:${actor.id}`).toString('base64url'), email, name, timeZone, isProvider, supportUrl: null, helpUrl: null };
+    return { id: Buffer.from(`Viewer:${actor.id}`).toString('base64url'), email, name, timeZone, isProvider, supportUrl: this.config.supportUrl, helpUrl: this.config.helpUrl };
   }
 
   @ResolveField(() => TenantConnection)
