@@ -52,6 +52,10 @@ export const errorCatalogue = {
   WEBHOOK_INVALID: user('Give an address of the form https://host/path'),
   WEBHOOK_REFUSED: user('Give the address of a host that Holdfast may reach, or have it listed in HOLDFAST_TARGET_ALLOW'),
 
+  // E-mail
+  MAIL_NOT_CONFIGURED: user('Ask your provider to set HOLDFAST_SMTP_URL and HOLDFAST_MAIL_FROM on the server'),
+  MAIL_FAILED: user('Check the address and the mail server, then try again', true),
+
   // Merges
   MERGE_UNSUPPORTED: user('Choose collections of the plain kind, or use REPLACE for those that the message names'),
   MERGE_CLASH: user('Change the documents that hold the same unique keys, or set skipClashes to leave out those of the archive'),

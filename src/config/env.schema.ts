@@ -165,6 +165,15 @@ export const environmentSchema = z.object({
     description: 'The address that users reach the API by; download links begin with it.',
     default: '`http://<host>:<port>`',
   }),
+  HOLDFAST_SMTP_URL: noted(url(['smtp:', 'smtps:'], 'smtps://user:password@mail.example.com').optional(), {
+    description: 'The mail server that codes and notices are sent over. Goes with `HOLDFAST_MAIL_FROM`.',
+    default: 'none: no e-mail is sent',
+    secret: true,
+  }),
+  HOLDFAST_MAIL_FROM: noted(text.regex(/^[^\r\n]*@[^\r\n]*$/, 'must be an address such as Holdfast <backup@example.com>').optional(), {
+    description: 'Who e-mail comes from, such as `Holdfast <backup@example.com>`.',
+    default: 'none',
+  }),
   HOLDFAST_SUPPORT_URL: noted(url(['http:', 'https:', 'mailto:'], 'https://example.com/support or mailto:help@example.com').optional(), {
     description: 'Where users get help from people; help texts and `Viewer.supportUrl` lead there.',
     default: 'none',
@@ -264,6 +273,7 @@ export function checkTogether(env: Partial<Environment>): string[] {
   if (production && (env.HOLDFAST_FAULT_POINTS?.length ?? 0) > 0) problems.push('HOLDFAST_FAULT_POINTS: refused when NODE_ENV is production');
   if (env.HOLDFAST_ADMIN_EMAIL !== undefined && env.HOLDFAST_ADMIN_PASSWORD === undefined) problems.push('HOLDFAST_ADMIN_PASSWORD: must be set together with HOLDFAST_ADMIN_EMAIL');
   if (env.HOLDFAST_ADMIN_PASSWORD !== undefined && env.HOLDFAST_ADMIN_EMAIL === undefined) problems.push('HOLDFAST_ADMIN_EMAIL: must be set together with HOLDFAST_ADMIN_PASSWORD');
+  if (env.HOLDFAST_SMTP_URL !== undefined && env.HOLDFAST_MAIL_FROM === undefined) problems.push('HOLDFAST_MAIL_FROM: must be set together with HOLDFAST_SMTP_URL');
   const hostProduct = ['HOLDFAST_JWKS_URL', 'HOLDFAST_JWT_ISSUER', 'HOLDFAST_JWT_AUDIENCE'] as const;
   const given = hostProduct.filter((name) => env[name] !== undefined);
   if (given.length > 0) {
