@@ -4,7 +4,7 @@ import type { ActorStamp } from '../platform/auth/actor.js';
 export const auditOutcomes = ['OK', 'REFUSED', 'FAILED'] as const;
 export type AuditOutcome = (typeof auditOutcomes)[number];
 
-/** The database refuses to change or delete a row of this table. */
+/** The database refuses to change a row of this table, and to delete one before its time. */
 @Entity('audit_event')
 export class AuditEventEntity {
   @PrimaryColumn('uuid')
@@ -36,4 +36,12 @@ export class AuditEventEntity {
 
   @Column('jsonb')
   detail!: Record<string, string | number | boolean | null>;
+
+  /** Its place in the chain, from 1. The database sets this and the hash when the transaction is committed. */
+  @Column({ type: 'bigint', insert: false, update: false, transformer: { from: Number, to: (value: number) => value } })
+  sequence!: number;
+
+  /** SHA-256 over this event and the hash of the one before it. */
+  @Column({ type: 'bytea', insert: false, update: false })
+  hash!: Buffer;
 }

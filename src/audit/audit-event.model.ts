@@ -1,7 +1,9 @@
-import { Field, InputType, ObjectType, registerEnumType } from '@nestjs/graphql';
-import { IsDate, IsEnum, IsOptional, IsString, MaxLength } from 'class-validator';
+import { ArgsType, Field, InputType, ObjectType, registerEnumType } from '@nestjs/graphql';
+import { Type } from 'class-transformer';
+import { IsDate, IsEnum, IsOptional, IsString, MaxLength, ValidateNested } from 'class-validator';
 import { ActorModel, toActorModel } from '../platform/graphql/actor.model.js';
-import { Paginated } from '../platform/graphql/connection.js';
+import { PageArgs, Paginated } from '../platform/graphql/connection.js';
+import { Count } from '../platform/graphql/scalars.js';
 import type { AuditEventEntity } from './audit-event.entity.js';
 
 export enum AuditOutcomeName {
@@ -40,6 +42,12 @@ export class AuditEventModel {
 
   @Field(() => [AuditDetailModel])
   detail!: AuditDetailModel[];
+
+  @Field(() => Count, { description: 'Its place in the chain of the tenant, from 1 and without a gap.' })
+  sequence!: number;
+
+  @Field(() => String, { description: 'SHA-256 over the event and the hash of the one before it, in hexadecimal digits.' })
+  hash!: string;
 }
 
 @ObjectType()
@@ -58,6 +66,12 @@ export class AuditFilter {
   @IsEnum(AuditOutcomeName)
   outcome?: AuditOutcomeName | null;
 
+  @Field(() => String, { nullable: true, description: 'The e-mail address of who did it.' })
+  @IsOptional()
+  @IsString()
+  @MaxLength(320)
+  actor?: string | null;
+
   @Field(() => Date, { nullable: true })
   @IsOptional()
   @IsDate()
@@ -69,6 +83,15 @@ export class AuditFilter {
   until?: Date | null;
 }
 
+@ArgsType()
+export class AuditEventArgs extends PageArgs {
+  @Field(() => AuditFilter, { nullable: true })
+  @IsOptional()
+  @ValidateNested()
+  @Type(() => AuditFilter)
+  filter?: AuditFilter | null;
+}
+
 export function toAuditEventModel(row: AuditEventEntity): AuditEventModel {
   return {
     at: row.at,
@@ -77,5 +100,7 @@ export function toAuditEventModel(row: AuditEventEntity): AuditEventModel {
     actor: toActorModel(row.actor),
     address: row.address,
     detail: Object.entries(row.detail).map(([name, value]) => ({ name, value: value === null ? null : String(value) })),
+    sequence: row.sequence,
+    hash: row.hash.toString('hex'),
   };
 }

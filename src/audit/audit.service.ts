@@ -24,6 +24,8 @@ export interface AuditRecord {
 export interface AuditFilterValues {
   readonly action?: string | null | undefined;
   readonly outcome?: AuditOutcome | null | undefined;
+  /** An e-mail address in any case, or the id of an actor. */
+  readonly actor?: string | null | undefined;
   readonly since?: Date | null | undefined;
   readonly until?: Date | null | undefined;
 }
@@ -52,11 +54,14 @@ export class AuditService {
     });
   }
 
-  /** One page of a tenant's events, newest first; the caller has checked AUDIT_READ. */
-  async list(scope: { readonly tenantId: string }, filter: AuditFilterValues, page: Page): Promise<PageOfRows<AuditEventEntity>> {
-    const query = this.dataSource.manager.createQueryBuilder(AuditEventEntity, 'event').where('event.tenantId = :tenantId', { tenantId: scope.tenantId });
+  /** One page of a tenant's events, newest first; the caller has checked AUDIT_READ. Without a tenant: what concerns none, for the provider. */
+  async list(scope: { readonly tenantId: string | null }, filter: AuditFilterValues, page: Page): Promise<PageOfRows<AuditEventEntity>> {
+    const query = this.dataSource.manager.createQueryBuilder(AuditEventEntity, 'event');
+    if (scope.tenantId === null) query.where('event.tenantId is null');
+    else query.where('event.tenantId = :tenantId', { tenantId: scope.tenantId });
     if (filter.action != null) query.andWhere('event.action = :action', { action: filter.action });
     if (filter.outcome != null) query.andWhere('event.outcome = :outcome', { outcome: filter.outcome });
+    if (filter.actor != null) query.andWhere(`(lower(event.actor->>'email') = lower(:actor) or event.actor->>'id' = :actor)`, { actor: filter.actor });
     if (filter.since != null) query.andWhere('event.at >= :since', { since: filter.since });
     if (filter.until != null) query.andWhere('event.at < :until', { until: filter.until });
     return findPage(query, 'at', page);

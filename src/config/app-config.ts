@@ -60,6 +60,7 @@ export class AppConfig {
   /** Per tenant. */
   readonly uploadsPerHour: number;
   readonly faultPoints: readonly string[];
+  readonly auditRetentionYears: number;
 
   constructor(env: Environment) {
     this.nodeEnv = env.NODE_ENV;
@@ -104,11 +105,17 @@ export class AppConfig {
     this.maxUploadBytes = env.HOLDFAST_MAX_UPLOAD_BYTES;
     this.uploadsPerHour = env.HOLDFAST_UPLOADS_PER_HOUR;
     this.faultPoints = env.HOLDFAST_FAULT_POINTS;
+    this.auditRetentionYears = env.HOLDFAST_AUDIT_RETENTION_YEARS;
   }
 
   /** @throws ConfigurationError */
   static from(raw: RawEnvironment): AppConfig {
     return new AppConfig(parseEnvironment(raw).values);
+  }
+
+  /** For a command that needs the services and must neither answer requests nor take up work. */
+  withoutWork(): AppConfig {
+    return Object.assign(Object.create(AppConfig.prototype) as AppConfig, this, { runsApi: false, runsWorker: false });
   }
 
   /** It holds every secret of the process, so it never prints itself. */

@@ -251,6 +251,7 @@ export const environmentSchema = z.object({
   }),
   HOLDFAST_MAX_UPLOAD_BYTES: limit(107_374_182_400, 1, 109_951_162_777_600, 'The largest file that may be uploaded, in bytes.'),
   HOLDFAST_UPLOADS_PER_HOUR: limit(60, 1, 100_000, 'Uploads that one workspace may begin in an hour.'),
+  HOLDFAST_AUDIT_RETENTION_YEARS: limit(10, 1, 100, 'Years that audit events are kept.'),
   HOLDFAST_FAULT_POINTS: noted(list.default([]), {
     description: 'Points at which the program fails on purpose, for tests; refused in production.',
     default: 'none',

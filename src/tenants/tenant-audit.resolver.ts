@@ -1,23 +1,12 @@
-import { Args, ArgsType, Field, Parent, ResolveField, Resolver } from '@nestjs/graphql';
-import { Type } from 'class-transformer';
-import { IsOptional, ValidateNested } from 'class-validator';
+import { Args, Parent, ResolveField, Resolver } from '@nestjs/graphql';
 import { AccessService } from '../access/access.service.js';
 import { Permission } from '../access/permission.js';
-import { AuditEventConnection, AuditFilter, toAuditEventModel } from '../audit/audit-event.model.js';
+import { AuditEventArgs, AuditEventConnection, toAuditEventModel } from '../audit/audit-event.model.js';
 import { AuditService } from '../audit/audit.service.js';
 import type { Actor } from '../platform/auth/actor.js';
-import { PageArgs, pageOf, toConnection } from '../platform/graphql/connection.js';
+import { pageOf, toConnection } from '../platform/graphql/connection.js';
 import { CurrentActor } from '../platform/graphql/current-actor.decorator.js';
 import { TenantModel } from './tenant.model.js';
-
-@ArgsType()
-class AuditEventArgs extends PageArgs {
-  @Field(() => AuditFilter, { nullable: true })
-  @IsOptional()
-  @ValidateNested()
-  @Type(() => AuditFilter)
-  filter?: AuditFilter | null;
-}
 
 @Resolver(() => TenantModel)
 export class TenantAuditResolver {

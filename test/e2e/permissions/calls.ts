@@ -42,6 +42,7 @@ const anyEmail = () => `guest-${randomBytes(4).toString('hex')}@holdfast.test`;
 
 /** One call for each row of docs/permissions.md. */
 export const calls: Readonly<Record<string, Call>> = {
+  'Query.auditEvents': query('auditEvents', '', '{ totalCount }', () => ({})),
   'Query.backup': query('backup', '$id: ID!', '{ id actions { permission } }', ({ backup }) => ({ id: backup })),
   'Query.guidance': { document: '{ guidance(topic: RESTORE) { id } }', variables: () => ({}), namesTenant: false },
   'Query.node': query('node', '$id: ID!', '{ id }', ({ backup }) => ({ id: backup })),
