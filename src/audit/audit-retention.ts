@@ -27,7 +27,7 @@ export class AuditRetention implements OnApplicationBootstrap, BeforeApplication
   onApplicationBootstrap(): void {
     if (!this.config.runsWorker) return;
     this.running = this.pruneQuietly();
-    this.timer = setInterval(() => (this.running = this.pruneQuietly()), everyMs).unref();
+    this.timer = setInterval(() => void (this.running = this.pruneQuietly()), everyMs).unref();
   }
 
   async beforeApplicationShutdown(): Promise<void> {
