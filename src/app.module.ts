@@ -3,6 +3,7 @@ import type { DestinationStream } from 'pino';
 import { AccessModule } from './access/access.module.js';
 import { AuditModule } from './audit/audit.module.js';
 import { BackupsModule } from './backups/backups.module.js';
+import { ClassesModule } from './classes/classes.module.js';
 import { CompareModule } from './compare/compare.module.js';
 import type { AppConfig } from './config/app-config.js';
 import { ConfigModule } from './config/config.module.js';
@@ -40,6 +41,7 @@ export class AppModule {
         TenantsModule,
         OperationsModule,
         EncryptionModule,
+        ClassesModule,
         BackupsModule,
         MaintenanceModule,
         RestoreModule,

@@ -77,7 +77,7 @@ export const errorCatalogue = {
   KEY_MISMATCH: user('The key with this id is not the one that encrypted the archive; restore the right key'),
 
   // Backups and archives
-  SCOPE_UNDEFINED: user('Take a backup with scope ALL; the classes of data of this workspace are not defined yet'),
+  SCOPE_UNDEFINED: user('Say by classRulesUpdate what the collections of this workspace hold, or take a backup with scope ALL'),
   BACKUP_NOT_USABLE: user('Choose a backup whose state is COMPLETED'),
   BACKUP_IN_USE: user('Wait until the restore that reads this backup has finished', true),
   UNDO_WOULD_BE_LOST: user('Send giveUpUndo: true to delete it all the same; the restore can then no longer be undone'),

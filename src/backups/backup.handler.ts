@@ -1,9 +1,11 @@
 import { Injectable, type OnModuleInit } from '@nestjs/common';
 import type { EntityManager } from 'typeorm';
 import { z } from 'zod';
+import type { EngineSession } from '#engines';
 import { AppError } from '#errors';
 import { Permission } from '../access/permission.js';
 import { AuditService } from '../audit/audit.service.js';
+import { ClassesService } from '../classes/classes.service.js';
 import type { JsonObject, OperationContext, OperationHandler, SettledOperation } from '../operations/operation-handler.js';
 import { OperationHandlers } from '../operations/operation-handlers.js';
 import { TenantsService } from '../tenants/tenants.service.js';
@@ -30,6 +32,7 @@ export class BackupHandler implements OperationHandler<BackupOperationInput>, On
     private readonly handlers: OperationHandlers,
     private readonly backups: BackupsRepository,
     private readonly tenants: TenantsService,
+    private readonly classes: ClassesService,
     private readonly runner: BackupRunner,
     private readonly audit: AuditService,
   ) {}
@@ -46,7 +49,7 @@ export class BackupHandler implements OperationHandler<BackupOperationInput>, On
     const backup = await this.get(context);
     const session = await this.tenants.openTarget(context);
     try {
-      return resultOf(await this.runner.run(asBackupWork(context), backup, { session }));
+      return resultOf(await this.runner.run(asBackupWork(context), await this.withCollections(context, backup, session), { session }));
     } finally {
       await session.close();
     }
@@ -66,6 +69,14 @@ export class BackupHandler implements OperationHandler<BackupOperationInput>, On
       { action: 'backup.ended', outcome: state === 'COMPLETED' ? 'OK' : 'FAILED', tenantId, actor: null, subject: { type: 'Backup', id: input.backupId }, detail: { state, code: failure?.code ?? null } },
       manager,
     );
+  }
+
+  /** What belongs to a part of the database is decided once, when its backup begins. */
+  private async withCollections(context: OperationContext<BackupOperationInput>, backup: BackupEntity, session: EngineSession): Promise<BackupEntity> {
+    if (backup.scope === 'ALL') return backup;
+    const collections = await this.classes.namesOf(context, backup.scope, await session.catalogue());
+    await context.fenced((manager) => this.backups.update(context, backup.id, ['QUEUED', 'RUNNING'], { collections: [...collections] }, manager));
+    return this.get(context);
   }
 
   private async get(context: OperationContext<BackupOperationInput>): Promise<BackupEntity> {

@@ -1,6 +1,7 @@
 import { Module, type OnModuleInit } from '@nestjs/common';
 import { TypeOrmModule } from '@nestjs/typeorm';
 import { Permission } from '../access/permission.js';
+import { ClassesModule } from '../classes/classes.module.js';
 import { EncryptionModule } from '../encryption/encryption.module.js';
 import { OperationsModule } from '../operations/operations.module.js';
 import { OperationsService } from '../operations/operations.service.js';
@@ -27,7 +28,7 @@ import { VerifyHandler } from './verify.handler.js';
 const exclusiveWork: ReadonlySet<Permission> = new Set([Permission.BACKUP_CREATE, Permission.RESTORE_RUN, Permission.RESET_RUN]);
 
 @Module({
-  imports: [TypeOrmModule.forFeature([BackupEntity]), EncryptionModule, OperationsModule, StorageModule, TenantsModule],
+  imports: [TypeOrmModule.forFeature([BackupEntity]), ClassesModule, EncryptionModule, OperationsModule, StorageModule, TenantsModule],
   providers: [
     ArchiveFiles, ArchiveInspection, ArchiveRecorder, BackupImports, ImportHandler, BackupDeletion, BackupHandler, BackupProtection, BackupResultResolver, BackupRunner, BackupsRepository, BackupsResolver,
     BackupsService, OperationBackupsResolver, SafetyBackups, TenantBackupsResolver, VerifyHandler, VerifyResultResolver,

@@ -47,7 +47,6 @@ export class BackupsService {
     const scope = await this.access.authorize(actor, fromGlobalId('Tenant', input.tenantId), Permission.BACKUP_CREATE);
     const backupScope = input.scope ?? 'ALL';
     const codec = input.codec ?? 'GZIP';
-    if (backupScope !== 'ALL') throw new AppError('SCOPE_UNDEFINED', `What belongs to ${backupScope} is not defined for this workspace yet`, { field: ['scope'] });
     this.encryption.requireKey();
     const { name = null, description = null, idempotencyKey = null } = input;
     const request = {

@@ -1,0 +1,71 @@
+import { Field, Int, ObjectType, registerEnumType } from '@nestjs/graphql';
+import { PageInfo } from '../platform/graphql/connection.js';
+import { ByteCount, Count, type Int64 } from '../platform/graphql/scalars.js';
+import { DataClass } from './data-class.js';
+
+export const RuleOwner = { TENANT: 'TENANT', PROVIDER: 'PROVIDER' } as const;
+export type RuleOwner = keyof typeof RuleOwner;
+registerEnumType(RuleOwner, { name: 'RuleOwner' });
+
+@ObjectType('ClassRule', { description: 'Says by the name of a collection what it holds. The first rule that fits decides.' })
+export class ClassRuleModel {
+  @Field(() => String, { description: '`*` stands for any characters; case does not count.' })
+  pattern!: string;
+
+  @Field(() => DataClass)
+  dataClass!: DataClass;
+
+  @Field(() => Boolean, { description: 'Whether a reset wipes it.' })
+  resettable!: boolean;
+}
+
+@ObjectType('ClassRow', { description: 'A collection as it is live, and what the rules make of it. Undecided ones belong to no partial backup and are never wiped.' })
+export class ClassRowModel {
+  @Field(() => String)
+  name!: string;
+
+  @Field(() => String, { description: 'collection, view or timeseries.' })
+  kind!: string;
+
+  @Field(() => Count, { description: 'Of a time series: its buckets.' })
+  documents!: Int64;
+
+  @Field(() => ByteCount)
+  bytes!: Int64;
+
+  @Field(() => Int)
+  indexes!: number;
+
+  @Field(() => DataClass, { nullable: true, description: 'Null: undecided.' })
+  dataClass!: DataClass | null;
+
+  @Field(() => Boolean)
+  resettable!: boolean;
+
+  @Field(() => String, { nullable: true, description: 'The pattern of the rule that decided.' })
+  decidedBy!: string | null;
+
+  @Field(() => RuleOwner, { nullable: true, description: 'Whose rule it is.' })
+  decidedFrom!: RuleOwner | null;
+}
+
+@ObjectType('CollectionEdge')
+export class CollectionEdge {
+  @Field(() => String)
+  cursor!: string;
+
+  @Field(() => ClassRowModel)
+  node!: ClassRowModel;
+}
+
+@ObjectType('CollectionConnection', { description: 'In the order of the names.' })
+export class CollectionConnection {
+  @Field(() => [CollectionEdge])
+  edges!: CollectionEdge[];
+
+  @Field(() => PageInfo)
+  pageInfo!: PageInfo;
+
+  @Field(() => Int)
+  totalCount!: number;
+}
