@@ -18,6 +18,8 @@ import { GraphqlSupportModule } from './platform/graphql/graphql-support.module.
 import { GuidanceModule } from './guidance/guidance.module.js';
 import { HealthModule } from './platform/health/health.module.js';
 import { LoggingModule } from './platform/logging/logging.module.js';
+import { MetricsModule } from './platform/metrics/metrics.module.js';
+import { TelemetryModule } from './platform/telemetry/telemetry.module.js';
 import { RestoreModule } from './restore/restore.module.js';
 import { TenantsModule } from './tenants/tenants.module.js';
 import { TransfersModule } from './transfers/transfers.module.js';
@@ -35,6 +37,8 @@ export class AppModule {
         EventsModule,
         GraphqlSupportModule,
         HealthModule,
+        MetricsModule,
+        TelemetryModule,
         AuthModule,
         AuditModule,
         AccessModule,

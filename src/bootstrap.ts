@@ -6,6 +6,7 @@ import type { DestinationStream } from 'pino';
 import { AppModule } from './app.module.js';
 import type { AppConfig } from './config/app-config.js';
 import { sandboxPage } from './platform/graphql/sandbox/sandbox-page.js';
+import { traceRequests } from './platform/telemetry/request-trace.js';
 
 /** More than any document of ours, and bounded: archives never pass through GraphQL. */
 const maxBodyBytes = 1024 * 1024;
@@ -19,6 +20,7 @@ export async function createApp(config: AppConfig, logStream?: DestinationStream
   // What was logged before a failed start stays unsaid: the error that is thrown says it in one line.
   app.useLogger(app.get(Logger));
   app.flushLogs();
+  app.use(traceRequests());
   app.useBodyParser('json', { limit: maxBodyBytes });
   app.set('trust proxy', [...config.trustedProxies]);
   app.getHttpServer().requestTimeout = longestRequestMs;

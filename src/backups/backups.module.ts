@@ -15,6 +15,7 @@ import { BackupDeletion } from './backup-deletion.js';
 import { BackupEntity } from './backup.entity.js';
 import { BackupHandler } from './backup.handler.js';
 import { BackupImports } from './backup-imports.js';
+import { BackupMetrics } from './backup-metrics.js';
 import { BackupProtection } from './backup-protection.js';
 import { BackupRunner } from './backup-runner.js';
 import { BackupsRepository } from './backups.repository.js';
@@ -30,7 +31,7 @@ const exclusiveWork: ReadonlySet<Permission> = new Set([Permission.BACKUP_CREATE
 @Module({
   imports: [TypeOrmModule.forFeature([BackupEntity]), ClassesModule, EncryptionModule, OperationsModule, StorageModule, TenantsModule],
   providers: [
-    ArchiveFiles, ArchiveInspection, ArchiveRecorder, BackupImports, ImportHandler, BackupDeletion, BackupHandler, BackupProtection, BackupResultResolver, BackupRunner, BackupsRepository, BackupsResolver,
+    ArchiveFiles, ArchiveInspection, ArchiveRecorder, BackupImports, ImportHandler, BackupDeletion, BackupHandler, BackupMetrics, BackupProtection, BackupResultResolver, BackupRunner, BackupsRepository, BackupsResolver,
     BackupsService, OperationBackupsResolver, SafetyBackups, TenantBackupsResolver, VerifyHandler, VerifyResultResolver,
   ],
   exports: [ArchiveFiles, ArchiveInspection, BackupImports, BackupsService, SafetyBackups],

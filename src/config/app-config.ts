@@ -61,6 +61,12 @@ export class AppConfig {
   readonly uploadsPerHour: number;
   readonly faultPoints: readonly string[];
   readonly auditRetentionYears: number;
+  /** Null: `/metrics` answers this machine alone. */
+  readonly metricsToken: string | null;
+  /** Workspaces with a label of their own in `/metrics`. */
+  readonly metricsTenants: number;
+  /** Without a slash at its end; null: nothing is traced. */
+  readonly otelEndpoint: string | null;
 
   constructor(env: Environment) {
     this.nodeEnv = env.NODE_ENV;
@@ -106,6 +112,9 @@ export class AppConfig {
     this.uploadsPerHour = env.HOLDFAST_UPLOADS_PER_HOUR;
     this.faultPoints = env.HOLDFAST_FAULT_POINTS;
     this.auditRetentionYears = env.HOLDFAST_AUDIT_RETENTION_YEARS;
+    this.metricsToken = env.HOLDFAST_METRICS_TOKEN ?? null;
+    this.metricsTenants = env.HOLDFAST_METRICS_TENANTS;
+    this.otelEndpoint = (env.HOLDFAST_OTEL_ENDPOINT ?? env.OTEL_EXPORTER_OTLP_ENDPOINT)?.replace(/\/+$/, '') ?? null;
   }
 
   /** @throws ConfigurationError */

@@ -251,6 +251,20 @@ export const environmentSchema = z.object({
   }),
   HOLDFAST_MAX_UPLOAD_BYTES: limit(107_374_182_400, 1, 109_951_162_777_600, 'The largest file that may be uploaded, in bytes.'),
   HOLDFAST_UPLOADS_PER_HOUR: limit(60, 1, 100_000, 'Uploads that one workspace may begin in an hour.'),
+  HOLDFAST_METRICS_TOKEN: noted(text.min(16, 'must have at least 16 characters').optional(), {
+    description: 'Whoever reads `/metrics` sends it as `Authorization: Bearer <token>`; at least 16 characters.',
+    default: 'none: `/metrics` answers this machine alone',
+    secret: true,
+  }),
+  HOLDFAST_METRICS_TENANTS: limit(500, 0, 100_000, 'Workspaces that have a label of their own in `/metrics`, those with the oldest backup first.'),
+  HOLDFAST_OTEL_ENDPOINT: noted(url(['http:', 'https:'], 'http://127.0.0.1:4318').optional(), {
+    description: 'Where traces are sent, by OTLP over HTTP; `/v1/traces` is added.',
+    default: '`OTEL_EXPORTER_OTLP_ENDPOINT`',
+  }),
+  OTEL_EXPORTER_OTLP_ENDPOINT: noted(url(['http:', 'https:'], 'http://127.0.0.1:4318').optional(), {
+    description: 'The same by its usual name.',
+    default: 'none: nothing is traced, and nothing of OpenTelemetry is loaded',
+  }),
   HOLDFAST_AUDIT_RETENTION_YEARS: limit(10, 1, 100, 'Years that audit events are kept.'),
   HOLDFAST_FAULT_POINTS: noted(list.default([]), {
     description: 'Points at which the program fails on purpose, for tests; refused in production.',

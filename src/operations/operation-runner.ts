@@ -10,8 +10,10 @@ import { LeaseKeeper } from './lease-keeper.js';
 import { type Claim, type Ending, leaseLost, type LeasedOperationRepository } from './leased-operation.repository.js';
 import { failureOf, failureOfAny } from './operation-failure.js';
 import type { JsonObject, OperationHandler } from './operation-handler.js';
+import type { OperationMetrics } from './operation-metrics.js';
 import type { OperationSettlement } from './operation-settlement.js';
 import { endSteps } from './operation-steps.js';
+import { OperationTrack } from './operation-track.js';
 import { longestRecoveryPauseMs, maxCleanupTries, type OperationTiming } from './operation-timing.js';
 import { ProgressMeter } from './progress-meter.js';
 import { canceled, RunningOperation } from './running-operation.js';
@@ -38,6 +40,7 @@ export class OperationRunner {
     private readonly bus: EventBus,
     private readonly faults: FaultPoints,
     private readonly timing: OperationTiming,
+    private readonly metrics: OperationMetrics | null = null,
   ) {}
 
   prepare(claim: Claim, handler: OperationHandler): RunningOperation {
@@ -51,12 +54,21 @@ export class OperationRunner {
       meter,
       faults: this.faults,
       timing: this.timing,
+      track: new OperationTrack(operation, this.metrics),
       announce: (revision) => void this.announce(operation.id, operation.tenantId, revision),
     });
   }
 
   /** Never throws: whatever happens is in the row, or in the log if the row is no longer ours. */
-  async execute(running: RunningOperation, claim: Claim, handler: OperationHandler, mode: RunMode, claimedAtMs: number): Promise<void> {
+  execute(running: RunningOperation, claim: Claim, handler: OperationHandler, mode: RunMode, claimedAtMs: number): Promise<void> {
+    if (mode === 'recover') running.track.recovering();
+    return running.track.follow(() => {
+      this.logger.log({ msg: mode === 'run' ? 'An operation began' : 'An operation is recovered', fencingToken: running.fencingToken });
+      return this.carry(running, claim, handler, mode, claimedAtMs);
+    });
+  }
+
+  private async carry(running: RunningOperation, claim: Claim, handler: OperationHandler, mode: RunMode, claimedAtMs: number): Promise<void> {
     const { operation } = claim;
     const keeper = new LeaseKeeper(() => this.rows.renew(running.id, running.fencingToken, this.timing.leaseMs), this.timing, claimedAtMs, {
       onCancelRequested: () => mode === 'run' && running.abort(canceled()),
@@ -114,6 +126,7 @@ export class OperationRunner {
     }
     const error = outcome.kind === 'threw' ? outcome.error : null;
     if (running.isLost || (error instanceof AppError && error.code === 'LEASE_LOST')) {
+      running.track.leaseLost();
       this.logger.warn({ msg: 'The lease was lost; nothing more is touched here', ...log });
       return;
     }
@@ -153,8 +166,13 @@ export class OperationRunner {
         return written;
       }),
     );
-    if (revision === null) this.logger.warn({ msg: 'The end of an operation was not ours to write', operationId: running.id });
-    else await this.announce(running.id, running.tenantId, revision);
+    if (revision === null) {
+      this.logger.warn({ msg: 'The end of an operation was not ours to write', operationId: running.id });
+    } else {
+      this.logger.log({ msg: 'An operation ended', state: ending.state, code: ending.failure?.code });
+      running.track.ended(ending.state, ending.failure?.code ?? null, ending.progress.bytesDone);
+      await this.announce(running.id, running.tenantId, revision);
+    }
   }
 
   private note(running: RunningOperation, error: unknown, mode: RunMode): void {

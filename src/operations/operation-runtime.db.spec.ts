@@ -120,7 +120,7 @@ describe('operations', () => {
       });
       const second = await process.begin(handler, tenantId, { input: {} });
       const ended = await process.ended(second.operation.id);
-      expect(ended.failure).toMatchObject({ code: 'INTERNAL', message: expect.stringMatching(/^Something went wrong inside Holdfast \(traceId [0-9a-f-]{36}\)$/) });
+      expect(ended.failure).toMatchObject({ code: 'INTERNAL', message: expect.stringMatching(/^Something went wrong inside Holdfast \(traceId [0-9a-f-]{32,36}\)$/) });
       expect(handler.settledWith.map(({ state }) => state)).toEqual(['FAILED', 'FAILED']);
     });
 

@@ -47,6 +47,8 @@ export class OperationEntity {
   @Column('jsonb', { name: 'started_by', nullable: true }) startedBy!: JsonObject | null;
   @Column('uuid', { name: 'backup_id', nullable: true }) backupId!: string | null;
   @Column('uuid', { name: 'plan_id', nullable: true }) planId!: string | null;
+  /** Of the request that started it, in the form of the W3C header. */
+  @Column('text', { name: 'trace_parent', nullable: true }) traceParent!: string | null;
   @Column('timestamptz', { name: 'created_at' }) createdAt!: Date;
   @Column('timestamptz', { name: 'started_at', nullable: true }) startedAt!: Date | null;
   @Column('timestamptz', { name: 'finished_at', nullable: true }) finishedAt!: Date | null;

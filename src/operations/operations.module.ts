@@ -13,6 +13,7 @@ import { OperationAccess } from './operation-access.js';
 import { OperationFeed } from './operation-feed.js';
 import { OperationHandlers } from './operation-handlers.js';
 import { operationQueue } from './operation-queue.js';
+import { OperationMetrics } from './operation-metrics.js';
 import { OperationRunner } from './operation-runner.js';
 import { OperationSettlement } from './operation-settlement.js';
 import { OperationSnapshots } from './operation-snapshots.js';
@@ -30,6 +31,7 @@ import { MaintenanceOperationResolver, TenantOperationsResolver } from './tenant
     OperationHandlers,
     OperationsRepository,
     OperationsService,
+    OperationMetrics,
     OperationSettlement,
     OperationSnapshots,
     OperationFeed,
@@ -41,9 +43,9 @@ import { MaintenanceOperationResolver, TenantOperationsResolver } from './tenant
     { provide: FaultPoints, useFactory: (config: AppConfig) => new FaultPoints(config.faultPoints), inject: [AppConfig] },
     {
       provide: OperationRunner,
-      useFactory: (dataSource: DataSource, rows: LeasedOperationRepository, settlement: OperationSettlement, bus: EventBus, faults: FaultPoints) =>
-        new OperationRunner(dataSource, rows, settlement, bus, faults, operationTiming),
-      inject: [DataSource, LeasedOperationRepository, OperationSettlement, EventBus, FaultPoints],
+      useFactory: (dataSource: DataSource, rows: LeasedOperationRepository, settlement: OperationSettlement, bus: EventBus, faults: FaultPoints, metrics: OperationMetrics) =>
+        new OperationRunner(dataSource, rows, settlement, bus, faults, operationTiming, metrics),
+      inject: [DataSource, LeasedOperationRepository, OperationSettlement, EventBus, FaultPoints, OperationMetrics],
     },
     {
       provide: OperationWorker,

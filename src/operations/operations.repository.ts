@@ -1,6 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { DataSource, type EntityManager } from 'typeorm';
 import { findPage, type Page, type PageOfRows } from '../platform/database/page.js';
+import { currentTraceParent } from '../platform/telemetry/trace-context.js';
 import type { JsonObject, OperationFailure, OperationKind, OperationState } from './operation-handler.js';
 import { OperationEntity, type OperationStep } from './operation.entity.js';
 
@@ -107,9 +108,9 @@ export class OperationsRepository {
   async insert(operation: NewOperation, manager: EntityManager): Promise<OperationEntity> {
     const { id, tenantId, kind, exclusive, steps, input, deadlineMs, startedBy, backupId, planId } = operation;
     await manager.query(
-      `insert into operation (id, tenant_id, kind, state, exclusive, steps, input, deadline, started_by, backup_id, plan_id, created_at)
-       values ($1, $2, $3, 'QUEUED', $4, $5, $6, clock_timestamp() + $7 * interval '1 millisecond', $8, $9, $10, clock_timestamp())`,
-      [id, tenantId, kind, exclusive, JSON.stringify(steps), JSON.stringify(input), deadlineMs, JSON.stringify(startedBy), backupId, planId],
+      `insert into operation (id, tenant_id, kind, state, exclusive, steps, input, deadline, started_by, backup_id, plan_id, trace_parent, created_at)
+       values ($1, $2, $3, 'QUEUED', $4, $5, $6, clock_timestamp() + $7 * interval '1 millisecond', $8, $9, $10, $11, clock_timestamp())`,
+      [id, tenantId, kind, exclusive, JSON.stringify(steps), JSON.stringify(input), deadlineMs, JSON.stringify(startedBy), backupId, planId, currentTraceParent()],
     );
     return manager.findOneByOrFail(OperationEntity, { id });
   }

@@ -11,6 +11,7 @@ import type { JsonObject, OperationContext } from './operation-handler.js';
 import { enterStep } from './operation-steps.js';
 import type { OperationTiming } from './operation-timing.js';
 import type { OperationEntity, OperationProgress, OperationStep } from './operation.entity.js';
+import type { OperationTrack } from './operation-track.js';
 import type { ProgressMeter } from './progress-meter.js';
 
 const maxLogLines = 2_000;
@@ -24,6 +25,7 @@ export interface RunningOperationParts {
   readonly meter: ProgressMeter;
   readonly faults: FaultPoints;
   readonly timing: OperationTiming;
+  readonly track: OperationTrack;
   /** Tells subscribers; never throws. */
   readonly announce: (revision: number) => void;
 }
@@ -86,6 +88,10 @@ export class RunningOperation implements OperationContext<JsonObject> {
     return this.lost;
   }
 
+  get track(): OperationTrack {
+    return this.parts.track;
+  }
+
   get abortReason(): AppError | null {
     const reason: unknown = this.signal.reason;
     return this.signal.aborted && reason instanceof AppError ? reason : null;
@@ -107,6 +113,7 @@ export class RunningOperation implements OperationContext<JsonObject> {
   }
 
   async enter(phase: string): Promise<void> {
+    this.parts.track.enter(phase, this.progress().bytesDone);
     this.knownSteps = enterStep(this.knownSteps, phase, new Date().toISOString());
     this.parts.meter.enter(phase);
     await this.write(() => this.rows.enterPhase(this.id, this.fencingToken, phase, this.knownSteps, this.progress()));

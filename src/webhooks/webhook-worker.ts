@@ -8,6 +8,7 @@ import { runInTransaction } from '../platform/database/data-source.js';
 import { EventBus } from '../platform/events/event-bus.js';
 import type { NoticeStream } from '../platform/events/notice-stream.js';
 import { SecretBox } from '../platform/secrets/secret-box.js';
+import { WebhookMetrics } from './webhook-metrics.js';
 import { type WebhookAnswer, WebhookSender } from './webhook-sender.js';
 import { type ClaimedDelivery, WebhooksRepository } from './webhooks.repository.js';
 import { WebhooksService } from './webhooks.service.js';
@@ -39,6 +40,7 @@ export class WebhookWorker implements OnApplicationBootstrap, BeforeApplicationS
     private readonly sender: WebhookSender,
     private readonly secrets: SecretBox,
     private readonly bus: EventBus,
+    private readonly metrics: WebhookMetrics,
   ) {}
 
   onApplicationBootstrap(): void {
@@ -93,6 +95,7 @@ export class WebhookWorker implements OnApplicationBootstrap, BeforeApplicationS
     const { id, tenantId, event, attempt } = delivery;
     try {
       const answer = await this.send(delivery);
+      this.metrics.attempts.inc({ event, outcome: answer.error === null ? 'taken' : 'failed' });
       if (answer.error === null) {
         await runInTransaction(this.dataSource, async (manager) => {
           await this.webhooks.listenerOf(event)?.(delivery, manager);

@@ -4,6 +4,7 @@ import { EventsModule } from '../platform/events/events.module.js';
 import { SecretsModule } from '../platform/secrets/secrets.module.js';
 import { TenantsModule } from '../tenants/tenants.module.js';
 import { WebhookDeliveryEntity } from './webhook-delivery.entity.js';
+import { WebhookMetrics } from './webhook-metrics.js';
 import { WebhookSender } from './webhook-sender.js';
 import { WebhookWorker } from './webhook-worker.js';
 import { WebhookEntity } from './webhook.entity.js';
@@ -12,7 +13,7 @@ import { WebhooksService } from './webhooks.service.js';
 
 @Module({
   imports: [TypeOrmModule.forFeature([WebhookEntity, WebhookDeliveryEntity]), EventsModule, SecretsModule, TenantsModule],
-  providers: [WebhookSender, WebhookWorker, WebhooksRepository, WebhooksService],
+  providers: [WebhookMetrics, WebhookSender, WebhookWorker, WebhooksRepository, WebhooksService],
   exports: [WebhooksService],
 })
 export class WebhooksModule {}

@@ -3,6 +3,7 @@ import { Injectable, Logger } from '@nestjs/common';
 import { GraphQLError, type GraphQLFormattedError } from 'graphql';
 import { AppError, redact } from '#errors';
 import { isConnectionLoss } from '../database/connection-loss.js';
+import { logFields } from '../telemetry/log-context.js';
 
 /** Apollo's own codes for a request that is not fit to be run. */
 const requestCodes = new Set([
@@ -42,7 +43,7 @@ export class ErrorFormatter {
       return { message: redact(cause.message), ...place, extensions: { code: 'BAD_USER_INPUT', hint: new AppError('BAD_USER_INPUT', '').hint } };
     }
     const internal = new AppError('INTERNAL', 'Something went wrong inside Holdfast');
-    const traceId = randomUUID();
+    const traceId = logFields().traceId ?? randomUUID();
     this.logger.error({ msg: 'A request failed', traceId, path: located?.path?.join('.'), err: cause });
     return { message: internal.message, ...place, extensions: { code: internal.code, hint: internal.hint, traceId } };
   }

@@ -4,6 +4,7 @@ import { type DestinationStream, destination as openDestination } from 'pino';
 import type { Options } from 'pino-http';
 import { redact } from '#errors';
 import { AppConfig } from '../../config/app-config.js';
+import { logFields } from '../telemetry/log-context.js';
 import { redactFields } from './redact-fields.js';
 
 /** Logs as JSON lines. Nest's `Logger` writes here: `logger.warn({ msg, tenantId, operationId, err })`. */
@@ -29,6 +30,7 @@ function optionsOf(config: AppConfig): Options {
     base: { role: config.role },
     autoLogging: false,
     quietReqLogger: true,
+    mixin: () => ({ ...logFields() }),
     // Wrapped, it would get errors with everything that drivers hang on them.
     wrapSerializers: false,
     serializers: { err: (error: unknown) => redactFields(error) },

@@ -3,6 +3,7 @@ import { Uploads1763715600000 } from './1763715600000-uploads.js';
 import { Webhooks1763719200000 } from './1763719200000-webhooks.js';
 import { PartialBackups1763720100000 } from './1763720100000-partial-backups.js';
 import { AuditChain1763780000000 } from './1763780000000-audit-chain.js';
+import { OperationTrace1763780100000 } from './1763780100000-operation-trace.js';
 import { DataClasses1763790000000 } from './1763790000000-data-classes.js';
 
 /** In the order in which they run; one that has shipped is never edited. */
@@ -12,5 +13,6 @@ export const migrations = [
   Webhooks1763719200000,
   PartialBackups1763720100000,
   AuditChain1763780000000,
+  OperationTrace1763780100000,
   DataClasses1763790000000,
 ];
