@@ -17,6 +17,7 @@ import { GraphqlServerModule } from './platform/graphql/graphql-server.module.js
 import { GraphqlSupportModule } from './platform/graphql/graphql-support.module.js';
 import { GuidanceModule } from './guidance/guidance.module.js';
 import { HealthModule } from './platform/health/health.module.js';
+import { HttpModule } from './platform/http/http.module.js';
 import { LoggingModule } from './platform/logging/logging.module.js';
 import { MetricsModule } from './platform/metrics/metrics.module.js';
 import { TelemetryModule } from './platform/telemetry/telemetry.module.js';
@@ -37,6 +38,7 @@ export class AppModule {
         EventsModule,
         GraphqlSupportModule,
         HealthModule,
+        HttpModule,
         MetricsModule,
         TelemetryModule,
         AuthModule,

@@ -6,6 +6,7 @@ import type { DestinationStream } from 'pino';
 import { AppModule } from './app.module.js';
 import type { AppConfig } from './config/app-config.js';
 import { sandboxPage } from './platform/graphql/sandbox/sandbox-page.js';
+import { InFlightRequests } from './platform/http/in-flight-requests.js';
 import { traceRequests } from './platform/telemetry/request-trace.js';
 
 /** More than any document of ours, and bounded: archives never pass through GraphQL. */
@@ -21,6 +22,7 @@ export async function createApp(config: AppConfig, logStream?: DestinationStream
   app.useLogger(app.get(Logger));
   app.flushLogs();
   app.use(traceRequests());
+  app.use(app.get(InFlightRequests).count);
   app.useBodyParser('json', { limit: maxBodyBytes });
   app.set('trust proxy', [...config.trustedProxies]);
   app.getHttpServer().requestTimeout = longestRequestMs;

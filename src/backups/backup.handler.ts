@@ -23,6 +23,7 @@ const dayMs = 24 * 60 * 60 * 1000;
 export class BackupHandler implements OperationHandler<BackupOperationInput>, OnModuleInit {
   readonly kind = 'BACKUP';
   readonly exclusive = true;
+  readonly restartable = true;
   readonly permission = Permission.BACKUP_CREATE;
   readonly deadlineMs = dayMs;
   readonly input = backupInput;

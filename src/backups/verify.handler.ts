@@ -19,6 +19,7 @@ const dayMs = 24 * 60 * 60 * 1000;
 export class VerifyHandler implements OperationHandler<VerifyInput>, OnModuleInit {
   readonly kind = 'VERIFY';
   readonly exclusive = false;
+  readonly restartable = true;
   readonly permission = Permission.BACKUP_CREATE;
   readonly deadlineMs = dayMs;
   readonly input = verifyInput;

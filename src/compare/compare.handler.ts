@@ -25,6 +25,7 @@ const mostExamples = 20;
 export class CompareHandler implements OperationHandler<CompareInput>, OnModuleInit {
   readonly kind = 'COMPARE';
   readonly exclusive = false;
+  readonly restartable = true;
   readonly permission = Permission.BACKUP_CREATE;
   readonly deadlineMs = dayMs;
   readonly input = compareInput;

@@ -61,6 +61,8 @@ export class AppConfig {
   readonly uploadsPerHour: number;
   readonly faultPoints: readonly string[];
   readonly auditRetentionYears: number;
+  readonly shutdownDrainMs: number;
+  readonly shutdownGraceMs: number;
   /** Null: `/metrics` answers this machine alone. */
   readonly metricsToken: string | null;
   /** Workspaces with a label of their own in `/metrics`. */
@@ -111,6 +113,8 @@ export class AppConfig {
     this.maxUploadBytes = env.HOLDFAST_MAX_UPLOAD_BYTES;
     this.uploadsPerHour = env.HOLDFAST_UPLOADS_PER_HOUR;
     this.faultPoints = env.HOLDFAST_FAULT_POINTS;
+    this.shutdownDrainMs = env.HOLDFAST_SHUTDOWN_DRAIN_SECONDS * 1000;
+    this.shutdownGraceMs = env.HOLDFAST_SHUTDOWN_GRACE_SECONDS * 1000;
     this.auditRetentionYears = env.HOLDFAST_AUDIT_RETENTION_YEARS;
     this.metricsToken = env.HOLDFAST_METRICS_TOKEN ?? null;
     this.metricsTenants = env.HOLDFAST_METRICS_TENANTS;

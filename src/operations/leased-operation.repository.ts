@@ -149,6 +149,18 @@ export class LeasedOperationRepository {
     await this.change(id, token, `lease_owner = null, lease_until = clock_timestamp() + $3 * interval '1 millisecond', recoveries = recoveries + $4`, [pauseMs, wasRecovery ? 1 : 0]);
   }
 
+  /** Puts an operation that has touched nothing yet back to where it was before its claim; null when it was canceled or the lease is no longer ours. */
+  async requeue(id: string, token: number, steps: readonly OperationStep[]): Promise<number | null> {
+    const rows: { revision: number }[] = await this.dataSource.query(
+      `with changed as (
+         update operation set state = 'QUEUED', phase = 'QUEUED', steps = $3, journal = '{}', started_at = null, lease_owner = null, lease_until = null, revision = revision + 1
+         where ${held} and not committed and cancel_requested_at is null returning revision)
+       select * from changed`,
+      [id, token, JSON.stringify(steps)],
+    );
+    return rows[0]?.revision ?? null;
+  }
+
   private async claim(candidates: string, owner: string, kinds: readonly OperationKind[], leaseMs: number): Promise<Claim | null> {
     const rows: { id: string; deadline_in_ms: string }[] = await this.dataSource.query(
       `with next as (${candidates} limit 1 for update of o skip locked),

@@ -39,6 +39,11 @@ export interface OperationHandler<Input extends JsonObject = JsonObject> {
   readonly weights?: Readonly<Record<string, number>>;
   readonly input: z.ZodType<Input>;
   /**
+   * Whether `run` may be called once more, from the start and with an empty journal, after it cleaned up and threw because its process is shut down. Where
+   * it is not said, the operation then ends FAILED with WORKER_STOPPED.
+   */
+  readonly restartable?: boolean;
+  /**
    * Returns the operation's result. Throwing ends it FAILED, or CANCELED when the cancel caused it: it cleans up after itself
    * before it throws, except after LEASE_LOST, when it touches nothing more because somebody else may be cleaning up. What it
    * throws once committed ends nothing: `recover` is called, again and again, until it has finished forward.

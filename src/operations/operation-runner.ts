@@ -12,7 +12,7 @@ import { failureOf, failureOfAny } from './operation-failure.js';
 import type { JsonObject, OperationHandler } from './operation-handler.js';
 import type { OperationMetrics } from './operation-metrics.js';
 import type { OperationSettlement } from './operation-settlement.js';
-import { endSteps } from './operation-steps.js';
+import { endSteps, stepsOf } from './operation-steps.js';
 import { OperationTrack } from './operation-track.js';
 import { longestRecoveryPauseMs, maxCleanupTries, type OperationTiming } from './operation-timing.js';
 import { ProgressMeter } from './progress-meter.js';
@@ -82,7 +82,7 @@ export class OperationRunner {
       void this.announce(running.id, running.tenantId, operation.revision);
       const outcome = await this.outcomeOf(running, handler, mode);
       clearTimeout(deadline);
-      await this.conclude(running, claim, outcome, mode);
+      await this.conclude(running, claim, handler, outcome, mode);
     } catch (error) {
       if (!running.isLost) this.logger.error({ msg: 'The end of an operation could not be written; it will be recovered', operationId: running.id, error: redact(String(error)) });
     } finally {
@@ -118,7 +118,7 @@ export class OperationRunner {
     }
   }
 
-  private async conclude(running: RunningOperation, { operation }: Claim, outcome: Outcome, mode: RunMode): Promise<void> {
+  private async conclude(running: RunningOperation, { operation }: Claim, handler: OperationHandler, outcome: Outcome, mode: RunMode): Promise<void> {
     const log = { operationId: running.id, kind: operation.kind, fencingToken: running.fencingToken };
     if (outcome.kind === 'abandoned') {
       this.logger.error({ msg: 'The work did not stop when it was told to; it is given up and will be recovered', ...log });
@@ -144,6 +144,7 @@ export class OperationRunner {
       this.logger.warn({ msg: 'The work is not finished; it will be recovered', ...log, code: failure.code, pauseMs });
       return this.release(running, pauseMs, mode === 'recover');
     }
+    if (failure.code === 'WORKER_STOPPED' && handler.restartable === true && mode === 'run' && (await this.handOver(running, handler))) return;
     const state = failure.code === 'CANCELED' || (mode === 'recover' && operation.cancelRequestedAt !== null) ? 'CANCELED' : 'FAILED';
     return this.end(running, {
       state,
@@ -152,6 +153,15 @@ export class OperationRunner {
       failure: state === 'CANCELED' ? failureOf(canceled()) : failure,
       result: null,
     });
+  }
+
+  /** Another worker begins it from the start. */
+  private async handOver(running: RunningOperation, handler: OperationHandler): Promise<boolean> {
+    const revision = await running.patiently(() => this.rows.requeue(running.id, running.fencingToken, stepsOf(handler.phases(running.input))));
+    if (revision === null) return false;
+    this.logger.log({ msg: 'An operation is handed over to another worker' });
+    await this.announce(running.id, running.tenantId, revision);
+    return true;
   }
 
   async release(running: RunningOperation, pauseMs: number, wasRecovery: boolean): Promise<void> {

@@ -513,6 +513,40 @@ describe('operations', () => {
       expect(cleaned).toBe(true);
     });
 
+    it('lets work finish that does so within the grace', async () => {
+      const gate = Promise.withResolvers<JsonObject>();
+      const handler = new ScriptedHandler({ run: () => gate.promise });
+      const process = await start({ handlers: [handler], graceMs: 20_000 });
+      const { operation } = await process.begin(handler, await process.makeTenant(), { input: {} });
+      await process.until(operation.id, ({ state }) => state === 'RUNNING');
+      const stopping = process.worker.beforeApplicationShutdown();
+      gate.resolve({ done: true });
+      await stopping;
+      expect(await process.get(operation.id)).toMatchObject({ state: 'COMPLETED', result: { done: true } });
+    });
+
+    it('hands uncommitted work that may begin again to another worker', async () => {
+      const handler = new ScriptedHandler(
+        {
+          run: async (context) => {
+            if (context.fencingToken > 1) return { journal: context.journal };
+            await context.enter('PREPARE');
+            await context.saveJournal({ half: 'done' });
+            return untilAborted(context.signal);
+          },
+        },
+        { restartable: true },
+      );
+      const leaving = await start({ handlers: [handler] });
+      const { operation } = await leaving.begin(handler, await leaving.makeTenant(), { input: {} });
+      await leaving.until(operation.id, ({ journal }) => journal['half'] === 'done');
+      await leaving.worker.beforeApplicationShutdown();
+      expect(await leaving.get(operation.id)).toMatchObject({ state: 'QUEUED', phase: 'QUEUED', startedAt: null, leaseOwner: null, failure: null });
+      expect(handler.settledWith).toHaveLength(0);
+      const next = await start({ handlers: [handler] });
+      expect(await next.ended(operation.id, 5_000)).toMatchObject({ state: 'COMPLETED', result: { journal: {} }, fencingToken: 2 });
+    });
+
     it('lets committed work finish', async () => {
       const gate = Promise.withResolvers<void>();
       const handler = new ScriptedHandler({

@@ -36,6 +36,8 @@ export interface OperationWorkerParts {
   readonly bus: EventBus;
   readonly timing: OperationTiming;
   readonly concurrency: number;
+  /** How long running work may go on when the process is told to end. */
+  readonly graceMs: number;
   /** False in a process that only answers requests. */
   readonly enabled: boolean;
 }
@@ -67,7 +69,10 @@ export class OperationWorker implements OnApplicationBootstrap, BeforeApplicatio
     });
   }
 
-  /** Uncommitted work stops and cleans up; committed work may finish, else another worker finishes it. */
+  /**
+   * Nothing new begins; what runs may finish for a while. Then uncommitted work stops and cleans up, to begin again elsewhere where that is safe, and
+   * committed work is finished here or by another worker.
+   */
   async beforeApplicationShutdown(): Promise<void> {
     if (!this.parts.enabled || this.stopped.signal.aborted) return;
     this.stopped.abort();
@@ -75,6 +80,7 @@ export class OperationWorker implements OnApplicationBootstrap, BeforeApplicatio
     await this.parts.queue.stopWork(operationQueue);
     await this.cancels?.return();
     await Promise.all([this.claiming, this.sweeping]);
+    if (await this.allDoneWithin(this.parts.graceMs)) return;
     for (const { running, mode } of this.executions) {
       if (mode === 'run') running.abort(new AppError('WORKER_STOPPED', 'Holdfast was shut down during the work'));
     }

@@ -59,7 +59,7 @@ import { MaintenanceOperationResolver, TenantOperationsResolver } from './tenant
         queue: WorkQueue,
         bus: EventBus,
       ) =>
-        new OperationWorker({ rows, handlers, runner, operations, settlement, queue, bus, timing: operationTiming, concurrency: config.workerConcurrency, enabled: config.runsWorker }),
+        new OperationWorker({ rows, handlers, runner, operations, settlement, queue, bus, timing: operationTiming, concurrency: config.workerConcurrency, graceMs: config.shutdownGraceMs, enabled: config.runsWorker }),
       inject: [AppConfig, LeasedOperationRepository, OperationHandlers, OperationRunner, OperationsService, OperationSettlement, WorkQueue, EventBus],
     },
   ],

@@ -36,6 +36,7 @@ export class TestApp {
       BACKUP_ENCRYPTION_KEY: Buffer.alloc(32, 9).toString('base64'),
       HOLDFAST_ADMIN_EMAIL: testAdmin.email,
       HOLDFAST_ADMIN_PASSWORD: testAdmin.password,
+      HOLDFAST_SHUTDOWN_GRACE_SECONDS: '0',
       HOLDFAST_LOG_LEVEL: process.env['TEST_LOG_LEVEL'] ?? 'silent',
       ...options.env,
     });

@@ -38,6 +38,7 @@ export interface OperationProcessOptions {
   readonly handlers: readonly OperationHandler[];
   readonly worker?: boolean;
   readonly concurrency?: number;
+  readonly graceMs?: number;
   readonly timing?: Partial<OperationTiming>;
   readonly faultPoints?: readonly string[];
 }
@@ -72,7 +73,7 @@ export class OperationProcess {
     this.operations = new OperationsService(dataSource, this.repository, settlement, this.queue, this.bus);
     const runner = new OperationRunner(dataSource, this.leased, settlement, this.bus, this.faults, timing);
     this.worker = new OperationWorker({
-      rows: this.leased, handlers, runner, operations: this.operations, settlement, queue: this.queue, bus: this.bus, timing, concurrency, enabled: worker,
+      rows: this.leased, handlers, runner, operations: this.operations, settlement, queue: this.queue, bus: this.bus, timing, concurrency, graceMs: options.graceMs ?? 0, enabled: worker,
     });
   }
 
@@ -139,6 +140,7 @@ export class ScriptedHandler implements OperationHandler {
   readonly kind: OperationHandler['kind'];
   readonly exclusive: boolean;
   readonly permission = Permission.BACKUP_CREATE;
+  readonly restartable: boolean;
   readonly deadlineMs: number;
   readonly input = anyInput;
   readonly settledWith: SettledOperation<JsonObject>[] = [];
@@ -147,10 +149,11 @@ export class ScriptedHandler implements OperationHandler {
 
   constructor(
     private readonly work: { run: Work; recover?: Work; settled?: () => Promise<void> },
-    options: { kind?: OperationHandler['kind']; exclusive?: boolean; deadlineMs?: number; phases?: readonly string[]; weights?: Readonly<Record<string, number>> } = {},
+    options: { kind?: OperationHandler['kind']; exclusive?: boolean; deadlineMs?: number; phases?: readonly string[]; restartable?: boolean; weights?: Readonly<Record<string, number>> } = {},
   ) {
     this.kind = options.kind ?? 'BACKUP';
     this.exclusive = options.exclusive ?? true;
+    this.restartable = options.restartable ?? false;
     this.deadlineMs = options.deadlineMs ?? 60_000;
     this.phaseNames = options.phases ?? ['PREPARE', 'WORK'];
     if (options.weights !== undefined) this.weights = options.weights;

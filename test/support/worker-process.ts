@@ -68,6 +68,11 @@ export class WorkerProcess {
     if (signal !== 'SIGSTOP' && signal !== 'SIGCONT') await this.exit;
   }
 
+  /** Does not wait for what it does. */
+  signal(signal: NodeJS.Signals): void {
+    this.child.kill(signal);
+  }
+
   /** What ended it by itself, the name of a signal or an exit code. */
   async exited(): Promise<string> {
     await this.exit;

@@ -27,6 +27,8 @@ export class RequestContextModule {}
       inject: [AppConfig, ErrorFormatter, RequestContextFactory, DocumentLimits],
       useFactory: (config: AppConfig, errors: ErrorFormatter, contexts: RequestContextFactory, limits: DocumentLimits) => ({
         path: '/graphql',
+        // Earlier it would close the port before anybody could learn from /readyz that the process goes away.
+        stopOnApplicationShutdown: true,
         autoSchemaFile: true,
         sortSchema: true,
         graphiql: false,

@@ -1,4 +1,4 @@
-import { Injectable, Logger } from '@nestjs/common';
+import { Injectable, Logger, type OnModuleDestroy } from '@nestjs/common';
 
 export type HealthState = 'ok' | 'warning' | 'down';
 
@@ -14,9 +14,10 @@ const patienceMs = 3_000;
 
 /** What `/readyz` asks; features register what they need to work. */
 @Injectable()
-export class HealthRegistry {
+export class HealthRegistry implements OnModuleDestroy {
   private readonly logger = new Logger(HealthRegistry.name);
   private readonly checks = new Map<string, HealthCheck>();
+  private stopping = false;
 
   /** A check that throws, or takes longer than 3 seconds, counts as down. A missing encryption key is a warning: everything else works. */
   register(name: string, check: HealthCheck): void {
@@ -26,7 +27,12 @@ export class HealthRegistry {
 
   async findings(): Promise<Record<string, HealthFinding>> {
     const entries = await Promise.all([...this.checks].map(async ([name, check]) => [name, await this.run(name, check)] as const));
-    return Object.fromEntries(entries);
+    return { ...Object.fromEntries(entries), ...(this.stopping ? { shutdown: { state: 'down' as const, message: 'Shutting down' } } : {}) };
+  }
+
+  /** The first thing that a shutdown does. */
+  onModuleDestroy(): void {
+    this.stopping = true;
   }
 
   private async run(name: string, check: HealthCheck): Promise<HealthFinding> {
