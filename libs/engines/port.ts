@@ -279,6 +279,8 @@ export interface EngineSession {
   wasLiveWrittenSince(clusterTime: string | null, names: readonly string[], work: LeasedWork): Promise<boolean | null>;
   /** Drops the set-aside collections by UUID; idempotent. */
   dropOld(plan: SwapPlan, work: LeasedWork): Promise<void>;
+  /** Drops all that the session's database holds, which `database` must name once more. Idempotent. Throws LIVE_CHANGED where somebody goes on creating collections there. */
+  dropDatabase(database: string, work: LeasedWork): Promise<void>;
   close(): Promise<void>;
 }
 

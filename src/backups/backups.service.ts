@@ -60,8 +60,6 @@ export class BackupsService {
       await this.requireRoom(scope, tenant);
       const id = randomUUID();
       const { operation } = await this.operations.start(manager, { ...request, input: { backupId: id }, startedBy: stampOf(actor), backupId: id });
-      // A workspace that a copy is just being made for has no operation of its own, and half of its data.
-      if (tenant.maintenanceSince !== null) throw new AppError('MAINTENANCE', 'The data of the workspace are just being put in place');
       const createdAt = new Date();
       const fileName = archiveFileName({ id, label: 'manual', createdAt, codec });
       await this.backups.insert(

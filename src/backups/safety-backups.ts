@@ -11,7 +11,8 @@ import { asBackupWork } from './backup-work.js';
 import type { BackupEntity } from './backup.entity.js';
 import { BackupsRepository } from './backups.repository.js';
 
-const keptForMs = 7 * 24 * 60 * 60 * 1000;
+/** How long a restore can be undone. */
+export const keptForMs = 7 * 24 * 60 * 60 * 1000;
 
 /** Backups that Holdfast takes of what it is about to change. They are kept 7 days and count against nobody's quota. */
 @Injectable()

@@ -105,6 +105,15 @@ export class OperationsRepository {
       .getOne();
   }
 
+  /** Whether another tenant's unfinished operation is just filling this one's database. */
+  async isBeingFilled(tenantId: string, manager: EntityManager): Promise<boolean> {
+    const rows: unknown[] = await manager.query(
+      `select 1 from tenant t join operation o on o.id = t.maintenance_operation_id where t.id = $1 and o.tenant_id <> t.id and o.state in ('QUEUED', 'RUNNING')`,
+      [tenantId],
+    );
+    return rows.length > 0;
+  }
+
   async insert(operation: NewOperation, manager: EntityManager): Promise<OperationEntity> {
     const { id, tenantId, kind, exclusive, steps, input, deadlineMs, startedBy, backupId, planId } = operation;
     await manager.query(

@@ -51,7 +51,7 @@ export class OperationsService {
    * Starts work in the caller's transaction, which it should leave soon: it holds the tenant's row, so that the starts of one tenant come
    * one after the other. The worker is woken and subscribers are told by the commit.
    *
-   * @throws AppError OPERATION_ALREADY_RUNNING (the running one's global id is its field), IDEMPOTENCY_MISMATCH, NOT_FOUND
+   * @throws AppError OPERATION_ALREADY_RUNNING (the running one's global id is its field), MAINTENANCE, IDEMPOTENCY_MISMATCH, NOT_FOUND
    */
   async start<Input extends JsonObject>(manager: EntityManager, start: StartOperation<Input>): Promise<StartedOperation> {
     const first = await this.findReplay(manager, start);
@@ -60,6 +60,8 @@ export class OperationsService {
     if (handler.exclusive) {
       const running = await this.repository.findExclusive(tenantId, manager);
       if (running !== null) throw alreadyRunning(running);
+      // A workspace that a copy is just being made for has no operation of its own, and half of its data.
+      if (await this.repository.isBeingFilled(tenantId, manager)) throw new AppError('MAINTENANCE', 'The data of the workspace are just being put in place');
     }
     const operation = await this.repository.insert(
       {

@@ -1,11 +1,15 @@
 import { Injectable, type OnModuleInit } from '@nestjs/common';
+import type { EntityManager } from 'typeorm';
 import { z } from 'zod';
 import type { SwapPlan } from '#engines';
 import { AppError } from '#errors';
 import { Permission } from '../access/permission.js';
-import type { JsonObject, OperationContext, OperationHandler } from '../operations/operation-handler.js';
+import { AuditService } from '../audit/audit.service.js';
+import type { JsonObject, OperationContext, OperationHandler, SettledOperation } from '../operations/operation-handler.js';
 import { OperationHandlers } from '../operations/operation-handlers.js';
 import { OperationsService } from '../operations/operations.service.js';
+import { DatabaseClaims, type KeptDatabase } from '../tenants/database-claims.js';
+import { TenantPointer } from '../tenants/tenant-pointer.js';
 import { TenantsService } from '../tenants/tenants.service.js';
 import { leasedWork } from './stage-removal.js';
 
@@ -13,8 +17,9 @@ const releaseInput = z.strictObject({ operationId: z.uuid() });
 export type ReleaseInput = z.output<typeof releaseInput>;
 
 const hourMs = 60 * 60 * 1000;
+const dayMs = 24 * hourMs;
 
-/** Drops, each by its UUID, what a restore with `keepOld` has left of the former live data. */
+/** Drops what a restore has left of the former live data: with `keepOld` collections, each by its UUID, with REPOINT a database. */
 @Injectable()
 export class ReleaseHandler implements OperationHandler<ReleaseInput>, OnModuleInit {
   readonly kind = 'RELEASE';
@@ -27,6 +32,9 @@ export class ReleaseHandler implements OperationHandler<ReleaseInput>, OnModuleI
     private readonly handlers: OperationHandlers,
     private readonly operations: OperationsService,
     private readonly tenants: TenantsService,
+    private readonly claims: DatabaseClaims,
+    private readonly pointer: TenantPointer,
+    private readonly audit: AuditService,
   ) {}
 
   onModuleInit(): void {
@@ -39,6 +47,40 @@ export class ReleaseHandler implements OperationHandler<ReleaseInput>, OnModuleI
 
   async run(context: OperationContext<ReleaseInput>): Promise<JsonObject> {
     await context.enter('CLEANUP');
+    const kept = await this.claims.findKept(context, context.input.operationId);
+    return kept === null ? this.dropOld(context) : this.dropDatabase(context, kept);
+  }
+
+  /** What is dropped is dropped; the rest is found by its UUIDs. */
+  recover(context: OperationContext<ReleaseInput>): Promise<JsonObject> {
+    return this.run(context);
+  }
+
+  /** A database that cannot be dropped now is tried again in a day, not in an hour. */
+  async settled({ state, input }: SettledOperation<ReleaseInput>, manager: EntityManager): Promise<void> {
+    if (state !== 'COMPLETED') await this.claims.keepFor(input.operationId, dayMs, manager);
+  }
+
+  /** The former database of a REPOINT. It was given up before this began, so no undo can have gone back to it. */
+  private async dropDatabase(context: OperationContext<ReleaseInput>, kept: KeptDatabase): Promise<JsonObject> {
+    const { operationId } = context.input;
+    await context.fenced((manager) => this.claims.giveUp(context, operationId, manager));
+    const session = await this.pointer.openKept(context, kept);
+    try {
+      await context.faultPoint('release.dropping');
+      await session.dropDatabase(kept.database, leasedWork(context));
+    } finally {
+      await session.close();
+    }
+    await context.faultPoint('release.dropped');
+    await context.fenced(async (manager) => {
+      if (!(await this.claims.forget(context, operationId, manager))) return;
+      await this.audit.record({ action: 'restore.database-dropped', tenantId: context.tenantId, actor: null, subject: { type: 'Operation', id: operationId }, detail: { database: kept.database, deployment: kept.deployment } }, manager);
+    });
+    return { type: 'ReleaseResult', operationId };
+  }
+
+  private async dropOld(context: OperationContext<ReleaseInput>): Promise<JsonObject> {
     const { journal } = await this.operations.get(context.tenantId, context.input.operationId);
     const plan = journal['swapPlan'] as unknown as SwapPlan | undefined;
     if (plan === undefined || journal['keepOld'] !== true) throw new AppError('NOTHING_KEPT', 'The restore has kept no old collections');
@@ -51,10 +93,5 @@ export class ReleaseHandler implements OperationHandler<ReleaseInput>, OnModuleI
     } finally {
       await session.close();
     }
-  }
-
-  /** What is dropped is dropped; the rest is found by its UUIDs. */
-  recover(context: OperationContext<ReleaseInput>): Promise<JsonObject> {
-    return this.run(context);
   }
 }

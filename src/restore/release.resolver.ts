@@ -3,7 +3,8 @@ import { toOperationModel } from '../operations/operation.model.js';
 import { Access } from '../platform/auth/access.decorator.js';
 import type { Actor } from '../platform/auth/actor.js';
 import { CurrentActor } from '../platform/graphql/current-actor.decorator.js';
-import { RestoreReleaseOldInput, RestoreReleaseOldPayload } from './dto/release.inputs.js';
+import { RestoreReleaseOldPayload } from './dto/restore.payloads.js';
+import { RestoreReleaseOldInput } from './dto/undo.inputs.js';
 import { RestoreRelease } from './restore-release.js';
 
 @Resolver()

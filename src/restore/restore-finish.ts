@@ -2,9 +2,10 @@ import { Injectable } from '@nestjs/common';
 import type { EngineSession } from '#engines';
 import { SafetyBackups } from '../backups/safety-backups.js';
 import type { JsonObject, OperationContext } from '../operations/operation-handler.js';
-import { TenantsService } from '../tenants/tenants.service.js';
 import type { RestoreJournal } from './restore-journal.js';
+import { RestoreMaintenance } from './restore-maintenance.js';
 import { mergedRows } from './restore-merge.js';
+import { pointerWarnings } from './restore-repoint.js';
 import { noneMerged } from './restore-result.model.js';
 import { leasedWork, StageRemoval } from './stage-removal.js';
 
@@ -15,7 +16,7 @@ import { leasedWork, StageRemoval } from './stage-removal.js';
 @Injectable()
 export class RestoreFinish {
   constructor(
-    private readonly tenants: TenantsService,
+    private readonly maintenance: RestoreMaintenance,
     private readonly safety: SafetyBackups,
     private readonly stageRemoval: StageRemoval,
   ) {}
@@ -52,15 +53,13 @@ export class RestoreFinish {
 
   private async endMaintenance(context: OperationContext<JsonObject>): Promise<void> {
     if (journalOf(context).maintenanceOff) return;
-    await context.enter('MAINTENANCE_OFF');
-    await context.fenced((manager) => this.tenants.endMaintenance(context, context.id, manager));
-    await context.faultPoint('restore.maintenance-off');
+    await this.maintenance.end(context);
     await context.saveJournal({ maintenanceOff: true });
   }
 
   private async settleOld(context: OperationContext<JsonObject>, session: EngineSession): Promise<void> {
-    const { safetyBackupId, swapPlan } = journalOf(context);
-    if (safetyBackupId === null) return;
+    const { safetyBackupId, swapPlan, pointer } = journalOf(context);
+    if (safetyBackupId === null || pointer !== undefined) return;
     await this.keepLastState(context, session, safetyBackupId);
     await session.dropOld(swapPlan, leasedWork(context));
   }
@@ -99,7 +98,7 @@ function journalOf(context: OperationContext<JsonObject>): RestoreJournal {
 
 /** Counts of documents: those of the archive came in, those that were live went out. */
 function resultOf(journal: RestoreJournal): JsonObject {
-  const { archive, live, bytesRead, warnings, swapReport, mergeReport } = journal;
+  const { archive, live, bytesRead, warnings, swapReport, mergeReport, pointer } = journal;
   const inserted = new Map(archive.map(({ name, documents }) => [name, documents]));
   const dropped = new Map(live.map(({ name, documents }) => [name, documents]));
   const names = [...new Set([...inserted.keys(), ...dropped.keys()])].sort();
@@ -110,8 +109,9 @@ function resultOf(journal: RestoreJournal): JsonObject {
     type: 'RestoreResult',
     dryRun: false,
     bytesRead,
+    database: pointer?.to ?? null,
     collections: mergeReport === undefined ? names.map((name) => ({ ...noneMerged, name, inserted: inserted.get(name) ?? 0, dropped: dropped.get(name) ?? 0 })) : mergedRows(archive, mergeReport.collections),
-    warnings: [...warnings, ...keptWarnings(journal), ...(swapReport?.warnings ?? []), ...(mergeReport?.warnings ?? []), ...late],
+    warnings: [...warnings, ...(pointer === undefined ? [] : pointerWarnings(pointer)), ...keptWarnings(journal), ...(swapReport?.warnings ?? []), ...(mergeReport?.warnings ?? []), ...late],
   };
 }
 

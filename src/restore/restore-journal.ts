@@ -1,4 +1,5 @@
 import type { MergePlan, MergeReport, SwapPlan, SwapReport } from '#engines';
+import type { PointerJournal } from './restore-repoint.js';
 
 /** Documents of one namespace, before or after. */
 export interface CountRow {
@@ -14,6 +15,8 @@ export interface RestoreJournal {
   readonly safetyClusterTime: string | null;
   /** What was live stays in the database under its set-aside names until it is released. */
   readonly keepOld?: boolean;
+  /** With REPOINT: the former database is neither set aside nor dropped here. */
+  readonly pointer?: PointerJournal;
   readonly live: readonly CountRow[];
   readonly archive: readonly CountRow[];
   readonly bytesRead: number;

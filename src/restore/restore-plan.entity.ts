@@ -4,11 +4,22 @@ import type { ActorStamp } from '../platform/auth/actor.js';
 import type { CollectionDiffRow } from './collection-diff.js';
 import type { CopyTarget } from '../tenants/copy-targets.js';
 import type { RestoreChoice } from './restore-choice.js';
+import type { RepointTarget } from './restore-repoint.js';
 import type { SourceRef } from './restore-source.js';
 
 export const RestoreMode = { REPLACE: 'REPLACE', MERGE: 'MERGE' } as const;
 export type RestoreMode = keyof typeof RestoreMode;
 registerEnumType(RestoreMode, { name: 'RestoreMode' });
+
+export const Cutover = { SWAP: 'SWAP', REPOINT: 'REPOINT' } as const;
+export type Cutover = keyof typeof Cutover;
+registerEnumType(Cutover, {
+  name: 'Cutover',
+  valuesMap: {
+    SWAP: { description: 'The restored collections take the places of the live ones, in the same database.' },
+    REPOINT: { description: "The archive goes into a new database of the same server, which becomes the workspace's own; the former one stays 7 days, untouched, as the way back." },
+  },
+});
 
 /** What a plan was made for. Whatever of it no longer holds when the restore starts makes the plan stale. */
 export interface PlanBinding {
@@ -21,6 +32,8 @@ export interface PlanBinding {
   readonly choice: RestoreChoice;
   /** Set where the archive is restored into a database of its own, beside the live one. */
   readonly copy?: CopyTarget;
+  /** Set where it is restored into a database that becomes the tenant's own. */
+  readonly repoint?: RepointTarget;
 }
 
 export interface PlanCheckRow {

@@ -5,7 +5,7 @@ import { Node } from '../platform/graphql/node.model.js';
 import { ByteCount, type Int64 } from '../platform/graphql/scalars.js';
 import { DiffKind } from './collection-diff.js';
 import { MergeConflict } from './restore-choice.js';
-import { RestoreMode, type RestorePlanEntity } from './restore-plan.entity.js';
+import { Cutover, RestoreMode, type RestorePlanEntity } from './restore-plan.entity.js';
 import type { SourceRef } from './restore-source.js';
 
 registerEnumType(DiffKind, {
@@ -112,6 +112,9 @@ export class RestorePlanModel implements Node {
   @Field(() => RestoreMode)
   mode!: RestoreMode;
 
+  @Field(() => Cutover)
+  cutover!: Cutover;
+
   @Field(() => [String], { nullable: true, description: 'The restore touches these collections alone; null: the whole database.' })
   collections!: string[] | null;
 
@@ -152,10 +155,11 @@ export function toRestorePlanModel(row: RestorePlanEntity): RestorePlanModel {
     tenantId: row.tenantId,
     source: toSourceModel(row.bound.source),
     mode: row.mode,
+    cutover: row.bound.repoint === undefined ? 'SWAP' : 'REPOINT',
     collections: row.bound.choice.collections && [...row.bound.choice.collections],
     conflict: row.bound.choice.merge?.conflict ?? null,
     skipClashes: row.bound.choice.merge?.skipClashes ?? false,
-    newDatabase: row.bound.copy?.database ?? null,
+    newDatabase: (row.bound.copy ?? row.bound.repoint)?.database ?? null,
     checks: row.checks.map((check) => ({ ...check })),
     changes: row.changes.map((change) => ({
       ...change,

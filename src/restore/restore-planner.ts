@@ -16,8 +16,8 @@ import { chooseCollections, chooseMerged, isChosen, type RestoreChoice, wholeDat
 import { requireUsable as requireComplete, UploadsService } from '../transfers/uploads.service.js';
 import { diffCollections, type NamespaceShape } from './collection-diff.js';
 import type { RestorePlanCreateInput, RestoreSourceInput } from './dto/restore.inputs.js';
-import type { RestoreTargetInput } from './dto/restore-target.input.js';
 import { estimateOf } from './estimate.js';
+import { type Destination, RestoreDestinations } from './restore-destinations.js';
 import { PlanChecks } from './plan-checks.js';
 import type { PlanCheckRow, RestorePlanEntity } from './restore-plan.entity.js';
 import { RestorePlansRepository } from './restore-plans.repository.js';
@@ -62,12 +62,12 @@ export class RestorePlanner {
     private readonly checks: PlanChecks,
     private readonly plans: RestorePlansRepository,
     private readonly copies: CopyTargets,
+    private readonly destinations: RestoreDestinations,
   ) {}
 
   async create(actor: Actor, input: RestorePlanCreateInput): Promise<RestorePlanEntity> {
     const scope = await this.access.authorize(actor, fromGlobalId('Tenant', input.tenantId), Permission.RESTORE_RUN);
-    if (input.mode === 'MERGE' && input.target != null) throw new AppError('BAD_USER_INPUT', 'target: a MERGE goes into the live database', { field: ['target'] });
-    return this.plan(scope, actor, await this.findSource(scope, actor, input.source), input.fullRead ?? false, [], choiceOf(input), await this.chooseCopy(scope, actor, input.target ?? null));
+    return this.plan(scope, actor, await this.findSource(scope, actor, input.source), input.fullRead ?? false, [], choiceOf(input), await this.destinations.choose(scope, actor, input));
   }
 
   /**
@@ -76,16 +76,20 @@ export class RestorePlanner {
    *
    * @throws AppError BAD_USER_INPUT for a collection that the archive does not know
    */
-  async plan(scope: TenantScope, actor: Actor, source: PlanSource, fullRead: boolean, more: readonly PlanCheckRow[] = [], asked: RestoreChoice = wholeDatabase, copy: CopyTarget | null = null): Promise<RestorePlanEntity> {
+  async plan(scope: TenantScope, actor: Actor, source: PlanSource, fullRead: boolean, more: readonly PlanCheckRow[] = [], asked: RestoreChoice = wholeDatabase, { copy, repoint }: Destination = {}): Promise<RestorePlanEntity> {
     const tenant = await this.tenants.get(scope);
-    const [archive, live, environment] = await Promise.all([this.readArchive(scope, source, fullRead), this.readLive(scope, copy), this.checks.environment(scope)]);
+    const [archive, present, environment, fresh] = await Promise.all([
+      this.readArchive(scope, source, fullRead), this.readTarget(scope, copy), this.checks.environment(scope), repoint === undefined ? null : this.readTarget(scope, { ...repoint, newTenant: null }),
+    ]);
+    const live = repoint === undefined ? present : leavable(present, actor);
     const choose = asked.merge === null ? chooseCollections : chooseMerged;
     const choice: RestoreChoice = { ...asked, collections: choose(asked.collections, archive.shapes, archive.partOf) };
+    if (repoint !== undefined && choice.collections !== null) throw new AppError('BAD_USER_INPUT', 'cutover: REPOINT is of the whole database; chosen collections take the SWAP', { field: ['cutover'] });
     const archived = archive.shapes.filter(({ name }) => isChosen(choice, name));
-    const present = live.catalogue?.filter(({ name }) => isChosen(choice, name)) ?? null;
-    const liveBytes = choice.collections === null ? (live.inspection?.sizeBytes ?? 0) : sum(present ?? [], ({ sizeBytes }) => sizeBytes);
+    const chosen = live.catalogue?.filter(({ name }) => isChosen(choice, name)) ?? null;
+    const liveBytes = choice.collections === null ? (live.inspection?.sizeBytes ?? 0) : sum(chosen ?? [], ({ sizeBytes }) => sizeBytes);
     const version = live.inspection === null ? [] : [this.checks.version(live.inspection.version, source.backup?.engineVersion ?? null)];
-    const space = copy === null ? [await this.checks.space(scope, liveBytes)] : [];
+    const space = copy === undefined ? [await this.checks.space(scope, liveBytes)] : [];
     const targetSpace = live.inspection === null ? [] : [checkTargetSpace(live.inspection, sum(archived, ({ bytes }) => bytes))];
     const createdAt = new Date();
     const id = randomUUID();
@@ -99,19 +103,20 @@ export class RestorePlanner {
         source: source.ref,
         tenantName: tenant.name,
         targetRevision: tenant.targetRevision,
-        live: present?.map(({ name, uuid }) => ({ name, uuid })) ?? null,
+        live: chosen?.map(({ name, uuid }) => ({ name, uuid })) ?? (repoint !== undefined && actor.isProvider ? [] : null),
         choice,
-        ...(copy === null ? {} : { copy }),
+        ...(copy === undefined ? {} : { copy }),
+        ...(repoint === undefined ? {} : { repoint }),
       },
-      checks: [...more, ...environment, ...archive.checks, ...live.checks, ...version, ...space, ...targetSpace, ...this.checks.dependencies(archived, choice, live.catalogue), ...this.checks.merge(archived, present ?? [], choice, live.inspection)],
-      changes: present === null ? [] : diffCollections(present.map(toShape), archived),
+      checks: [...more, ...environment, ...archive.checks, ...(fresh?.checks ?? []), ...live.checks, ...version, ...space, ...targetSpace, ...this.checks.dependencies(archived, choice, live.catalogue), ...this.checks.merge(archived, chosen ?? [], choice, live.inspection)],
+      changes: chosen === null ? [] : diffCollections(chosen.map(toShape), archived),
       dataLossSince: dataLossSince(source),
-      estimate: estimateOf({ documents: sum(archived, ({ documents }) => documents), bytes: sum(archived, ({ bytes }) => bytes), liveBytes, namespaces: archived.length + (present?.length ?? 0) }),
+      estimate: estimateOf({ documents: sum(archived, ({ documents }) => documents), bytes: sum(archived, ({ bytes }) => bytes), liveBytes, namespaces: archived.length + (chosen?.length ?? 0) }),
       createdBy: stampOf(actor),
       createdAt,
       expiresAt: new Date(createdAt.getTime() + validForMs),
     });
-    await this.audit.record({ action: 'restore.planned', tenantId: scope.tenantId, actor, subject: { type: 'RestorePlan', id }, detail: { fileName: source.ref.fileName, ...(copy === null ? {} : { database: copy.database }) } });
+    await this.audit.record({ action: 'restore.planned', tenantId: scope.tenantId, actor, subject: { type: 'RestorePlan', id }, detail: { fileName: source.ref.fileName, ...(copy === undefined && repoint === undefined ? {} : { database: (copy ?? repoint)?.database ?? null }) } });
     const plan = await this.plans.find(scope, id);
     if (plan === null) throw notFound('RestorePlan');
     return plan;
@@ -120,11 +125,6 @@ export class RestorePlanner {
   /** Another tenant's plan answers like one that does not exist. */
   async get(actor: Actor, id: string): Promise<RestorePlanEntity> {
     return this.access.authorizeRow(actor, 'RestorePlan', await this.plans.findAnywhere(id), Permission.RESTORE_RUN);
-  }
-
-  private async chooseCopy(scope: TenantScope, actor: Actor, target: RestoreTargetInput | null): Promise<CopyTarget | null> {
-    if (target?.newDatabase != null) return this.copies.chooseDatabase(actor, scope, target.newDatabase.name);
-    return target?.newTenant == null ? null : this.copies.chooseTenant(actor, scope, target.newTenant);
   }
 
   private async findSource(scope: TenantScope, actor: Actor, { backupId, uploadId }: RestoreSourceInput): Promise<PlanSource> {
@@ -164,10 +164,10 @@ export class RestorePlanner {
     }
   }
 
-  private async readLive(scope: TenantScope, copy: CopyTarget | null): Promise<LiveView> {
+  private async readTarget(scope: TenantScope, copy: CopyTarget | undefined): Promise<LiveView> {
     let session: EngineSession | null = null;
     try {
-      session = copy === null ? await this.tenants.openTarget(scope) : await this.copies.open(scope, copy);
+      session = copy === undefined ? await this.tenants.openTarget(scope) : await this.copies.open(scope, copy);
       const inspection = await session.inspect();
       const privileges = await this.checks.privileges(session);
       return { checks: [this.checks.target(null), privileges], catalogue: await session.catalogue(), inspection };
@@ -179,6 +179,11 @@ export class RestorePlanner {
       await session?.close();
     }
   }
+}
+
+/** A database that a REPOINT leaves need not be readable: without its safety backup the provider may go on, and a member is stopped when that fails. */
+function leavable(live: LiveView, actor: Actor): LiveView {
+  return { ...live, checks: live.checks.map((check) => ({ ...check, key: `former.${check.key}`, blocking: check.blocking && !actor.isProvider })) };
 }
 
 export function sourceOf(backup: BackupEntity): SourceRef {

@@ -9,12 +9,13 @@ import { OperationsService } from '../operations/operations.service.js';
 import { type Actor, stampOf } from '../platform/auth/actor.js';
 import { runInTransaction } from '../platform/database/data-source.js';
 import { fromGlobalId } from '../platform/graphql/global-id.js';
+import { DatabaseClaims } from '../tenants/database-claims.js';
 import { TenantsService } from '../tenants/tenants.service.js';
-import type { RestoreReleaseOldInput } from './dto/release.inputs.js';
+import type { RestoreReleaseOldInput } from './dto/undo.inputs.js';
 import { ReleaseHandler } from './release.handler.js';
 import { requireConfirmed } from './restores.service.js';
 
-/** Gives up the former live data that a restore with `keepOld` left in the database. */
+/** Gives up the former live data that a restore with `keepOld` left in the database, or the former database of a REPOINT. */
 @Injectable()
 export class RestoreRelease {
   constructor(
@@ -23,6 +24,7 @@ export class RestoreRelease {
     private readonly audit: AuditService,
     private readonly operations: OperationsService,
     private readonly tenants: TenantsService,
+    private readonly claims: DatabaseClaims,
     private readonly handler: ReleaseHandler,
   ) {}
 
@@ -37,7 +39,8 @@ export class RestoreRelease {
       const replay = await this.operations.findReplay(manager, request);
       if (replay !== null) return replay;
       requireConfirmed((await this.tenants.getForUpdate(manager, tenantId)).name, confirmName);
-      if (restore.state !== 'COMPLETED' || restore.journal['keepOld'] !== true) throw new AppError('NOTHING_KEPT', 'The operation has kept no old collections');
+      const isDatabase = restore.state === 'COMPLETED' && (await this.claims.giveUp({ tenantId }, id, manager));
+      if (!isDatabase && (restore.state !== 'COMPLETED' || restore.journal['keepOld'] !== true)) throw new AppError('NOTHING_KEPT', 'The operation has kept neither old collections nor a former database');
       const { operation } = await this.operations.start(manager, { ...request, input: { operationId: id }, startedBy: stampOf(actor) });
       await this.audit.record({ action: 'restore.old-released', tenantId, actor, subject: { type: 'Operation', id: operation.id }, detail: { restore: id } }, manager);
       return operation;

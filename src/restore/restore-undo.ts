@@ -5,6 +5,7 @@ import { AccessService } from '../access/access.service.js';
 import { Permission } from '../access/permission.js';
 import { AuditService } from '../audit/audit.service.js';
 import { EncryptionService } from '../encryption/encryption.service.js';
+import type { StartOperation } from '../operations/operation-handler.js';
 import type { OperationEntity } from '../operations/operation.entity.js';
 import { OperationsService } from '../operations/operations.service.js';
 import { type Actor, stampOf } from '../platform/auth/actor.js';
@@ -16,8 +17,10 @@ import { RestorePlanner, sourceOf } from './restore-planner.js';
 import type { PlanCheckRow, RestorePlanEntity } from './restore-plan.entity.js';
 import { RestorePlansRepository } from './restore-plans.repository.js';
 import { requireConfirmed, RestoresService } from './restores.service.js';
-import { UndoHandler } from './undo.handler.js';
-import { UndoTerm } from './undo-term.js';
+import { UndoHandler, type UndoInput } from './undo.handler.js';
+import { pointerOf, UndoTerm } from './undo-term.js';
+
+type PointerRequest = Omit<StartOperation<UndoInput>, 'input' | 'startedBy'>;
 
 /** Starts undos: one click, but the same plan, bindings and confirmation as any restore. */
 @Injectable()
@@ -56,6 +59,7 @@ export class RestoreUndo {
     const request = { handler: this.handler, ...scope, actorId: actor.id, idempotencyKey, idempotencyInput: { operationId: undone.id, confirmName } };
     const first = await runInTransaction(this.dataSource, (manager) => this.operations.findReplay(manager, request));
     if (first !== null) return first;
+    if (pointerOf(undone) !== null) return this.beginPointer(actor, undone, request, confirmName);
     const plan = await this.plan(actor, undone, confirmName);
     return runInTransaction(this.dataSource, async (manager) => {
       const replay = await this.operations.findReplay(manager, request);
@@ -73,6 +77,25 @@ export class RestoreUndo {
       });
       await this.plans.markUsed(scope, plan.id, operation.id, manager);
       await this.audit.record({ action: 'restore.undo-started', ...scope, actor, subject: { type: 'Operation', id: operation.id }, detail: { undone: undone.id, planId: plan.id, fileName: backup.fileName } }, manager);
+      return operation;
+    });
+  }
+
+  /** There is no archive to plan with: the name, the database and the term are checked where the operation starts, and the former database where it runs. */
+  private beginPointer(actor: Actor, undone: OperationEntity, request: PointerRequest, confirmName: string): Promise<OperationEntity> {
+    const scope = { tenantId: undone.tenantId };
+    return runInTransaction(this.dataSource, async (manager) => {
+      const replay = await this.operations.findReplay(manager, request);
+      if (replay !== null) return replay;
+      const tenant = await this.tenants.getForUpdate(manager, undone.tenantId);
+      const kept = await this.term.requireKept(undone, manager);
+      requireConfirmed(tenant.name, confirmName);
+      if (tenant.suspendedAt !== null) throw new AppError('TENANT_SUSPENDED', 'The workspace is suspended');
+      if (tenant.targetDeployment !== kept.deployment) throw new AppError('NOT_UNDOABLE', 'The workspace has a database on another server now');
+      const former = pointerOf(undone)?.former ?? [];
+      const input = { pointer: { from: tenant.targetDatabase, to: kept.database, former: [...former] }, undo: { operationId: undone.id, warning: await this.term.warning(undone, manager) } };
+      const { operation } = await this.operations.start(manager, { ...request, input, startedBy: stampOf(actor) });
+      await this.audit.record({ action: 'restore.undo-started', ...scope, actor, subject: { type: 'Operation', id: operation.id }, detail: { undone: undone.id, database: kept.database } }, manager);
       return operation;
     });
   }

@@ -6,20 +6,22 @@ import type { EngineSession, LeasedWork, MergeForecast, PayloadSource, StagedDat
 import { Permission } from '../access/permission.js';
 import { AuditService } from '../audit/audit.service.js';
 import { isLeaseLost } from '../backups/backup-runner.js';
-import { SafetyBackups } from '../backups/safety-backups.js';
+import { keptForMs, SafetyBackups } from '../backups/safety-backups.js';
 import { EncryptionService } from '../encryption/encryption.service.js';
-import { MaintenanceAcknowledgement } from '../maintenance/maintenance-acknowledgement.js';
 import type { JsonObject, OperationContext, OperationHandler, SettledOperation } from '../operations/operation-handler.js';
 import { OperationHandlers } from '../operations/operation-handlers.js';
 import { TenantsService } from '../tenants/tenants.service.js';
 import { countExpiring, type NamespaceShape } from './collection-diff.js';
 import { leasedWork, StageRemoval } from './stage-removal.js';
+import { DatabaseClaims } from '../tenants/database-claims.js';
 import { copyTarget } from '../tenants/copy-targets.js';
 import { copyPhases, RestoreCopy } from './restore-copy.js';
 import { RestoreFinish } from './restore-finish.js';
 import type { RestoreJournal } from './restore-journal.js';
 import { isChosen, restoreChoice } from './restore-choice.js';
 import { clashWarnings, mergedRows, RestoreMerge } from './restore-merge.js';
+import { RestoreMaintenance } from './restore-maintenance.js';
+import { lateWrites, repointTarget, RestoreRepoint } from './restore-repoint.js';
 import { noneMerged } from './restore-result.model.js';
 import { sourceRef, type VerifiedArchive } from './restore-source.js';
 import { RestoreSources } from './restore-sources.js';
@@ -32,6 +34,8 @@ const restoreInput = z.strictObject({
   choice: restoreChoice,
   /** Set where the archive is restored into a database of its own. */
   copy: copyTarget.optional(),
+  /** Set where the archive is restored into a database that becomes the workspace's own. */
+  repoint: repointTarget.optional(),
   /** Live data cannot be read: no safety backup is taken, and what was live stays in the database until it is released. */
   keepOld: z.boolean().optional(),
   /** Set where an UNDO restores the safety backup of another operation. */
@@ -39,7 +43,6 @@ const restoreInput = z.strictObject({
 });
 export type RestoreInput = z.output<typeof restoreInput>;
 
-const unacknowledged = 'The product did not confirm in time that its users are out; what they wrote until the swap is in the safety backup';
 const dayMs = 24 * 60 * 60 * 1000;
 
 export const restorePhases = ['VERIFY', 'SAFETY_BACKUP', 'STAGE', 'CHECK', 'MAINTENANCE_ON', 'SWAP', 'MAINTENANCE_OFF', 'CLEANUP'] as const;
@@ -68,7 +71,9 @@ export class RestoreHandler implements OperationHandler<RestoreInput>, OnModuleI
     private readonly copy: RestoreCopy,
     private readonly merging: RestoreMerge,
     private readonly stageRemoval: StageRemoval,
-    private readonly acknowledgement: MaintenanceAcknowledgement,
+    private readonly maintenance: RestoreMaintenance,
+    private readonly repoint: RestoreRepoint,
+    private readonly claims: DatabaseClaims,
     private readonly audit: AuditService,
   ) {}
 
@@ -89,10 +94,10 @@ export class RestoreHandler implements OperationHandler<RestoreInput>, OnModuleI
     if (context.input.copy !== undefined) return this.copy.run(context, context.input.copy);
     const source = await this.sources.open(context, context.input.source);
     try {
-      const session = await this.tenants.openTarget(context);
+      const session = await this.openStage(context);
       try {
         await session.requirePrivileges('RESTORE');
-        await this.stageRemoval.removeLeftOvers(context, session);
+        if (context.input.repoint === undefined) await this.stageRemoval.removeLeftOvers(context, session);
         const { choice } = context.input;
         const verified = await source.verify(context, choice.collections);
         const shapes = (await source.shapes(context)).filter(({ name }) => isChosen(choice, name));
@@ -111,7 +116,7 @@ export class RestoreHandler implements OperationHandler<RestoreInput>, OnModuleI
     const lost = new AppError('WORKER_LOST', 'The process that did the restore stopped before live data changed');
     // The users need not wait for a database that is away.
     if (!context.committed) await this.letGo(context, lost);
-    const session = await this.tenants.openTarget(context);
+    const session = await this.openStage(context);
     try {
       if (context.committed) return await this.finish.run(context, session);
       await this.stageRemoval.remove(context, session);
@@ -124,6 +129,7 @@ export class RestoreHandler implements OperationHandler<RestoreInput>, OnModuleI
   /** Its safety backup is there for undo until 7 days after the end, not after the beginning. */
   async settled({ id, tenantId, input, state, failure }: SettledOperation<RestoreInput>, manager: EntityManager): Promise<void> {
     await this.tenants.endMaintenance({ tenantId }, id, manager);
+    await this.claims.release(id, manager);
     await this.audit.record(
       {
         action: input.dryRun ? 'restore.dry-run-ended' : 'restore.ended',
@@ -135,7 +141,15 @@ export class RestoreHandler implements OperationHandler<RestoreInput>, OnModuleI
       },
       manager,
     );
-    if (state === 'COMPLETED') await this.safety.keepForUndo({ tenantId }, id, manager);
+    if (state !== 'COMPLETED') return;
+    await this.safety.keepForUndo({ tenantId }, id, manager);
+    await this.claims.keepFor(id, keptForMs, manager);
+  }
+
+  /** A connection to where the archive is staged and gets its place: the live database, or with REPOINT the one that is live from the commit point on. */
+  private openStage(context: OperationContext<RestoreInput>): Promise<EngineSession> {
+    const { repoint } = context.input;
+    return repoint === undefined ? this.tenants.openTarget(context) : this.repoint.open(context, repoint);
   }
 
   private async restore(context: OperationContext<RestoreInput>, session: EngineSession, verified: VerifiedArchive, shapes: readonly NamespaceShape[]): Promise<JsonObject> {
@@ -162,30 +176,29 @@ export class RestoreHandler implements OperationHandler<RestoreInput>, OnModuleI
   }
 
   private async takeSafetyBackup(context: OperationContext<RestoreInput>, session: EngineSession): Promise<Pick<RestoreJournal, 'safetyBackupId' | 'safetyClusterTime' | 'live' | 'keepOld'>> {
-    if (context.input.keepOld === true) return { safetyBackupId: null, safetyClusterTime: null, live: [], keepOld: true };
+    if (context.input.keepOld === true) return { safetyBackupId: null, safetyClusterTime: null, live: [], keepOld: context.input.repoint === undefined };
     await context.enter('SAFETY_BACKUP');
+    const live = context.input.repoint === undefined ? session : await this.tenants.openTarget(context);
     try {
-      const backup = await this.safety.take(context, session, context.input.undo === undefined ? 'Before the restore' : 'Before the undo', context.input.choice.collections);
-      const live = backup.contents.map(({ name, documents }) => ({ name, documents }));
-      return { safetyBackupId: backup.id, safetyClusterTime: backup.clusterTime, live };
+      const backup = await this.safety.take(context, live, context.input.undo === undefined ? 'Before the restore' : 'Before the undo', context.input.choice.collections);
+      return { safetyBackupId: backup.id, safetyClusterTime: backup.clusterTime, live: backup.contents.map(({ name, documents }) => ({ name, documents })) };
     } catch (error) {
       context.signal.throwIfAborted();
       if (isLeaseLost(error)) throw error;
       const cause = asAppError(error);
       throw new AppError('SAFETY_BACKUP_FAILED', `The safety backup failed: ${cause.message}`, { cause });
+    } finally {
+      if (live !== session) await live.close();
     }
   }
 
   private async commit(context: OperationContext<RestoreInput>, session: EngineSession, staged: StagedDatabase, work: LeasedWork, facts: Omit<RestoreJournal, 'swapPlan'>): Promise<void> {
-    await context.enter('MAINTENANCE_ON');
-    await context.fenced((manager) => this.tenants.beginMaintenance(context, { operationId: context.id, message: context.input.undo === undefined ? 'A backup is being restored' : 'A restore is being undone' }, manager));
-    await context.faultPoint('restore.maintenance');
-    const isAcknowledged = await this.acknowledgement.wait(context, context.signal);
-    if (!isAcknowledged) context.log(unacknowledged, 'WARN');
+    const { undo, repoint } = context.input;
+    const late = await this.maintenance.begin(context, undo === undefined ? 'A backup is being restored' : 'A restore is being undone', repoint === undefined ? undefined : lateWrites);
     const decided = await this.decide(context, session, staged, work, facts);
     await context.faultPoint('restore.planned');
-    const journal: RestoreJournal = { ...facts, ...decided, warnings: [...facts.warnings, ...(isAcknowledged ? [] : [unacknowledged])] };
-    await context.commit(asJson(journal), (manager) => this.requireActive(context, manager));
+    const journal: RestoreJournal = { ...facts, ...decided, warnings: [...facts.warnings, ...late] };
+    await context.commit(asJson(journal), (manager) => (repoint === undefined ? this.requireActive(context, manager) : this.repoint.move(context, repoint, manager)));
     await context.faultPoint('restore.committed');
   }
 
@@ -197,8 +210,13 @@ export class RestoreHandler implements OperationHandler<RestoreInput>, OnModuleI
 
   /** Undo of a MERGE reads the safety backup as it is now: nothing is set aside that could be kept later. */
   private async decide(context: OperationContext<RestoreInput>, session: EngineSession, staged: StagedDatabase, work: LeasedWork, facts: Omit<RestoreJournal, 'swapPlan'>): Promise<Partial<RestoreJournal> & Pick<RestoreJournal, 'swapPlan'>> {
-    const { collections, merge } = context.input.choice;
-    if (merge === null) return { swapPlan: await session.planSwap(staged, context.input.live, work, collections ?? undefined) };
+    const { choice: { collections, merge }, repoint, live: expected, keepOld } = context.input;
+    if (repoint !== undefined) {
+      const pointer = await this.repoint.leave(context, repoint, keepOld === true ? null : expected);
+      // Nothing may be there: whatever has come since the plan is somebody else's.
+      return { swapPlan: await session.planSwap(staged, [], work), pointer };
+    }
+    if (merge === null) return { swapPlan: await session.planSwap(staged, expected, work, collections ?? undefined) };
     const { safetyBackupId, safetyClusterTime, live } = facts;
     if (safetyBackupId === null) throw new AppError('INTERNAL', 'A merge needs its safety backup');
     const prepared = await this.merging.prepare(context, session, staged, merge, { safetyBackupId, safetyClusterTime, live });

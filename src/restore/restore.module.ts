@@ -7,6 +7,11 @@ import { OperationsModule } from '../operations/operations.module.js';
 import { StorageModule } from '../platform/storage/storage.module.js';
 import { TenantsModule } from '../tenants/tenants.module.js';
 import { TransfersModule } from '../transfers/transfers.module.js';
+import { KeptDatabaseSweep } from './kept-database-sweep.js';
+import { PointerUndo } from './pointer-undo.js';
+import { RestoreDestinations } from './restore-destinations.js';
+import { RestoreMaintenance } from './restore-maintenance.js';
+import { RestoreRepoint } from './restore-repoint.js';
 import { PlanChecks } from './plan-checks.js';
 import { ReleaseHandler } from './release.handler.js';
 import { ReleaseResolver } from './release.resolver.js';
@@ -32,8 +37,8 @@ import { UndoTerm } from './undo-term.js';
 @Module({
   imports: [TypeOrmModule.forFeature([RestorePlanEntity]), BackupsModule, EncryptionModule, MaintenanceModule, OperationsModule, StorageModule, TenantsModule, TransfersModule],
   providers: [
-    OperationPlanResolver, PlanChecks, ReleaseHandler, ReleaseResolver, RestoreCopy, RestoreFinish, RestoreHandler, RestoreMerge, RestorePlanner, RestorePlansRepository,
-    RestoreRelease, RestoreResultResolver, RestoreSourceResolver, RestoreSources, RestoresResolver, RestoresService, RestoreUndo, StageRemoval, UndoHandler, UndoResolver, UndoTerm,
+    KeptDatabaseSweep, OperationPlanResolver, PlanChecks, PointerUndo, ReleaseHandler, ReleaseResolver, RestoreCopy, RestoreDestinations, RestoreFinish, RestoreHandler, RestoreMaintenance, RestoreMerge, RestorePlanner, RestorePlansRepository,
+    RestoreRelease, RestoreRepoint, RestoreResultResolver, RestoreSourceResolver, RestoreSources, RestoresResolver, RestoresService, RestoreUndo, StageRemoval, UndoHandler, UndoResolver, UndoTerm,
   ],
   exports: [RestorePlanner],
 })

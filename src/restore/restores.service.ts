@@ -10,6 +10,7 @@ import { OperationsService } from '../operations/operations.service.js';
 import { type Actor, stampOf } from '../platform/auth/actor.js';
 import { runInTransaction } from '../platform/database/data-source.js';
 import { fromGlobalId, notFound } from '../platform/graphql/global-id.js';
+import { CopyTargets } from '../tenants/copy-targets.js';
 import { TenantsService } from '../tenants/tenants.service.js';
 import { UploadsService } from '../transfers/uploads.service.js';
 import type { RestoreStartInput } from './dto/restore.inputs.js';
@@ -32,6 +33,7 @@ export class RestoresService {
     private readonly operations: OperationsService,
     private readonly encryption: EncryptionService,
     private readonly audit: AuditService,
+    private readonly copies: CopyTargets,
     private readonly handler: RestoreHandler,
   ) {}
 
@@ -55,16 +57,18 @@ export class RestoresService {
         if (plan.bound.copy?.newTenant != null) this.access.requireProvider(actor);
         const live = await this.requireValid(scope, plan, input.confirmName, manager);
         if (keepOld && (dryRun || plan.bound.copy !== undefined || plan.mode === 'MERGE')) throw new AppError('BAD_USER_INPUT', 'keepOld: only a restore in place of live data has old collections to keep', { field: ['keepOld'] });
-        const { source } = plan.bound;
+        const { source, choice, copy, repoint } = plan.bound;
         const { operation } = await this.operations.start(manager, {
           ...request,
-          input: { planId: id, source, dryRun, ...(keepOld ? { keepOld } : {}), live: [...live], choice: plan.bound.choice, ...(plan.bound.copy === undefined ? {} : { copy: plan.bound.copy }) },
+          input: { planId: id, source, dryRun, ...(keepOld ? { keepOld } : {}), live: [...live], choice, ...(copy === undefined ? {} : { copy }), ...(repoint === undefined ? {} : { repoint }) },
           startedBy: stampOf(actor),
           planId: id,
           ...(plan.backupId === null ? {} : { backupId: plan.backupId }),
         });
+        const elsewhere = copy ?? repoint;
+        if (elsewhere !== undefined) await this.copies.reserve(scope, operation.id, elsewhere, manager);
         await this.plans.markUsed(scope, id, operation.id, manager);
-        await this.audit.record({ action: dryRun ? 'restore.dry-run-started' : 'restore.started', tenantId, actor, subject: { type: 'Operation', id: operation.id }, detail: { fileName: source.fileName, planId: id, keepOld, ...(plan.bound.copy === undefined ? {} : { database: plan.bound.copy.database }) } }, manager);
+        await this.audit.record({ action: dryRun ? 'restore.dry-run-started' : 'restore.started', tenantId, actor, subject: { type: 'Operation', id: operation.id }, detail: { fileName: source.fileName, planId: id, keepOld, ...(elsewhere === undefined ? {} : { database: elsewhere.database }) } }, manager);
         return operation;
       });
     } catch (error) {

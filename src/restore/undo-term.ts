@@ -2,9 +2,11 @@ import { Injectable } from '@nestjs/common';
 import type { EntityManager } from 'typeorm';
 import { AppError } from '#errors';
 import { type BackupEntity, isUsable } from '../backups/backup.entity.js';
-import { SafetyBackups } from '../backups/safety-backups.js';
+import { keptForMs, SafetyBackups } from '../backups/safety-backups.js';
 import type { OperationEntity } from '../operations/operation.entity.js';
 import { OperationsService } from '../operations/operations.service.js';
+import { DatabaseClaims, type KeptDatabase } from '../tenants/database-claims.js';
+import type { PointerJournal } from './restore-repoint.js';
 
 /** Until when, and from what, an operation can be taken back. */
 @Injectable()
@@ -12,6 +14,7 @@ export class UndoTerm {
   constructor(
     private readonly safety: SafetyBackups,
     private readonly operations: OperationsService,
+    private readonly claims: DatabaseClaims,
   ) {}
 
   /**
@@ -28,9 +31,28 @@ export class UndoTerm {
     return backup;
   }
 
+  /**
+   * The former database that undo of a REPOINT goes back to.
+   *
+   * @throws AppError NOT_UNDOABLE, UNDO_EXPIRED
+   */
+  async requireKept(operation: OperationEntity, manager?: EntityManager): Promise<KeptDatabase> {
+    const refusal = whyNever(operation);
+    if (refusal !== null) throw new AppError('NOT_UNDOABLE', refusal);
+    const kept = await this.claims.findKept(operation, operation.id, manager);
+    const until = kept?.expiresAt.getTime() ?? (operation.finishedAt?.getTime() ?? 0) + keptForMs;
+    if (until <= Date.now()) throw new AppError('UNDO_EXPIRED', 'The 7 days within which this could be undone are over');
+    if (kept?.purpose !== 'KEPT') throw new AppError('NOT_UNDOABLE', 'The former database that undo needs is not kept any more: it was given up, or the workspace has it back');
+    return kept;
+  }
+
   /** Null when it cannot be undone, or no longer. */
   async until(operation: OperationEntity): Promise<Date | null> {
     if (whyNever(operation) !== null) return null;
+    if (pointerOf(operation) !== null) {
+      const kept = await this.claims.findKept(operation, operation.id);
+      return kept?.purpose === 'KEPT' && kept.expiresAt.getTime() > Date.now() ? kept.expiresAt : null;
+    }
     const backup = await this.find(operation);
     if (backup === null || !isUsable(backup) || backup.expiresAt === null) return null;
     return backup.expiresAt.getTime() > Date.now() ? backup.expiresAt : null;
@@ -53,10 +75,15 @@ export class UndoTerm {
   }
 }
 
+/** What a REPOINT, or the undo of one, has moved; null of any other operation. */
+export function pointerOf({ journal }: OperationEntity): PointerJournal | null {
+  return (journal['pointer'] as unknown as PointerJournal | undefined) ?? null;
+}
+
 function whyNever({ kind, state, result, input }: OperationEntity): string | null {
   if (kind !== 'RESTORE' && kind !== 'UNDO') return `A ${kind.toLowerCase()} cannot be undone`;
   if (state !== 'COMPLETED') return `The ${kind.toLowerCase()} is ${state}: it has changed nothing that could be undone`;
-  if (input['keepOld'] === true) return 'It took no safety backup; what was live is kept in the database instead';
+  if (input['keepOld'] === true && input['repoint'] === undefined) return 'It took no safety backup; what was live is kept in the database instead';
   if (input['copy'] !== undefined) return 'It put the archive into a new database and replaced nothing';
   return result?.['dryRun'] === true ? 'A dry run changes nothing that could be undone' : null;
 }

@@ -4,7 +4,8 @@ import { OperationModel, toOperationModel } from '../operations/operation.model.
 import { Access } from '../platform/auth/access.decorator.js';
 import type { Actor } from '../platform/auth/actor.js';
 import { CurrentActor } from '../platform/graphql/current-actor.decorator.js';
-import { RestoreUndoInput, RestoreUndoPayload } from './dto/undo.inputs.js';
+import { RestoreUndoPayload } from './dto/restore.payloads.js';
+import { RestoreUndoInput } from './dto/undo.inputs.js';
 import { RestoreUndo } from './restore-undo.js';
 import { UndoTerm } from './undo-term.js';
 

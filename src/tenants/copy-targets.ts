@@ -1,4 +1,4 @@
-import { randomUUID } from 'node:crypto';
+import { randomBytes, randomUUID } from 'node:crypto';
 import { Injectable } from '@nestjs/common';
 import type { EntityManager } from 'typeorm';
 import { z } from 'zod';
@@ -8,6 +8,7 @@ import { AccessService, type TenantScope } from '../access/access.service.js';
 import { AuditService } from '../audit/audit.service.js';
 import type { Actor } from '../platform/auth/actor.js';
 import { violatedUnique } from '../platform/database/data-source.js';
+import { databaseInUse, DatabaseClaims } from './database-claims.js';
 import type { TenantDraft } from './tenant-administration.js';
 import { TenantTargets } from './tenant-targets.js';
 import { TenantsRepository } from './tenants.repository.js';
@@ -27,6 +28,11 @@ export const copyTarget = z.strictObject({
 });
 export type CopyTarget = z.output<typeof copyTarget>;
 
+/** What MongoDB allows. */
+const longestNameBytes = 63;
+/** What a name that was made here ends in, so that the next one takes its place. */
+const madeHere = /_r[0-9a-f]{8}$/;
+
 /** Databases beside the tenants' own, for copies. */
 @Injectable()
 export class CopyTargets {
@@ -34,6 +40,7 @@ export class CopyTargets {
     private readonly tenants: TenantsService,
     private readonly rows: TenantsRepository,
     private readonly targets: TenantTargets,
+    private readonly claims: DatabaseClaims,
     private readonly access: AccessService,
     private readonly audit: AuditService,
   ) {}
@@ -50,6 +57,15 @@ export class CopyTargets {
       throw new AppError('TARGET_REFUSED', `The name must begin with ${targetDatabase}_; only the provider may choose another one`, { field: ['target', 'newDatabase', 'name'] });
     }
     return this.requireFree(scope, { database, deployment, newTenant: null });
+  }
+
+  /** One whose name is made here. @throws AppError TARGET_* */
+  async makeName(scope: TenantScope): Promise<CopyTarget> {
+    const { targetDatabase, targetDeployment: deployment } = await this.tenants.get(scope);
+    const ending = `_r${randomBytes(4).toString('hex')}`;
+    let base = targetDatabase.replace(madeHere, '');
+    while (Buffer.byteLength(base) + ending.length > longestNameBytes) base = base.slice(0, -1);
+    return this.requireFree(scope, { database: base + ending, deployment, newTenant: null });
   }
 
   /** @throws AppError FORBIDDEN to all but the provider, SLUG_TAKEN, ENGINE_UNSUPPORTED, TARGET_*, DATABASE_EXISTS */
@@ -69,9 +85,14 @@ export class CopyTargets {
     return this.targets.open({ id, engine, targetCipher: Buffer.from(targetCipher, 'base64'), targetDatabase: database });
   }
 
-  /** @throws AppError TARGET_IN_USE when a tenant has it */
-  async requireUnused({ deployment, database }: CopyTarget, manager?: EntityManager): Promise<void> {
-    if ((await this.rows.findByTarget(deployment, database, manager)) !== null) throw inUse(database);
+  /** Nobody else may have the database until the operation ends. @throws AppError TARGET_IN_USE */
+  reserve(scope: TenantScope, operationId: string, target: Pick<CopyTarget, 'database' | 'deployment'>, manager: EntityManager): Promise<void> {
+    return this.claims.reserve(scope, operationId, target, manager);
+  }
+
+  /** The operation has ended. Idempotent. */
+  release(operationId: string, manager: EntityManager): Promise<void> {
+    return this.claims.release(operationId, manager);
   }
 
   /**
@@ -81,15 +102,16 @@ export class CopyTargets {
    */
   async settle(target: CopyTarget, operation: { readonly id: string; readonly tenantId: string }, manager: EntityManager): Promise<void> {
     const { newTenant, database, deployment } = target;
-    if (newTenant === null) return this.requireUnused(target, manager);
+    if (newTenant === null) return;
     const { id, slug, name, environment, engine, timeZone, targetCipher } = newTenant;
     if ((await this.rows.findById(id, manager)) !== null) return;
+    await this.claims.release(operation.id, manager);
     try {
       await this.rows.insert({ id, slug, name, environment, engine, timeZone, targetCipher: Buffer.from(targetCipher, 'base64'), targetDeployment: deployment, targetDatabase: database }, manager);
     } catch (error) {
       const constraint = violatedUnique(error);
       if (constraint === null) throw error;
-      throw constraint.includes('slug') ? slugTaken(slug) : inUse(database);
+      throw constraint.includes('slug') ? slugTaken(slug) : databaseInUse(database);
     }
     await this.tenants.beginMaintenance({ tenantId: id }, { operationId: operation.id, message: 'A copy of another workspace is being put here' }, manager);
     await this.audit.record({ action: 'tenant.created', tenantId: id, actor: null, detail: { slug, name, database, deployment, copyOf: operation.tenantId, operationId: operation.id } }, manager);
@@ -101,7 +123,7 @@ export class CopyTargets {
   }
 
   private async requireFree(scope: TenantScope, target: CopyTarget): Promise<CopyTarget> {
-    await this.requireUnused(target);
+    await this.claims.requireFree(target);
     const session = await this.open(scope, target);
     try {
       if ((await session.catalogue()).length > 0) throw new AppError('DATABASE_EXISTS', `The database ${target.database} exists already and holds collections`, { field: ['target'] });
@@ -114,8 +136,4 @@ export class CopyTargets {
 
 function slugTaken(slug: string): AppError {
   return new AppError('SLUG_TAKEN', `Another workspace has the slug ${slug}`, { field: ['target', 'newTenant', 'slug'] });
-}
-
-function inUse(database: string): AppError {
-  return new AppError('TARGET_IN_USE', `A workspace uses the database ${database} of this server`, { field: ['target'] });
 }

@@ -4,6 +4,7 @@ import { EnginesModule } from '../platform/engines/engines.module.js';
 import { EventsModule } from '../platform/events/events.module.js';
 import { SecretsModule } from '../platform/secrets/secrets.module.js';
 import { CopyTargets } from './copy-targets.js';
+import { DatabaseClaims } from './database-claims.js';
 import { TargetPolicy } from './target-policy.js';
 import { TenantActions } from './tenant-actions.js';
 import { TenantAdministration } from './tenant-administration.js';
@@ -11,6 +12,7 @@ import { TenantAuditResolver } from './tenant-audit.resolver.js';
 import { TenantDatabases } from './tenant-databases.js';
 import { TenantEntity } from './tenant.entity.js';
 import { TenantMembersResolver } from './tenant-members.resolver.js';
+import { TenantPointer } from './tenant-pointer.js';
 import { TenantTargets } from './tenant-targets.js';
 import { TenantsRepository } from './tenants.repository.js';
 import { TenantsResolver } from './tenants.resolver.js';
@@ -19,7 +21,7 @@ import { ViewerResolver } from './viewer.resolver.js';
 
 @Module({
   imports: [TypeOrmModule.forFeature([TenantEntity]), EnginesModule, EventsModule, SecretsModule],
-  providers: [CopyTargets, TargetPolicy, TenantActions, TenantAdministration, TenantAuditResolver, TenantDatabases, TenantMembersResolver, TenantTargets, TenantsRepository, TenantsResolver, TenantsService, ViewerResolver],
-  exports: [CopyTargets, TargetPolicy, TenantsService, TenantActions],
+  providers: [CopyTargets, DatabaseClaims, TargetPolicy, TenantActions, TenantAdministration, TenantAuditResolver, TenantDatabases, TenantMembersResolver, TenantPointer, TenantTargets, TenantsRepository, TenantsResolver, TenantsService, ViewerResolver],
+  exports: [CopyTargets, DatabaseClaims, TargetPolicy, TenantsService, TenantActions, TenantPointer],
 })
 export class TenantsModule {}

@@ -38,10 +38,6 @@ export class TenantsRepository {
     return this.rows.findOneBy({ slug });
   }
 
-  findByTarget(targetDeployment: string, targetDatabase: string, manager: EntityManager = this.rows.manager): Promise<TenantEntity | null> {
-    return manager.findOneBy(TenantEntity, { targetDeployment, targetDatabase });
-  }
-
   /** Locks the row until the transaction ends: whoever starts work in the tenant and whoever changes its target wait for each other. */
   lockById(manager: EntityManager, id: string): Promise<TenantEntity | null> {
     return manager.findOne(TenantEntity, { where: { id }, lock: { mode: 'pessimistic_write' } });
@@ -67,9 +63,11 @@ export class TenantsRepository {
     await manager.update(TenantEntity, { id: scope.tenantId }, { ...patch, revision: () => 'revision + 1', updatedAt: () => 'now()' });
   }
 
+  /** The tenant's own, or the one that is just filling its database. */
   async findUnfinishedOperation(tenantId: string, manager: EntityManager): Promise<string | null> {
     const [row]: { id: string }[] = await manager.query(
-      "select id from operation where tenant_id = $1 and state in ('QUEUED', 'RUNNING') order by exclusive desc limit 1",
+      `select id from operation where state in ('QUEUED', 'RUNNING') and (tenant_id = $1 or id = (select maintenance_operation_id from tenant where id = $1))
+       order by exclusive desc limit 1`,
       [tenantId],
     );
     return row?.id ?? null;

@@ -4,8 +4,10 @@ import { differences, fingerprint, type Fingerprint } from '../../scripts/demo/f
 import { FaultPoints } from '../../src/operations/fault-points.ts';
 import { createTestMember, createTestTenant, startTestApp, type TestApp, type TestTenant } from '../support/app.ts';
 import { type BackupAnswer, ended, idOf, makePlan, type OperationAnswer, planCreate, restore, restoreStart, restoreUndo, seedShop, takeBackup, withDatabase } from '../support/backup-calls.ts';
+import { binaryFixture } from '../support/fixtures.ts';
 import type { GraphqlClient } from '../support/graphql-client.ts';
 import { testMongo } from '../support/servers.ts';
+import { uploadFile } from '../support/upload-calls.ts';
 
 let app: TestApp;
 let admin: GraphqlClient;
@@ -122,6 +124,24 @@ describe('a restore into a new database', () => {
     expect(await namesIn(tenant, database)).toEqual([]);
   });
 
+  it('has the database to itself from its start to its end', async () => {
+    const [one, other] = await Promise.all([changedShop(), changedShop()]);
+    const database = beside(one.tenant);
+    const target = { newDatabase: { name: database } };
+    const [plan, rival] = await Promise.all([makePlan(admin, one.tenant.id, one.backup.id, { target }), makePlan(admin, other.tenant.id, other.backup.id, { target })]);
+    const newTenant = { ...(await newTenantInput()), target: { engine: 'MONGODB', uri: one.tenant.uri, database } };
+    const late = await makePlan(admin, other.tenant.id, other.backup.id, { target: { newTenant } });
+    const refusals: unknown[] = [];
+    const off = at('restore.staged', async () => {
+      refusals.push(await restoreStart(admin, rival.id, other.tenant.name), await restoreStart(admin, late.id, other.tenant.name), await planCreate(admin, other.tenant.id, other.backup.id, { target }));
+    });
+    expect(await ended(admin, idOf(await restoreStart(admin, plan.id, one.tenant.name)))).toMatchObject({ state: 'COMPLETED' });
+    off();
+    expect(refusals).toMatchObject(refusals.map(() => ({ userErrors: [{ code: 'TARGET_IN_USE' }] })));
+    expect(differences(one.archived, await printOf(one.tenant, database))).toEqual([]);
+    expect(await planCreate(admin, other.tenant.id, other.backup.id, { target })).toMatchObject({ userErrors: [{ code: 'DATABASE_EXISTS' }] });
+  });
+
   it.each(['restore.committed', 'restore.swap.2'])('is finished forward after a failure at %s', async (point) => {
     const setting = await changedShop();
     const database = beside(setting.tenant);
@@ -158,6 +178,28 @@ describe('a restore as a new workspace', () => {
     // It is a workspace like any other: its backups are under its own key.
     const own = await takeBackup(admin, where.newTenant!.id);
     expect(await restore(admin, where.newTenant!.id, own.id)).toMatchObject({ state: 'COMPLETED' });
+  });
+
+  it('refuses backups, restores and a change of target until its data are there', async () => {
+    const setting = await changedShop();
+    const newTenant = await newTenantInput();
+    const refusals: unknown[] = [];
+    const off = at('restore.swap.0', async () => {
+      const { tenant } = await admin.run<{ tenant: { id: string; name: string } }>('query ($slug: String!) { tenant(slug: $slug) { id name } }', { slug: newTenant.slug });
+      const { upload } = await uploadFile(admin, tenant.id, 'dump.archive.gz', binaryFixture('mongodump/every-shape.archive.gz'));
+      const { restorePlanCreate } = await admin.run<{ restorePlanCreate: { plan: { id: string } } }>(
+        'mutation ($input: RestorePlanCreateInput!) { restorePlanCreate(input: $input) { plan { id } } }', { input: { tenantId: tenant.id, source: { uploadId: upload!.id } } });
+      const { tenantUpdate } = await admin.run<{ tenantUpdate: { userErrors: { code: string }[] } }>(
+        'mutation ($input: TenantUpdateInput!) { tenantUpdate(input: $input) { userErrors { code } } }', { input: { tenantId: tenant.id, target: await testMongo() } });
+      refusals.push(
+        await admin.codeOf('mutation ($input: BackupCreateInput!) { backupCreate(input: $input) { backup { id } } }', { input: { tenantId: tenant.id } }),
+        await admin.codeOf('mutation ($input: RestoreStartInput!) { restoreStart(input: $input) { operation { id } } }', { input: { planId: restorePlanCreate.plan.id, confirmName: tenant.name } }),
+        tenantUpdate.userErrors[0]?.code,
+      );
+    });
+    expect(await copy(setting, { newTenant })).toMatchObject({ state: 'COMPLETED' });
+    off();
+    expect(refusals).toEqual(['MAINTENANCE', 'MAINTENANCE', 'OPERATION_ALREADY_RUNNING']);
   });
 
   it('refuses slugs and databases that are taken, when the plan is made and when it is carried out', async () => {

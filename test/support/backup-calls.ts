@@ -50,6 +50,7 @@ export interface OperationAnswer {
   readonly result: {
     readonly __typename: string;
     readonly dryRun?: boolean;
+    readonly database?: string | null;
     readonly bytesRead?: string;
     readonly collections?: readonly { readonly name: string; readonly inserted: string; readonly dropped: string }[];
     readonly warnings?: readonly string[];
@@ -60,7 +61,7 @@ export interface OperationAnswer {
 
 export const operationFields = `id kind state phase revision steps { phase state } progress { percent } failure { code message hints }
   backup { ${backupFields} } safetyBackup { ${backupFields} } undoableUntil undoWarning
-  result { __typename ... on RestoreResult { dryRun bytesRead collections { name inserted dropped } warnings } ... on VerifyResult { ok code } }`;
+  result { __typename ... on RestoreResult { dryRun bytesRead database collections { name inserted dropped } warnings } ... on VerifyResult { ok code } }`;
 
 export interface PlanAnswer {
   readonly id: string;

@@ -1,12 +1,16 @@
+import { AppError } from '#errors';
 import type { SwapPlan, Work } from '../port.js';
 import type { MongodbContext } from './connection.js';
 import { serverCode, serverCodeOf, throwTargetError } from './errors.js';
-import { findNamespace, listOwn, toUuid, type FoundNamespace } from './find-namespaces.js';
+import { findNamespace, findNamespaces, listOwn, toUuid, type FoundNamespace } from './find-namespaces.js';
 import { inParallel } from './in-parallel.js';
 import { LeasedCommands } from './leased-commands.js';
-import { stageToken } from './names.js';
+import { bucketsPrefix, stageToken } from './names.js';
 
 const dropsAtOnce = 4;
+/** How often somebody may make something there anew before it is left to him. */
+const rounds = 3;
+const viewsName = 'system.views';
 
 /** Drops what STAGE of this operation made, whatever token made it. */
 export async function dropStage(context: MongodbContext, operationId: string, work: Work): Promise<void> {
@@ -38,6 +42,29 @@ export async function dropOldOf(context: MongodbContext, plan: SwapPlan, work: W
     });
   } catch (error) {
     throwTargetError(error, 'dropping set-aside collections', work.signal);
+  }
+}
+
+/**
+ * Drops all that the database holds, each collection by its UUID, until nothing is left and the server forgets the database itself. `database` must
+ * be the one of the connection: nobody drops another one by mistake.
+ */
+export async function dropWholeDatabase(context: MongodbContext, database: string, work: Work): Promise<void> {
+  if (context.db.databaseName !== database) throw new AppError('INTERNAL', 'The connection is to another database than the one to be dropped');
+  const commands = new LeasedCommands(context, work);
+  try {
+    for (let round = 1; ; round += 1) {
+      const found = await commands.repeat('listing collections', () => findNamespaces(context, { name: { $not: { $regex: `^${bucketsPrefix.replaceAll('.', '\\.')}` } } }, work.signal));
+      const names = found.filter(({ name }) => name !== viewsName);
+      if (names.length === 0) break;
+      if (round > rounds) throw new AppError('LIVE_CHANGED', `Somebody goes on creating collections in ${database}`);
+      // A view over a collection that is being dropped would only be in the way of whoever looks.
+      for (const view of names.filter(({ type }) => type === 'view')) await drop(commands, view);
+      await inParallel(names.filter(({ type }) => type !== 'view'), dropsAtOnce, (namespace) => drop(commands, namespace));
+    }
+    await drop(commands, { name: viewsName, type: 'collection', uuid: null });
+  } catch (error) {
+    throwTargetError(error, 'dropping the database', work.signal);
   }
 }
 

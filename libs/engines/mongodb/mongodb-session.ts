@@ -3,7 +3,7 @@ import type {
 } from '../port.js';
 import { readCatalogue } from './catalogue.js';
 import { checkStaged } from './check-stage.js';
-import { dropOldOf, dropStage } from './cleanup.js';
+import { dropOldOf, dropStage, dropWholeDatabase } from './cleanup.js';
 import type { MongodbContext } from './connection.js';
 import { dump } from './dump.js';
 import { isDriverError, throwTargetError } from './errors.js';
@@ -82,6 +82,10 @@ export class MongodbSession implements EngineSession {
 
   dropOld(plan: SwapPlan, work: LeasedWork): Promise<void> {
     return mapped('dropping what was set aside', work, dropOldOf(this.context, plan, work));
+  }
+
+  dropDatabase(database: string, work: LeasedWork): Promise<void> {
+    return mapped('dropping the database', work, dropWholeDatabase(this.context, database, work));
   }
 
   async close(): Promise<void> {

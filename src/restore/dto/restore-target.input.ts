@@ -12,7 +12,7 @@ export class NewDatabaseInput {
   name!: string;
 }
 
-@InputType('RestoreTargetInput', { isOneOf: true, description: 'Where to restore to, other than in place: exactly one of the fields. Nothing live is replaced.' })
+@InputType('RestoreTargetInput', { isOneOf: true, description: 'Where to restore to, other than in place: exactly one of the fields. Nothing live is replaced, unless cutover is REPOINT.' })
 export class RestoreTargetInput {
   @Field(() => NewDatabaseInput, { nullable: true })
   @IsOptional()

@@ -1,9 +1,10 @@
 import { Field, ID, InputType } from '@nestjs/graphql';
 import { Type } from 'class-transformer';
-import { ArrayMaxSize, ArrayNotEmpty, IsArray, IsBoolean, IsEnum, IsOptional, IsString, Length, MaxLength, ValidateNested } from 'class-validator';
+import { ArrayMaxSize, ArrayNotEmpty, IsArray, IsBoolean, IsEnum, IsOptional, IsString, Length, ValidateNested } from 'class-validator';
+import { ConfirmedInput } from './confirmed.input.js';
 import { MergeConflict } from '../restore-choice.js';
 import { RestoreTargetInput } from './restore-target.input.js';
-import { RestoreMode } from '../restore-plan.entity.js';
+import { Cutover, RestoreMode } from '../restore-plan.entity.js';
 
 @InputType('RestoreSourceInput', { isOneOf: true, description: 'Where the archive comes from: exactly one of the fields.' })
 export class RestoreSourceInput {
@@ -59,6 +60,11 @@ export class RestorePlanCreateInput {
   @Type(() => RestoreTargetInput)
   target?: RestoreTargetInput | null;
 
+  @Field(() => Cutover, { nullable: true, defaultValue: Cutover.SWAP, description: 'How the restored data become the live ones. Of REPOINT, target.newDatabase may name the new database; left out, the plan makes a name.' })
+  @IsOptional()
+  @IsEnum(Cutover)
+  cutover?: Cutover | null;
+
   @Field(() => Boolean, { nullable: true, defaultValue: false, description: 'Read the whole archive for the plan, not its ends alone; the restore itself always does.' })
   @IsOptional()
   @IsBoolean()
@@ -66,15 +72,10 @@ export class RestorePlanCreateInput {
 }
 
 @InputType()
-export class RestoreStartInput {
+export class RestoreStartInput extends ConfirmedInput {
   @Field(() => ID)
   @IsString()
   planId!: string;
-
-  @Field(() => String, { description: "The workspace's name, typed exactly as the plan's confirmName." })
-  @IsString()
-  @MaxLength(1000)
-  confirmName!: string;
 
   @Field(() => Boolean, { nullable: true, defaultValue: false, description: 'Verify and stage the archive, then remove the stage: live data are not touched.' })
   @IsOptional()
@@ -85,10 +86,4 @@ export class RestoreStartInput {
   @IsOptional()
   @IsBoolean()
   keepOld?: boolean | null;
-
-  @Field(() => String, { nullable: true })
-  @IsOptional()
-  @IsString()
-  @Length(1, 200)
-  idempotencyKey?: string | null;
 }

@@ -9,8 +9,18 @@ export class RestorePlanCreatePayload extends MutationPayload {
   plan?: RestorePlanModel | null;
 }
 
-@ObjectType()
-export class RestoreStartPayload extends MutationPayload {
+/** What starts an operation and makes nothing else. */
+@ObjectType({ isAbstract: true })
+abstract class StartedPayload extends MutationPayload {
   @Field(() => OperationModel, { nullable: true })
   operation?: OperationModel | null;
 }
+
+@ObjectType()
+export class RestoreStartPayload extends StartedPayload {}
+
+@ObjectType()
+export class RestoreUndoPayload extends StartedPayload {}
+
+@ObjectType()
+export class RestoreReleaseOldPayload extends StartedPayload {}

@@ -1,28 +1,17 @@
-import { Field, ID, InputType, ObjectType } from '@nestjs/graphql';
-import { IsOptional, IsString, Length, MaxLength } from 'class-validator';
-import { OperationModel } from '../../operations/operation.model.js';
-import { MutationPayload } from '../../platform/graphql/user-error.model.js';
+import { Field, ID, InputType } from '@nestjs/graphql';
+import { IsString } from 'class-validator';
+import { ConfirmedInput } from './confirmed.input.js';
 
 @InputType()
-export class RestoreUndoInput {
+export class RestoreUndoInput extends ConfirmedInput {
   @Field(() => ID, { description: 'The restore, or the undo, to be taken back.' })
   @IsString()
   operationId!: string;
-
-  @Field(() => String, { description: "The workspace's name, typed exactly." })
-  @IsString()
-  @MaxLength(1000)
-  confirmName!: string;
-
-  @Field(() => String, { nullable: true })
-  @IsOptional()
-  @IsString()
-  @Length(1, 200)
-  idempotencyKey?: string | null;
 }
 
-@ObjectType()
-export class RestoreUndoPayload extends MutationPayload {
-  @Field(() => OperationModel, { nullable: true })
-  operation?: OperationModel | null;
+@InputType()
+export class RestoreReleaseOldInput extends ConfirmedInput {
+  @Field(() => ID, { description: 'The restore that kept the old collections, or the restore or undo that left a former database.' })
+  @IsString()
+  operationId!: string;
 }

@@ -2,6 +2,7 @@ import { Foundation1763700000000 } from './1763700000000-foundation.js';
 import { Uploads1763715600000 } from './1763715600000-uploads.js';
 import { Webhooks1763719200000 } from './1763719200000-webhooks.js';
 import { PartialBackups1763720100000 } from './1763720100000-partial-backups.js';
+import { DatabaseClaims1763730000000 } from './1763730000000-database-claims.js';
 import { AuditChain1763780000000 } from './1763780000000-audit-chain.js';
 import { OperationTrace1763780100000 } from './1763780100000-operation-trace.js';
 import { DataClasses1763790000000 } from './1763790000000-data-classes.js';
@@ -12,6 +13,7 @@ export const migrations = [
   Uploads1763715600000,
   Webhooks1763719200000,
   PartialBackups1763720100000,
+  DatabaseClaims1763730000000,
   AuditChain1763780000000,
   OperationTrace1763780100000,
   DataClasses1763790000000,

@@ -1,0 +1,64 @@
+import { Injectable, Logger, type OnApplicationBootstrap } from '@nestjs/common';
+import { Interval } from '@nestjs/schedule';
+import { DataSource } from 'typeorm';
+import { AppError, redact } from '#errors';
+import { AuditService } from '../audit/audit.service.js';
+import { AppConfig } from '../config/app-config.js';
+import { OperationsService } from '../operations/operations.service.js';
+import { runInTransaction } from '../platform/database/data-source.js';
+import { DatabaseClaims, type KeptDatabase } from '../tenants/database-claims.js';
+import { TenantsService } from '../tenants/tenants.service.js';
+import { ReleaseHandler } from './release.handler.js';
+
+const everyMs = 10 * 60 * 1000;
+const atOnce = 20;
+
+/**
+ * Starts the dropping of former databases that nobody has gone back to in time, as operations of the kind RELEASE: exclusive, leased and seen by
+ * people. Any process may do it.
+ */
+@Injectable()
+export class KeptDatabaseSweep implements OnApplicationBootstrap {
+  private readonly logger = new Logger(KeptDatabaseSweep.name);
+
+  constructor(
+    private readonly config: AppConfig,
+    private readonly dataSource: DataSource,
+    private readonly claims: DatabaseClaims,
+    private readonly tenants: TenantsService,
+    private readonly operations: OperationsService,
+    private readonly audit: AuditService,
+    private readonly handler: ReleaseHandler,
+  ) {}
+
+  onApplicationBootstrap(): Promise<void> {
+    return this.tick();
+  }
+
+  @Interval(everyMs)
+  async tick(): Promise<void> {
+    if (!this.config.runsWorker) return;
+    try {
+      for (const kept of await this.claims.expired(atOnce)) await this.start(kept);
+    } catch (error) {
+      this.logger.warn({ msg: 'Former databases could not be dropped', error: redact(String(error)) });
+    }
+  }
+
+  /** Work that has begun meanwhile goes first: the next sweep finds the database again. */
+  private async start({ tenantId, operationId, database }: KeptDatabase): Promise<void> {
+    const request = { handler: this.handler, tenantId, actorId: 'system', idempotencyKey: null, idempotencyInput: { operationId }, input: { operationId }, startedBy: { kind: 'SYSTEM' } };
+    try {
+      await runInTransaction(this.dataSource, async (manager) => {
+        await this.tenants.getForUpdate(manager, tenantId);
+        const kept = await this.claims.findKept({ tenantId }, operationId, manager);
+        if (kept === null || kept.expiresAt.getTime() > Date.now()) return;
+        const { operation } = await this.operations.start(manager, request);
+        await this.claims.giveUp({ tenantId }, operationId, manager);
+        await this.audit.record({ action: 'restore.database-expired', tenantId, actor: null, subject: { type: 'Operation', id: operation.id }, detail: { database, restore: operationId } }, manager);
+      });
+    } catch (error) {
+      if (!(error instanceof AppError && error.code === 'OPERATION_ALREADY_RUNNING')) throw error;
+    }
+  }
+}
