@@ -1,6 +1,7 @@
 import { type DynamicModule, Module } from '@nestjs/common';
 import type { DestinationStream } from 'pino';
 import { AccessModule } from './access/access.module.js';
+import { AlertsModule } from './alerts/alerts.module.js';
 import { AuditModule } from './audit/audit.module.js';
 import { BackupsModule } from './backups/backups.module.js';
 import { ClassesModule } from './classes/classes.module.js';
@@ -11,6 +12,7 @@ import { AuthModule } from './platform/auth/auth.module.js';
 import { EncryptionModule } from './encryption/encryption.module.js';
 import { MaintenanceModule } from './maintenance/maintenance.module.js';
 import { OperationsModule } from './operations/operations.module.js';
+import { NotificationsModule } from './notifications/notifications.module.js';
 import { DatabaseModule } from './platform/database/database.module.js';
 import { EventsModule } from './platform/events/events.module.js';
 import { GraphqlServerModule } from './platform/graphql/graphql-server.module.js';
@@ -54,6 +56,8 @@ export class AppModule {
         CompareModule,
         TransfersModule,
         GuidanceModule,
+        AlertsModule,
+        NotificationsModule,
         ...(config.runsApi ? [GraphqlServerModule] : []),
       ],
     };

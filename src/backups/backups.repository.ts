@@ -82,6 +82,18 @@ export class BackupsRepository {
       .getOne();
   }
 
+  /** Sizes of the last completed ones of the same scope and codec before this one, newest first, that somebody or a schedule took. */
+  async sizesBefore(scope: TenantScope, backup: BackupEntity, limit: number, manager = this.manager): Promise<number[]> {
+    const rows: { size_bytes: string }[] = await manager.query(
+      `select size_bytes from backup
+       where tenant_id = $1 and id <> $2 and scope = $3 and codec = $4 and trigger in ('MANUAL', 'SCHEDULE', 'CRON') and created_at <= $5
+         and finished_at is not null and size_bytes is not null and state in ('COMPLETED', 'DELETED')
+       order by created_at desc limit $6`,
+      [scope.tenantId, backup.id, backup.scope, backup.codec, backup.createdAt, limit],
+    );
+    return rows.map((row) => Number(row.size_bytes));
+  }
+
   /** The safety backup that undo of this operation reads: the last one that was not replaced. */
   safetyOf(scope: TenantScope, operationId: string): Promise<BackupEntity | null> {
     return this.manager

@@ -16,7 +16,7 @@ import { TenantsService } from '../tenants/tenants.service.js';
 import { archiveFileName, archiveStoreKey, defaultBackupName } from './backup-naming.js';
 import { type BackupEntity, isUsable } from './backup.entity.js';
 import { BackupHandler } from './backup.handler.js';
-import { type BackupFilter, BackupsRepository } from './backups.repository.js';
+import { type BackupFilter, BackupsRepository, type StorageTotals } from './backups.repository.js';
 import type { BackupCreateInput, BackupUpdateInput, BackupVerifyInput } from './dto/backup.inputs.js';
 import { VerifyHandler } from './verify.handler.js';
 
@@ -100,6 +100,15 @@ export class BackupsService {
 
   async getByUuid(actor: Actor, id: string): Promise<BackupEntity> {
     return this.access.authorizeRow(actor, 'Backup', await this.backups.findAnywhere(id), Permission.BACKUP_READ);
+  }
+
+  /** Sizes in bytes of the last `limit` before this one that can be compared with it, newest first. */
+  sizesBefore(scope: TenantScope, backup: BackupEntity, limit: number): Promise<number[]> {
+    return this.backups.sizesBefore(scope, backup, limit);
+  }
+
+  storageTotals(scope: TenantScope): Promise<StorageTotals> {
+    return this.backups.storageTotals(scope);
   }
 
   find(scope: TenantScope, id: string): Promise<BackupEntity | null> {

@@ -23,10 +23,12 @@ export class OperationSettlement {
     const handler = this.handlers.find(operation.kind);
     // Another process, one that knows this kind of work, will find it.
     if (handler === null || !isFinal(operation.state)) return;
-    const { tenantId, state, failure, result } = operation;
+    const { tenantId, kind, backupId, state, failure, result } = operation;
     try {
       await manager.transaction(async (savepoint) => {
-        await handler.settled?.({ id, tenantId, input: handler.input.parse(operation.input), state, failure, result }, savepoint);
+        const settled = { id, tenantId, input: handler.input.parse(operation.input), state, failure, result };
+        await handler.settled?.(settled, savepoint);
+        for (const watcher of this.handlers.endWatchers) await watcher({ ...settled, kind, backupId }, savepoint);
       });
     } catch (error) {
       if (isConnectionLoss(error)) throw error;

@@ -2,17 +2,20 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/glo
 import { answerWith, isSignedBy, WebhookReceiver } from '../../test/support/webhook-receiver.js';
 import { AppConfig } from '../config/app-config.js';
 import { TargetPolicy } from '../tenants/target-policy.js';
+import { GuardedHttp } from './guarded-http.js';
 import { signatureOf } from './webhook-signature.js';
 import { WebhookSender } from './webhook-sender.js';
 
-function sender(env: Readonly<Record<string, string>> = {}): WebhookSender {
+function http(env: Readonly<Record<string, string>> = {}): GuardedHttp {
   const config = AppConfig.from({ NODE_ENV: 'production', DATABASE_URL: 'postgresql://db/holdfast', HOLDFAST_SECRET_KEY: Buffer.alloc(32).toString('base64'), ...env });
-  return new WebhookSender(config, new TargetPolicy(config));
+  return new GuardedHttp(config, new TargetPolicy(config));
 }
+
+const sender = (env?: Readonly<Record<string, string>>): WebhookSender => new WebhookSender(http(env));
 
 const message = { id: 'd1', event: 'maintenance.started', body: '{"type":"maintenance.started","message":"Zürich"}' };
 const never = new AbortController().signal;
-const codeOf = (url: string, env?: Readonly<Record<string, string>>) => sender(env).check(url).then(() => 'allowed', (error: unknown) => (error instanceof Error && 'code' in error ? error.code : error));
+const codeOf = (url: string, env?: Readonly<Record<string, string>>) => http(env).check(url).then(() => 'allowed', (error: unknown) => (error instanceof Error && 'code' in error ? error.code : error));
 
 let receiver: WebhookReceiver;
 beforeAll(async () => {

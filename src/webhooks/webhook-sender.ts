@@ -1,15 +1,6 @@
-import { lookup as resolveName } from 'node:dns';
-import { request as requestHttp } from 'node:http';
-import { request as requestHttps, type RequestOptions } from 'node:https';
-import { isIP, type LookupFunction } from 'node:net';
 import { Injectable } from '@nestjs/common';
-import { AppError } from '#errors';
-import { AppConfig } from '../config/app-config.js';
-import { type TargetHost, TargetPolicy } from '../tenants/target-policy.js';
+import { GuardedHttp, type HttpAnswer } from './guarded-http.js';
 import { signatureOf } from './webhook-signature.js';
-
-const timeoutMs = 10_000;
-const maxUrlLength = 2_000;
 
 export interface WebhookMessage {
   readonly id: string;
@@ -17,104 +8,14 @@ export interface WebhookMessage {
   readonly body: string;
 }
 
-/** `code` is null where no answer came; `error` is null for a 2xx. */
-export interface WebhookAnswer {
-  readonly code: number | null;
-  readonly error: string | null;
-}
-
-/** Sends one signed request. The address is judged where the connection is made, so that a name cannot change its meaning in between. */
+/** Sends one signed request. */
 @Injectable()
 export class WebhookSender {
-  private readonly requiresTls: boolean;
+  constructor(private readonly http: GuardedHttp) {}
 
-  constructor(
-    config: AppConfig,
-    private readonly policy: TargetPolicy,
-  ) {
-    this.requiresTls = config.isProduction;
+  /** Never throws: whatever goes wrong is the answer. */
+  send(address: string, secret: string, { id, event, body }: WebhookMessage, stop: AbortSignal): Promise<HttpAnswer> {
+    const headers = { 'holdfast-event': event, 'holdfast-delivery': id, 'holdfast-signature': signatureOf(secret, body, new Date()) };
+    return this.http.send(address, { method: 'POST', headers, body }, stop);
   }
-
-  /** The address as it is kept. @throws AppError WEBHOOK_INVALID, WEBHOOK_REFUSED */
-  async check(text: string): Promise<string> {
-    const field = ['url'];
-    if (text.length > maxUrlLength || !URL.canParse(text)) throw new AppError('WEBHOOK_INVALID', 'The address cannot be read, or has more than 2000 characters', { field });
-    const url = new URL(text);
-    if (url.protocol !== 'https:' && (this.requiresTls || url.protocol !== 'http:')) throw new AppError('WEBHOOK_INVALID', 'The address must begin with https://', { field });
-    if (url.username !== '' || url.password !== '') throw new AppError('WEBHOOK_INVALID', 'The address must not hold a user name or a password', { field });
-    url.hash = '';
-    if (await this.policy.isRefused(hostOf(url))) throw new AppError('WEBHOOK_REFUSED', `The host ${url.hostname} is this machine or a link-local address`, { field });
-    return url.href;
-  }
-
-  /** Never throws: whatever goes wrong is the answer. Redirects are not followed. */
-  async send(address: string, secret: string, message: WebhookMessage, stop: AbortSignal): Promise<WebhookAnswer> {
-    const url = new URL(address);
-    const host = hostOf(url);
-    if (isIP(host.name) !== 0 && (await this.policy.isRefused(host))) return { code: null, error: refused(host) };
-    try {
-      const code = await this.post(url, host, secret, message, AbortSignal.any([stop, AbortSignal.timeout(timeoutMs)]));
-      if (code >= 200 && code < 300) return { code, error: null };
-      return { code, error: code >= 300 && code < 400 ? `Answered ${code}; redirects are not followed` : `Answered ${code}` };
-    } catch (error) {
-      return { code: null, error: reasonOf(error) };
-    }
-  }
-
-  private post(url: URL, host: TargetHost, secret: string, { id, event, body }: WebhookMessage, signal: AbortSignal): Promise<number> {
-    const options: RequestOptions = {
-      method: 'POST',
-      agent: false,
-      signal,
-      lookup: this.lookupFor(host),
-      headers: {
-        'content-type': 'application/json',
-        'content-length': Buffer.byteLength(body),
-        'user-agent': 'Holdfast',
-        'holdfast-event': event,
-        'holdfast-delivery': id,
-        'holdfast-signature': signatureOf(secret, body, new Date()),
-      },
-    };
-    return new Promise((resolve, reject) => {
-      const request = (url.protocol === 'https:' ? requestHttps : requestHttp)(url, options, (response) => {
-        // The status says all; whatever else the other side would send is not waited for.
-        resolve(response.statusCode ?? 0);
-        response.destroy();
-      });
-      request.on('error', reject);
-      request.end(body);
-    });
-  }
-
-  private lookupFor(host: TargetHost): LookupFunction {
-    return (name, options, callback) => {
-      resolveName(name, { ...options, all: true }, (error, addresses) => {
-        if (error !== null) return callback(error, '');
-        const judge = async (): Promise<void> => {
-          if (await this.policy.isRefused(host, () => Promise.resolve(addresses.map(({ address }) => address)))) throw new Error(refused(host));
-        };
-        judge().then(
-          () => (options.all === true ? callback(null, addresses) : callback(null, addresses[0]?.address ?? '', addresses[0]?.family)),
-          (cause: unknown) => callback(cause instanceof Error ? cause : new Error(String(cause)), ''),
-        );
-      });
-    };
-  }
-}
-
-function hostOf({ hostname, port, protocol }: URL): TargetHost {
-  return { name: hostname.replace(/^\[|\]$/g, ''), port: port === '' ? (protocol === 'https:' ? 443 : 80) : Number(port) };
-}
-
-function refused({ name }: TargetHost): string {
-  return `The host ${name} is this machine or a link-local address`;
-}
-
-function reasonOf(error: unknown): string {
-  if (!(error instanceof Error)) return String(error);
-  if (error.name === 'TimeoutError' || (error.name === 'AbortError' && error.cause instanceof Error && error.cause.name === 'TimeoutError')) return `No answer within ${timeoutMs / 1000} seconds`;
-  // Of several addresses that were tried, the first one's reason.
-  if (error instanceof AggregateError && error.errors[0] instanceof Error) return error.errors[0].message;
-  return error.message;
 }

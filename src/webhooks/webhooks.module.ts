@@ -3,6 +3,7 @@ import { TypeOrmModule } from '@nestjs/typeorm';
 import { EventsModule } from '../platform/events/events.module.js';
 import { SecretsModule } from '../platform/secrets/secrets.module.js';
 import { TenantsModule } from '../tenants/tenants.module.js';
+import { GuardedHttp } from './guarded-http.js';
 import { WebhookDeliveryEntity } from './webhook-delivery.entity.js';
 import { WebhookMetrics } from './webhook-metrics.js';
 import { WebhookSender } from './webhook-sender.js';
@@ -13,7 +14,7 @@ import { WebhooksService } from './webhooks.service.js';
 
 @Module({
   imports: [TypeOrmModule.forFeature([WebhookEntity, WebhookDeliveryEntity]), EventsModule, SecretsModule, TenantsModule],
-  providers: [WebhookMetrics, WebhookSender, WebhookWorker, WebhooksRepository, WebhooksService],
-  exports: [WebhooksService],
+  providers: [GuardedHttp, WebhookMetrics, WebhookSender, WebhookWorker, WebhooksRepository, WebhooksService],
+  exports: [GuardedHttp, WebhookSender, WebhooksService],
 })
 export class WebhooksModule {}

@@ -5,8 +5,8 @@ import type { TenantScope } from '../access/access.service.js';
 import type { Page, PageOfRows } from '../platform/database/page.js';
 import { EventBus } from '../platform/events/event-bus.js';
 import { SecretBox } from '../platform/secrets/secret-box.js';
+import { GuardedHttp } from './guarded-http.js';
 import type { WebhookDeliveryEntity } from './webhook-delivery.entity.js';
-import { WebhookSender } from './webhook-sender.js';
 import type { WebhookEntity, WebhookPurpose } from './webhook.entity.js';
 import { WebhooksRepository } from './webhooks.repository.js';
 
@@ -28,7 +28,7 @@ export class WebhooksService {
 
   constructor(
     private readonly webhooks: WebhooksRepository,
-    private readonly sender: WebhookSender,
+    private readonly http: GuardedHttp,
     private readonly secrets: SecretBox,
     private readonly bus: EventBus,
   ) {}
@@ -39,7 +39,7 @@ export class WebhooksService {
 
   /** Resolves names: call it before the transaction. @throws AppError WEBHOOK_INVALID, WEBHOOK_REFUSED */
   checkUrl(url: string): Promise<string> {
-    return this.sender.check(url);
+    return this.http.check(url);
   }
 
   /**

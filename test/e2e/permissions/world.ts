@@ -14,6 +14,8 @@ export interface Ids {
   readonly operation: string;
   readonly plan: string;
   readonly upload: string;
+  /** Made for one call, because the call may remove it. */
+  notifier(): Promise<string>;
 }
 
 export const roles = ['Owner', 'Admin', 'Operator', 'Restorer', 'Viewer', 'Provider', 'not logged in'] as const;
@@ -55,6 +57,7 @@ export async function createWorld(app: TestApp): Promise<World> {
     operation: toGlobalId('Operation', randomUUID()),
     plan: toGlobalId('RestorePlan', randomUUID()),
     upload: toGlobalId('Upload', randomUUID()),
+    notifier: () => Promise.resolve(toGlobalId('Notifier', randomUUID())),
   };
   return { app, clients, viewerWhoOwnsTheOther: await app.login(both, password), own, other, unknown };
 }
@@ -93,7 +96,17 @@ async function furnish(admin: GraphqlClient, tenant: TestTenant): Promise<Ids> {
     operation: backupCreate.operation.id,
     plan: restorePlanCreate.plan.id,
     upload: uploadCreate.upload.id,
+    notifier: () => makeNotifier(admin, tenant.id),
   };
+}
+
+/** Sends to a port where nobody listens: a test of it fails at once. */
+async function makeNotifier(admin: GraphqlClient, tenantId: string): Promise<string> {
+  const { notifierCreate } = await admin.run<{ notifierCreate: { notifier: { id: string } } }>(
+    'mutation ($input: NotifierCreateInput!) { notifierCreate(input: $input) { notifier { id } userErrors { code message } } }',
+    { input: { tenantId, name: 'Nobody', channel: 'SLACK', to: 'http://127.0.0.1:1/', minSeverity: 'ERROR' } },
+  );
+  return notifierCreate.notifier.id;
 }
 
 async function invite(admin: GraphqlClient, tenantId: string, email: string, role: TestRole, secret?: string): Promise<string> {

@@ -6,6 +6,7 @@ import { DatabaseClaims1763730000000 } from './1763730000000-database-claims.js'
 import { AuditChain1763780000000 } from './1763780000000-audit-chain.js';
 import { OperationTrace1763780100000 } from './1763780100000-operation-trace.js';
 import { DataClasses1763790000000 } from './1763790000000-data-classes.js';
+import { Alerts1763791000000 } from './1763791000000-alerts.js';
 
 /** In the order in which they run; one that has shipped is never edited. */
 export const migrations = [
@@ -17,4 +18,5 @@ export const migrations = [
   AuditChain1763780000000,
   OperationTrace1763780100000,
   DataClasses1763790000000,
+  Alerts1763791000000,
 ];

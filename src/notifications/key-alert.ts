@@ -1,0 +1,22 @@
+import { Injectable, type OnApplicationBootstrap } from '@nestjs/common';
+import { AlertsService } from '../alerts/alerts.service.js';
+import { AppConfig } from '../config/app-config.js';
+import { EncryptionService } from '../encryption/encryption.service.js';
+
+/** Says once that the key is missing, for as long as it is: a worker learns it at its start. */
+@Injectable()
+export class KeyAlert implements OnApplicationBootstrap {
+  constructor(
+    private readonly config: AppConfig,
+    private readonly encryption: EncryptionService,
+    private readonly alerts: AlertsService,
+  ) {}
+
+  async onApplicationBootstrap(): Promise<void> {
+    if (!this.config.runsWorker) return;
+    const about = { tenantId: null, event: 'KEY_MISSING', subject: 'key' } as const;
+    const { banner } = this.encryption.summary;
+    if (banner === null) await this.alerts.resolve(about);
+    else await this.alerts.raise({ ...about, text: banner });
+  }
+}
