@@ -18,6 +18,7 @@ import { EventsModule } from './platform/events/events.module.js';
 import { GraphqlServerModule } from './platform/graphql/graphql-server.module.js';
 import { GraphqlSupportModule } from './platform/graphql/graphql-support.module.js';
 import { GuidanceModule } from './guidance/guidance.module.js';
+import { HistoryModule } from './history/history.module.js';
 import { HealthModule } from './platform/health/health.module.js';
 import { HttpModule } from './platform/http/http.module.js';
 import { LoggingModule } from './platform/logging/logging.module.js';
@@ -55,6 +56,7 @@ export class AppModule {
         RestoreModule,
         CompareModule,
         TransfersModule,
+        HistoryModule,
         GuidanceModule,
         AlertsModule,
         NotificationsModule,

@@ -5,6 +5,7 @@ import { PartialBackups1763720100000 } from './1763720100000-partial-backups.js'
 import { DatabaseClaims1763730000000 } from './1763730000000-database-claims.js';
 import { AuditChain1763780000000 } from './1763780000000-audit-chain.js';
 import { OperationTrace1763780100000 } from './1763780100000-operation-trace.js';
+import { HistoryExports1763780200000 } from './1763780200000-history-exports.js';
 import { DataClasses1763790000000 } from './1763790000000-data-classes.js';
 import { Alerts1763791000000 } from './1763791000000-alerts.js';
 
@@ -17,6 +18,7 @@ export const migrations = [
   DatabaseClaims1763730000000,
   AuditChain1763780000000,
   OperationTrace1763780100000,
+  HistoryExports1763780200000,
   DataClasses1763790000000,
   Alerts1763791000000,
 ];

@@ -1,0 +1,65 @@
+import { createHash, randomBytes, randomUUID } from 'node:crypto';
+import { Injectable } from '@nestjs/common';
+import { AppError } from '#errors';
+import { AccessService } from '../access/access.service.js';
+import { Permission } from '../access/permission.js';
+import { AuditService } from '../audit/audit.service.js';
+import { AppConfig } from '../config/app-config.js';
+import type { Actor } from '../platform/auth/actor.js';
+import type { Keyset, Page, PageOfRows } from '../platform/database/page.js';
+import { notFound } from '../platform/graphql/global-id.js';
+import type { HistoryFilter } from './history-entry.js';
+import { HistoryRepository, type HistoryRow } from './history.repository.js';
+
+const tokenBytes = 32;
+const validForSeconds = 5 * 60;
+const rowsAtOnce = 500;
+const maxExportedRows = 100_000;
+
+@Injectable()
+export class HistoryService {
+  constructor(
+    private readonly config: AppConfig,
+    private readonly access: AccessService,
+    private readonly audit: AuditService,
+    private readonly repository: HistoryRepository,
+  ) {}
+
+  async list(actor: Actor, tenantId: string, filter: HistoryFilter, page: Page): Promise<PageOfRows<HistoryRow>> {
+    return this.repository.page(await this.access.authorize(actor, tenantId, Permission.BACKUP_READ), filter, page);
+  }
+
+  async createExport(actor: Actor, tenantId: string, filter: HistoryFilter): Promise<{ readonly url: string; readonly expiresAt: Date }> {
+    const scope = await this.access.authorize(actor, tenantId, Permission.BACKUP_READ);
+    const count = await this.repository.count(scope, filter);
+    if (count > maxExportedRows) throw new AppError('BAD_USER_INPUT', `The history has ${count} entries and a file holds ${maxExportedRows}: ask for a shorter time`);
+    const token = randomBytes(tokenBytes);
+    const expiresAt = await this.repository.insertExport(scope, randomUUID(), hashOf(token), filter, validForSeconds);
+    await this.audit.record({ action: 'history.exported', tenantId, actor });
+    return { url: `${this.config.publicUrl}/exports/${token.toString('base64url')}`, expiresAt };
+  }
+
+  /** @throws AppError NOT_FOUND for a link that was used, has expired or never was */
+  async openExport(token: string): Promise<{ readonly slug: string; readonly rows: AsyncIterable<HistoryRow> }> {
+    const bytes = Buffer.from(token, 'base64url');
+    const found = bytes.length === tokenBytes ? await this.repository.takeExport(hashOf(bytes)) : null;
+    if (found === null) throw notFound('Export');
+    return { slug: found.slug, rows: this.rows(found, found.filter) };
+  }
+
+  private async *rows(scope: { readonly tenantId: string }, filter: HistoryFilter): AsyncGenerator<HistoryRow> {
+    let after: Keyset | null = null;
+    for (;;) {
+      const rows: HistoryRow[] = await this.repository.rows(scope, filter, { limit: rowsAtOnce, after });
+      const page = rows.slice(0, rowsAtOnce);
+      yield* page;
+      const last = page.at(-1);
+      if (last === undefined || rows.length <= rowsAtOnce) return;
+      after = { at: last.at, id: last.id };
+    }
+  }
+}
+
+function hashOf(token: Buffer): Buffer {
+  return createHash('sha256').update(token).digest();
+}
