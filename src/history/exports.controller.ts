@@ -3,7 +3,7 @@ import { Controller, Get, Param, Res } from '@nestjs/common';
 import { stringify } from 'csv-stringify';
 import type { Response } from 'express';
 import { Access } from '../platform/auth/access.decorator.js';
-import type { HistoryRow } from './history.repository.js';
+import type { HistoryRow } from './history-row.js';
 import { HistoryService } from './history.service.js';
 
 const header = ['Time', 'Type', 'Name', 'File', 'Size in bytes', 'Status', 'User', 'Finished', 'Label', 'Notes', 'Failure'];

@@ -1,33 +1,18 @@
 import { Field, ID, ObjectType, registerEnumType } from '@nestjs/graphql';
-import { operationKinds } from '../operations/operation-handler.js';
 import { ActorModel, toActorModel } from '../platform/graphql/actor.model.js';
 import { Paginated } from '../platform/graphql/connection.js';
 import { toGlobalId } from '../platform/graphql/global-id.js';
 import { ByteCount } from '../platform/graphql/scalars.js';
-import type { HistoryRow } from './history.repository.js';
+import { type HistoryKind, historyKinds, type HistoryRow, type HistoryState, historyStates } from './history-row.js';
 
-const kinds = [...operationKinds, 'UPLOAD'] as const;
-export type HistoryKind = (typeof kinds)[number];
-export const HistoryKinds = Object.fromEntries(kinds.map((kind) => [kind, kind])) as Readonly<Record<HistoryKind, HistoryKind>>;
+export const HistoryKinds = Object.fromEntries(historyKinds.map((kind) => [kind, kind])) as Readonly<Record<HistoryKind, HistoryKind>>;
 registerEnumType(HistoryKinds, { name: 'HistoryKind' });
 
-const states = ['QUEUED', 'RUNNING', 'COMPLETED', 'FAILED', 'CANCELED', 'DELETED', 'MISSING'] as const;
-export type HistoryState = (typeof states)[number];
-export const HistoryStates = Object.fromEntries(states.map((state) => [state, state])) as Readonly<Record<HistoryState, HistoryState>>;
+export const HistoryStates = Object.fromEntries(historyStates.map((state) => [state, state])) as Readonly<Record<HistoryState, HistoryState>>;
 registerEnumType(HistoryStates, {
   name: 'HistoryState',
   valuesMap: { DELETED: { description: 'A backup that was deleted since; the deletion is an entry of its own.' }, MISSING: { description: 'A backup whose bytes are gone from the store.' } },
 });
-
-export interface HistoryFilter {
-  readonly kinds?: readonly HistoryKind[] | null;
-  readonly states?: readonly HistoryState[] | null;
-  /** An e-mail address in any case, or the id of an actor. */
-  readonly user?: string | null;
-  readonly from?: Date | null;
-  readonly to?: Date | null;
-  readonly text?: string | null;
-}
 
 @ObjectType('HistoryEntry', { description: 'A backup, restore, upload, deletion or other work of a workspace, as a line of its log.' })
 export class HistoryEntryModel {

@@ -2,25 +2,7 @@ import { Injectable } from '@nestjs/common';
 import { DataSource } from 'typeorm';
 import type { TenantScope } from '../access/access.service.js';
 import type { Page, PageOfRows } from '../platform/database/page.js';
-import type { HistoryFilter, HistoryKind, HistoryState } from './history-entry.js';
-
-export interface HistoryRow {
-  /** Unique together with `at`: what is deleted has the id of what was made. */
-  readonly id: string;
-  readonly at: Date;
-  readonly finishedAt: Date | null;
-  readonly kind: HistoryKind;
-  readonly state: HistoryState;
-  readonly name: string | null;
-  readonly label: string | null;
-  readonly fileName: string | null;
-  readonly sizeBytes: string | null;
-  readonly notes: string | null;
-  readonly actor: Readonly<Record<string, string | null>> | null;
-  readonly failure: { readonly code?: string; readonly message?: string } | null;
-  readonly operationId: string | null;
-  readonly backupId: string | null;
-}
+import type { HistoryFilter, HistoryRow } from './history-row.js';
 
 /**
  * One list of what other features keep, in one statement: backups in every state, the operations that are more than the making of a backup, uploads, and

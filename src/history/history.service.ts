@@ -8,8 +8,8 @@ import { AppConfig } from '../config/app-config.js';
 import type { Actor } from '../platform/auth/actor.js';
 import type { Keyset, Page, PageOfRows } from '../platform/database/page.js';
 import { notFound } from '../platform/graphql/global-id.js';
-import type { HistoryFilter } from './history-entry.js';
-import { HistoryRepository, type HistoryRow } from './history.repository.js';
+import type { HistoryFilter, HistoryRow } from './history-row.js';
+import { HistoryRepository } from './history.repository.js';
 
 const tokenBytes = 32;
 const validForSeconds = 5 * 60;

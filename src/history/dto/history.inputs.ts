@@ -3,7 +3,8 @@ import { Type } from 'class-transformer';
 import { ArrayMaxSize, IsArray, IsDate, IsEnum, IsOptional, IsString, MaxLength, ValidateNested } from 'class-validator';
 import { PageArgs } from '../../platform/graphql/connection.js';
 import { MutationPayload } from '../../platform/graphql/user-error.model.js';
-import { type HistoryKind, HistoryKinds, type HistoryState, HistoryStates } from '../history-entry.js';
+import { HistoryKinds, HistoryStates } from '../history-entry.js';
+import type { HistoryKind, HistoryState } from '../history-row.js';
 
 @InputType('HistoryFilter')
 export class HistoryFilterInput {
