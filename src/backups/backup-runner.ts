@@ -13,6 +13,7 @@ import { BackupsRepository } from './backups.repository.js';
 
 // Each attempt reads what the one before lost first: a collection that is lost once more is replaced all the time.
 const changesBorne = 2;
+const unfinished = ['QUEUED', 'RUNNING', 'FAILED', 'CANCELED'] as const;
 
 export interface BackupRunOptions {
   /** Of the tenant's target; the caller opened it and closes it. */
@@ -49,17 +50,27 @@ export class BackupRunner {
       return await this.complete(work, backup, written);
     } catch (error) {
       // Whoever has the lease now cleans up; a second cleaner could remove what the first one's successor has just written.
-      if (!isLeaseLost(error) && !isLeaseLost(work.signal.reason)) await this.removeBytes(backup);
+      if (!isLeaseLost(error) && !isLeaseLost(work.signal.reason)) await this.tryToRemoveBytes(work, backup);
       throw error;
     }
   }
 
-  /** Ends the row of a backup that came to nothing, and removes its bytes. Idempotent. */
-  async discard(work: Pick<BackupWork, 'fenced'>, backup: BackupEntity, error: unknown): Promise<void> {
-    await this.removeBytes(backup);
+  /** Removes the bytes of a backup that came to nothing, and ends its row, whether the store lets them go or not. Idempotent. */
+  async discard(work: Pick<BackupWork, 'fenced' | 'log'>, backup: BackupEntity, error: unknown): Promise<void> {
+    await this.tryToRemoveBytes(work, backup);
     const failure = failureOfAny(error, backup.operationId ?? backup.id);
     const state = failure.code === 'CANCELED' ? 'CANCELED' : 'FAILED';
     await work.fenced((manager) => this.backups.update(backup, backup.id, ['QUEUED', 'RUNNING'], { state, failure, finishedAt: () => 'clock_timestamp()' }, manager));
+  }
+
+  /** What the store keeps for now is noted, and removed later by `BackupLeftovers`. @throws AppError LEASE_LOST */
+  async tryToRemoveBytes(work: Pick<BackupWork, 'fenced' | 'log'>, backup: BackupEntity): Promise<void> {
+    try {
+      await this.removeBytes(backup);
+    } catch (error) {
+      work.log(`The bytes of the unfinished backup are still in the archive store: ${asAppError(error).message}`, 'WARN');
+      await work.fenced((manager) => this.backups.update(backup, backup.id, unfinished, { bytesLeft: true }, manager));
+    }
   }
 
   async removeBytes(backup: BackupEntity): Promise<void> {

@@ -89,6 +89,8 @@ export class BackupEntity {
   @Column('timestamptz', { name: 'finished_at', nullable: true }) finishedAt!: Date | null;
   /** Set when deletion begins, before the bytes go: from then on the backup is not usable. */
   @Column('timestamptz', { name: 'deleted_at', nullable: true }) deletedAt!: Date | null;
+  /** It came to nothing, but the store would not let its bytes go yet. */
+  @Column('boolean', { name: 'bytes_left' }) bytesLeft!: boolean;
 }
 
 /** COMPLETED with its bytes in place. */

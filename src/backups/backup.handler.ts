@@ -60,7 +60,7 @@ export class BackupHandler implements OperationHandler<BackupOperationInput>, On
   async recover(context: OperationContext<BackupOperationInput>): Promise<JsonObject> {
     const backup = await this.get(context);
     if (backup.state === 'COMPLETED') return resultOf(backup);
-    await this.runner.removeBytes(backup);
+    await this.runner.tryToRemoveBytes(context, backup);
     throw new AppError('WORKER_LOST', 'The process that took the backup stopped');
   }
 

@@ -16,6 +16,7 @@ import { BackupEntity } from './backup.entity.js';
 import { BackupHandler } from './backup.handler.js';
 import { BackupImports } from './backup-imports.js';
 import { BackupMetrics } from './backup-metrics.js';
+import { BackupLeftovers } from './backup-leftovers.js';
 import { BackupProtection } from './backup-protection.js';
 import { BackupRunner } from './backup-runner.js';
 import { BackupsRepository } from './backups.repository.js';
@@ -31,7 +32,7 @@ const exclusiveWork: ReadonlySet<Permission> = new Set([Permission.BACKUP_CREATE
 @Module({
   imports: [TypeOrmModule.forFeature([BackupEntity]), ClassesModule, EncryptionModule, OperationsModule, StorageModule, TenantsModule],
   providers: [
-    ArchiveFiles, ArchiveInspection, ArchiveRecorder, BackupImports, ImportHandler, BackupDeletion, BackupHandler, BackupMetrics, BackupProtection, BackupResultResolver, BackupRunner, BackupsRepository, BackupsResolver,
+    ArchiveFiles, ArchiveInspection, ArchiveRecorder, BackupImports, ImportHandler, BackupDeletion, BackupHandler, BackupMetrics, BackupLeftovers, BackupProtection, BackupResultResolver, BackupRunner, BackupsRepository, BackupsResolver,
     BackupsService, OperationBackupsResolver, SafetyBackups, TenantBackupsResolver, VerifyHandler, VerifyResultResolver,
   ],
   exports: [ArchiveFiles, ArchiveInspection, BackupImports, BackupsService, SafetyBackups],

@@ -138,6 +138,18 @@ export class BackupsRepository {
       .getMany();
   }
 
+  /** One that came to nothing and whose bytes are still there, held until the transaction ends. */
+  lockLeftOver(manager: EntityManager): Promise<BackupEntity | null> {
+    return manager
+      .createQueryBuilder(BackupEntity, 'backup')
+      .where(`backup.bytes_left and backup.state in ('FAILED', 'CANCELED')`)
+      .orderBy('backup.finished_at')
+      .limit(1)
+      .setLock('pessimistic_write')
+      .setOnLocked('skip_locked')
+      .getOne();
+  }
+
   /** Ids of unfinished operations that read or write this backup. */
   async operationsOn(backupId: string, manager = this.manager): Promise<string[]> {
     const rows: { id: string }[] = await manager.query(

@@ -66,13 +66,15 @@ export class SafetyBackups {
     }
   }
 
-  /** The later one holds everything that undo needs: the earlier one goes, first its bytes, then its row. Idempotent. */
+  /** The later one holds everything that undo needs: the earlier one goes, first its bytes, then its row, unless somebody keeps or reads it. Idempotent. */
   async replace(context: OperationContext<JsonObject>, earlierId: string): Promise<void> {
     const earlier = await this.backups.find(context, earlierId);
     if (earlier === null || earlier.state === 'DELETED') return;
     const mayGo = await context.fenced(async (manager) => {
       const now = await this.backups.lock(context, earlierId, manager);
       if (now === null || now.pinned || now.held) return false;
+      // Begun once, it is finished: nobody can have begun to read it since.
+      if (now.deletedAt === null && (await this.backups.operationsOn(earlierId, manager)).some((id) => id !== context.id)) return false;
       if (now.deletedAt === null) await this.backups.update(context, earlierId, ['COMPLETED'], { deletedAt: () => 'clock_timestamp()' }, manager);
       return true;
     });
@@ -109,7 +111,7 @@ export class SafetyBackups {
 
   private reset(context: OperationContext<JsonObject>, { id }: BackupEntity): Promise<BackupEntity> {
     return context.fenced(async (manager) => {
-      await this.backups.update(context, id, ['QUEUED', 'RUNNING', 'FAILED', 'CANCELED'], { state: 'QUEUED', failure: () => 'null', finishedAt: null }, manager);
+      await this.backups.update(context, id, ['QUEUED', 'RUNNING', 'FAILED', 'CANCELED'], { state: 'QUEUED', failure: () => 'null', finishedAt: null, bytesLeft: false }, manager);
       return this.get(context, id, manager);
     });
   }

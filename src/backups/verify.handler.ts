@@ -41,6 +41,7 @@ export class VerifyHandler implements OperationHandler<VerifyInput>, OnModuleIni
 
   async run(context: OperationContext<VerifyInput>): Promise<JsonObject> {
     await context.enter('VERIFY');
+    await context.faultPoint('verify.begun');
     const backup = await this.backups.find(context, context.input.backupId);
     if (backup === null || !isUsable(backup)) throw new AppError('BACKUP_NOT_USABLE', 'The backup was deleted');
     const verification = await this.verify(context, backup);

@@ -1,6 +1,7 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
+import { BackupLeftovers } from '../../src/backups/backup-leftovers.ts';
 import { parseGlobalId } from '../../src/platform/graphql/global-id.ts';
-import { ended, idOf, makePlan, type OperationAnswer, restore, restoreStart, takeBackup, withDatabase } from '../support/backup-calls.ts';
+import { backupCreate, ended, idOf, makePlan, type OperationAnswer, readBackup, restore, restoreStart, takeBackup, withDatabase } from '../support/backup-calls.ts';
 import type { GraphqlClient } from '../support/graphql-client.ts';
 import { ownNames, RestoreBench } from '../support/restore-bench.ts';
 import { storedFiles } from '../support/store-faults.ts';
@@ -31,6 +32,52 @@ describe('a restore that must not go on', () => {
     await bench.expectUntouched(setting);
     delete bench.faults.fullAtByte;
     expect(await restore(admin, setting.tenant.id, setting.backup.id)).toMatchObject({ state: 'COMPLETED' });
+  });
+
+  it.each([['a restore', 'SAFETY_BACKUP_FAILED'], ['a backup', 'READ_BACK_FAILED']] as const)('ends with what really went wrong when the store refuses to delete the damaged backup of %s, and removes its bytes later', async (kind, code) => {
+    const setting = await bench.changedShop();
+    const { tenant, backup } = setting;
+    const filesBefore = await storedFiles(bench.app);
+    Object.assign(bench.faults, { loseLastBytes: 9, refusesDeletes: true });
+    const id = kind === 'a backup' ? idOf(await backupCreate(admin, tenant.id)) : idOf(await restoreStart(admin, (await makePlan(admin, tenant.id, backup.id)).id, tenant.name));
+    const operation = await ended(admin, id);
+    expect(operation).toMatchObject({ state: 'FAILED', failure: { code } });
+    const failed = kind === 'a backup' ? operation.backup : operation.safetyBackup;
+    expect(failed).toMatchObject({ state: 'FAILED', failure: { code: 'READ_BACK_FAILED' } });
+    expect(await storedFiles(bench.app)).toHaveLength(filesBefore.length + 1);
+    bench.clearFaults();
+    await bench.app.nest.get(BackupLeftovers, { strict: false }).tick();
+    expect(await storedFiles(bench.app)).toEqual(filesBefore);
+    expect(await readBackup(admin, failed!.id)).toMatchObject({ state: 'FAILED', failure: { code: 'READ_BACK_FAILED' } });
+    await bench.expectUntouched(setting);
+  });
+
+  it('leaves a safety backup in place that another operation reads when a later one takes its place', async () => {
+    const { tenant, backup } = await bench.changedShop();
+    const [written, reading, replaced] = [Promise.withResolvers<void>(), Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+    const offs = [
+      bench.at('restore.planned', () => withDatabase(tenant, async (db) => void (await db.collection('orders').insertOne({ late: true })))),
+      bench.at('restore.last-state-kept', async () => {
+        written.resolve();
+        await reading.promise;
+      }),
+      bench.at('verify.begun', async () => {
+        reading.resolve();
+        await replaced.promise;
+      }),
+    ];
+    const plan = await makePlan(admin, tenant.id, backup.id);
+    const id = idOf(await restoreStart(admin, plan.id, tenant.name));
+    await written.promise;
+    const safety = await bench.listed(tenant, ['SAFETY']);
+    expect(safety).toHaveLength(2);
+    const earlier = safety.at(-1)!;
+    const { backupVerify } = await admin.run<{ backupVerify: { operation: { id: string } } }>('mutation ($input: BackupVerifyInput!) { backupVerify(input: $input) { operation { id } } }', { input: { backupId: earlier } });
+    expect(await ended(admin, id)).toMatchObject({ state: 'COMPLETED' });
+    replaced.resolve();
+    for (const off of offs) off();
+    expect(await ended(admin, backupVerify.operation.id)).toMatchObject({ state: 'COMPLETED', result: { ok: true } });
+    expect(await readBackup(admin, earlier)).toMatchObject({ state: 'COMPLETED', usable: true });
   });
 
   it.each(['restore.verified', 'backup.dump', 'restore.staged', 'restore.maintenance'])('is CANCELED at %s without a trace', async (point) => {

@@ -9,6 +9,8 @@ export interface StoreFaults {
   loseLastBytes?: number;
   /** This many reads fail (Infinity: all of them). */
   failingReads?: number;
+  /** Finished objects cannot be deleted. */
+  refusesDeletes?: boolean;
   /** This byte of what is written is stored with one bit turned. */
   flipBitAtByte?: number;
 }
@@ -106,6 +108,7 @@ export class FaultyStore implements ArchiveStore {
   }
 
   delete(key: string): Promise<boolean> {
+    if (this.faults.refusesDeletes === true) return Promise.reject(new AppError('STORAGE_UNAVAILABLE', `The archive store failed while deleting ${key} (EIO)`));
     return this.inner.delete(key);
   }
 

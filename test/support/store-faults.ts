@@ -12,6 +12,7 @@ export function faultsOf(app: TestApp): StoreFaults {
   const faulty = new FaultyStore(new LocalArchiveStore(storeFolder(app)));
   store.create = (key) => faulty.create(key);
   store.open = (key) => faulty.open(key);
+  store.delete = (key) => faulty.delete(key);
   return faulty.faults;
 }
 
