@@ -7,6 +7,12 @@ export interface MasterKey {
   readonly key: Buffer;
 }
 
+/** What opens archives: the master keys of an installation, or one tenant's own keys. */
+export interface TenantKeys {
+  /** 32 bytes; null where this key, or this tenant's, is not there. */
+  tenantKey(keyId: string, tenantId: string): Buffer | null;
+}
+
 const keyBytes = 32;
 const idPattern = /^[A-Za-z0-9._-]{1,64}$/;
 
@@ -14,7 +20,7 @@ const idPattern = /^[A-Za-z0-9._-]{1,64}$/;
  * The master keys of the installation: the current one encrypts, the old ones only read. Built from the texts of
  * BACKUP_ENCRYPTION_KEY and BACKUP_ENCRYPTION_KEYS_OLD.
  */
-export class KeyRing {
+export class KeyRing implements TenantKeys {
   private readonly keys = new Map<string, MasterKey>();
 
   private constructor(readonly current: MasterKey | null) {
@@ -51,6 +57,11 @@ export class KeyRing {
 
   find(id: string): MasterKey | null {
     return this.keys.get(id) ?? null;
+  }
+
+  tenantKey(keyId: string, tenantId: string): Buffer | null {
+    const masterKey = this.find(keyId);
+    return masterKey === null ? null : deriveTenantKey(masterKey, tenantId);
   }
 
   /** Ids of all keys, the current one first. */

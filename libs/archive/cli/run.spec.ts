@@ -6,10 +6,12 @@ import { tmpdir } from 'node:os';
 import { delimiter, dirname, join, resolve } from 'node:path';
 import { PassThrough, Readable, Writable } from 'node:stream';
 import { gunzipSync } from 'node:zlib';
-import { collectBytes, makeArchive, smallPayload, tenantId, testKeyText } from '../../../test/support/archives.js';
+import { collectBytes, makeArchive, smallPayload, tenantId, testKeys, testKeyText } from '../../../test/support/archives.js';
 import { binaryFixture, jsonFixture } from '../../../test/support/fixtures.js';
 import { testMongo } from '../../../test/support/servers.js';
 import type { Codec } from '../dbk1/header.js';
+import { deriveTenantKey } from '../keys.js';
+import { sealRecoveryKit } from '../recovery-kit.js';
 import { run } from './run.js';
 
 const folder = await mkdtemp(join(tmpdir(), 'holdfast-archive-cli-'));
@@ -100,6 +102,21 @@ describe('holdfast-archive', () => {
     const { code, errors } = await command(['verify', path, '--key-file', malformed]);
     expect([code, errors]).toEqual([3, expect.stringContaining('Line 2 of the key file')]);
     expect(errors).not.toContain('secret-nonsense');
+  });
+
+  it('opens the archives of a tenant with its recovery kit and passphrase, and no others', async () => {
+    const current = testKeys.current!;
+    const passphrase = 'correct horse battery staple';
+    const kit = await store('kit.json', sealRecoveryKit({ tenant: { id: tenantId, slug: 'acme', name: 'Acme' }, keys: [{ id: current.id, tenantKey: deriveTenantKey(current, tenantId) }] }, passphrase));
+    const env = { HOLDFAST_RECOVERY_PASSPHRASE: passphrase };
+    expect((await command(['verify', path, '--tenant-key', kit], { env })).code).toBe(0);
+    const passphraseFile = await store('passphrase', `${passphrase}\n`);
+    expect((await command(['decrypt', path, '--tenant-key', kit, '--passphrase-file', passphraseFile], { env: {} })).output).toEqual((await command(['decrypt', path])).output);
+    expect((await command(['verify', path, '--tenant-key', kit], { env: { HOLDFAST_RECOVERY_PASSPHRASE: 'another passphrase' } })).code).toBe(3);
+    expect((await command(['verify', path, '--tenant-key', kit], { env: {} })).code).toBe(3);
+    expect((await command(['verify', path, '--tenant-key', kit, '--key-file', kit], { env })).code).toBe(2);
+    const other = await store('other.json', sealRecoveryKit({ tenant: { id: '99999999-2222-4333-8444-555555555555', slug: 'o', name: 'O' }, keys: [{ id: current.id, tenantKey: deriveTenantKey(current, tenantId) }] }, passphrase));
+    expect((await command(['verify', path, '--tenant-key', other], { env })).code).toBe(3);
   });
 
   it('verifies and lists what mongodump itself wrote', async () => {

@@ -13,6 +13,7 @@ import { openArchive, type OpenArchive } from '../dbk1/reader.js';
 import { StreamedArchive } from '../dbk1/stream-reader.js';
 import type { OpenOptions } from '../dbk1/open.js';
 import { KeyRing } from '../keys.js';
+import { openRecoveryKit } from '../recovery-kit.js';
 import { openPlainArchive, sniffArchive } from '../plain.js';
 import { compareWithManifest, scanPayload, verifyArchive } from '../scan.js';
 import { fileSource, type ArchiveSource } from '../source.js';
@@ -62,6 +63,10 @@ archives that mongodump wrote (.archive, .gz).
 
 Options
   --key-file <path>  Keys from a file, an entry a line, instead of the environment
+  --tenant-key <path>
+                     A tenant's recovery kit instead of the keys of the installation;
+                     its passphrase is HOLDFAST_RECOVERY_PASSPHRASE, or in
+  --passphrase-file <path>
   --tenant <id>      Refuse the archive unless it belongs to this tenant
   --json             Machine-readable output (info, list, verify)
   --help             This text
@@ -92,6 +97,8 @@ interface Invocation {
   readonly command: Command;
   readonly file: string;
   readonly keyFile: string | undefined;
+  readonly tenantKey: string | undefined;
+  readonly passphraseFile: string | undefined;
   readonly tenant: string | undefined;
   readonly isJson: boolean;
 }
@@ -117,7 +124,7 @@ function parseInvocation(argv: readonly string[]): Invocation | null {
     parsed = parseArgs({
       args: [...argv],
       allowPositionals: true,
-      options: { 'key-file': { type: 'string' }, tenant: { type: 'string' }, json: { type: 'boolean' }, help: { type: 'boolean', short: 'h' } },
+      options: { 'key-file': { type: 'string' }, 'tenant-key': { type: 'string' }, 'passphrase-file': { type: 'string' }, tenant: { type: 'string' }, json: { type: 'boolean' }, help: { type: 'boolean', short: 'h' } },
     });
   } catch (error) {
     throw new UsageError(error instanceof Error ? error.message : String(error));
@@ -130,7 +137,8 @@ function parseInvocation(argv: readonly string[]): Invocation | null {
   if (command === undefined) throw new UsageError(`Unknown command: ${name}`);
   if (file === undefined) throw new UsageError('No file given; use - for standard input');
   if (more.length > 0) throw new UsageError('More than one file given');
-  return { command, file, keyFile: values['key-file'], tenant: values.tenant, isJson: values.json === true };
+  if (values['key-file'] !== undefined && values['tenant-key'] !== undefined) throw new UsageError('Give either --key-file or --tenant-key');
+  return { command, file, keyFile: values['key-file'], tenantKey: values['tenant-key'], passphraseFile: values['passphrase-file'], tenant: values.tenant, isJson: values.json === true };
 }
 
 async function execute(invocation: Invocation, streams: CliStreams): Promise<void> {
@@ -217,10 +225,18 @@ async function verifyStreamed(archive: StreamedArchive, compressed: AsyncIterabl
   if (bytes !== promised.bytes || hash.digest('hex') !== promised.sha256) throw new AppError('ARCHIVE_CORRUPT', 'The archive is damaged: its payload differs from the manifest');
 }
 
-async function openOptions({ keyFile, tenant }: Invocation, { env }: CliStreams, header: ArchiveHeader): Promise<OpenOptions> {
+async function openOptions({ keyFile, tenantKey, passphraseFile, tenant }: Invocation, { env }: CliStreams, header: ArchiveHeader): Promise<OpenOptions> {
+  const tenantId = tenant ?? header.context.tenant;
+  if (tenantKey !== undefined) return { keys: openRecoveryKit(await readFile(tenantKey, 'utf8'), await passphraseOf(passphraseFile, env)), tenantId };
   const keys = keyFile === undefined ? KeyRing.parse(env['BACKUP_ENCRYPTION_KEY'], env['BACKUP_ENCRYPTION_KEYS_OLD']) : KeyRing.parseFile(await readFile(keyFile, 'utf8'));
   if (keys.isEmpty) throw new AppError('ENCRYPTION_KEY_MISSING', 'No key given: set BACKUP_ENCRYPTION_KEY or use --key-file');
-  return { keys, tenantId: tenant ?? header.context.tenant };
+  return { keys, tenantId };
+}
+
+async function passphraseOf(file: string | undefined, env: CliStreams['env']): Promise<string> {
+  const passphrase = file === undefined ? env['HOLDFAST_RECOVERY_PASSPHRASE'] : (await readFile(file, 'utf8')).replace(/\r?\n$/, '');
+  if (passphrase === undefined || passphrase === '') throw new AppError('ENCRYPTION_KEY_MISSING', 'No passphrase given: set HOLDFAST_RECOVERY_PASSPHRASE or use --passphrase-file');
+  return passphrase;
 }
 
 // ---- Output -----------------------------------------------------------------------------------------------------------

@@ -1,6 +1,6 @@
 import { AppError } from '#errors';
 import { timingSafeEqual } from 'node:crypto';
-import { deriveArchiveKey, deriveKeyCheck, deriveTenantKey, type KeyRing } from '../keys.js';
+import { deriveArchiveKey, deriveKeyCheck, type TenantKeys } from '../keys.js';
 import { decrypt, nonceType } from './cipher.js';
 import type { ArchiveHeader } from './header.js';
 import { decodeManifest, type ArchiveManifest } from './manifest.js';
@@ -13,7 +13,7 @@ export interface ExpectedArchive {
 }
 
 export interface OpenOptions {
-  readonly keys: KeyRing;
+  readonly keys: TenantKeys;
   /** The tenant whose archive this must be; another's is ARCHIVE_FOREIGN. */
   readonly tenantId: string;
   readonly expected?: ExpectedArchive;
@@ -22,10 +22,9 @@ export interface OpenOptions {
 /** Checks whose archive it is and derives its key. Throws ARCHIVE_FOREIGN, ARCHIVE_REPLACED, KEY_UNKNOWN, KEY_MISMATCH. */
 export function unlockArchive(header: ArchiveHeader, { keys, tenantId, expected = {} }: OpenOptions): Buffer {
   if (header.context.tenant !== tenantId) throw new AppError('ARCHIVE_FOREIGN', 'The archive belongs to another workspace');
-  const masterKey = keys.find(header.keyId);
-  if (masterKey === null) throw new AppError('KEY_UNKNOWN', `The archive is encrypted with the key ${header.keyId}, which this server does not have`);
+  const tenantKey = keys.tenantKey(header.keyId, tenantId);
+  if (tenantKey === null) throw new AppError('KEY_UNKNOWN', `The archive is encrypted with the key ${header.keyId}, which this server does not have`);
   const salt = Buffer.from(header.salt, 'hex');
-  const tenantKey = deriveTenantKey(masterKey, tenantId);
   if (!timingSafeEqual(deriveKeyCheck(tenantKey, salt), header.keyCheck)) {
     throw new AppError('KEY_MISMATCH', `The key ${header.keyId} of this server is not the one that encrypted the archive`);
   }
