@@ -8,6 +8,7 @@ import { ClassesModule } from './classes/classes.module.js';
 import { CompareModule } from './compare/compare.module.js';
 import type { AppConfig } from './config/app-config.js';
 import { ConfigModule } from './config/config.module.js';
+import { KeysModule } from './keys/keys.module.js';
 import { AuthModule } from './platform/auth/auth.module.js';
 import { EncryptionModule } from './encryption/encryption.module.js';
 import { MaintenanceModule } from './maintenance/maintenance.module.js';
@@ -60,6 +61,7 @@ export class AppModule {
         GuidanceModule,
         AlertsModule,
         NotificationsModule,
+        KeysModule,
         ...(config.runsApi ? [GraphqlServerModule] : []),
       ],
     };

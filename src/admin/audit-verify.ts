@@ -1,8 +1,8 @@
 import { readFile } from 'node:fs/promises';
-import { parseArgs } from 'node:util';
 import { z } from 'zod';
 import { type ChainReport, type KnownHeads, verifyAuditChains } from '../audit/audit-chain.js';
-import { type AdminCommand, exitCodes, UsageError } from './admin-command.js';
+import { type AdminCommand, exitCodes } from './admin-command.js';
+import { parseOptions } from './options.js';
 
 const earlierReport = z.array(z.object({ chain: z.string(), length: z.number(), hash: z.string() }));
 
@@ -11,7 +11,7 @@ export const auditVerify: AdminCommand = {
   options: '[--json] [--against <file>]',
   summary: 'Read the whole audit log and check its chains; <file> is what --json printed earlier',
   async run(context, args) {
-    const { values } = parse(args);
+    const values = parseOptions(args, { json: { type: 'boolean' }, against: { type: 'string' } });
     const known = values.against === undefined ? new Map() : await readHeads(values.against);
     const reports = await verifyAuditChains(await context.database(), known);
     if (values.json === true) context.print(JSON.stringify(reports, null, 2));
@@ -19,14 +19,6 @@ export const auditVerify: AdminCommand = {
     return reports.some(({ firstBreak }) => firstBreak !== null) ? exitCodes.failed : exitCodes.done;
   },
 };
-
-function parse(args: readonly string[]) {
-  try {
-    return parseArgs({ args: [...args], options: { json: { type: 'boolean' }, against: { type: 'string' } } });
-  } catch (error) {
-    throw new UsageError(error instanceof Error ? error.message : String(error));
-  }
-}
 
 async function readHeads(path: string): Promise<KnownHeads> {
   const parsed = earlierReport.parse(JSON.parse(await readFile(path, 'utf8')));

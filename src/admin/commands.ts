@@ -1,5 +1,8 @@
 import type { AdminCommand } from './admin-command.js';
 import { auditVerify } from './audit-verify.js';
+import { keys } from './keys.js';
+import { recoveryKit } from './recovery-kit.js';
+import { reencrypt } from './reencrypt.js';
 
 /** In the order of the help. */
-export const commands: readonly AdminCommand[] = [auditVerify];
+export const commands: readonly AdminCommand[] = [auditVerify, keys, reencrypt, recoveryKit];

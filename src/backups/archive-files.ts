@@ -101,6 +101,11 @@ export class StoredArchive {
     return this.archive.header.keyId;
   }
 
+  /** Hex, as the manifest has it. */
+  get payloadSha256(): string {
+    return this.archive.manifest.payload.sha256;
+  }
+
   get compressedBytes(): number {
     return this.archive.manifest.payload.compressedBytes;
   }

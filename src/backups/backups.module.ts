@@ -14,6 +14,7 @@ import { ArchiveRecorder } from './archive-recorder.js';
 import { BackupDeletion } from './backup-deletion.js';
 import { BackupEntity } from './backup.entity.js';
 import { BackupHandler } from './backup.handler.js';
+import { BackupKeys } from './backup-keys.js';
 import { BackupImports } from './backup-imports.js';
 import { BackupMetrics } from './backup-metrics.js';
 import { BackupLeftovers } from './backup-leftovers.js';
@@ -22,6 +23,7 @@ import { BackupRunner } from './backup-runner.js';
 import { BackupsRepository } from './backups.repository.js';
 import { BackupsResolver } from './backups.resolver.js';
 import { BackupsService } from './backups.service.js';
+import { DiscardedArchives } from './discarded-archives.js';
 import { ImportHandler } from './import.handler.js';
 import { SafetyBackups } from './safety-backups.js';
 import { BackupResultResolver, OperationBackupsResolver, TenantBackupsResolver, VerifyResultResolver } from './tenant-backups.resolver.js';
@@ -32,10 +34,10 @@ const exclusiveWork: ReadonlySet<Permission> = new Set([Permission.BACKUP_CREATE
 @Module({
   imports: [TypeOrmModule.forFeature([BackupEntity]), ClassesModule, EncryptionModule, OperationsModule, StorageModule, TenantsModule],
   providers: [
-    ArchiveFiles, ArchiveInspection, ArchiveRecorder, BackupImports, ImportHandler, BackupDeletion, BackupHandler, BackupMetrics, BackupLeftovers, BackupProtection, BackupResultResolver, BackupRunner, BackupsRepository, BackupsResolver,
+    ArchiveFiles, ArchiveInspection, ArchiveRecorder, BackupImports, BackupKeys, DiscardedArchives, ImportHandler, BackupDeletion, BackupHandler, BackupLeftovers, BackupMetrics, BackupProtection, BackupResultResolver, BackupRunner, BackupsRepository, BackupsResolver,
     BackupsService, OperationBackupsResolver, SafetyBackups, TenantBackupsResolver, VerifyHandler, VerifyResultResolver,
   ],
-  exports: [ArchiveFiles, ArchiveInspection, BackupImports, BackupsService, SafetyBackups],
+  exports: [ArchiveFiles, ArchiveInspection, BackupImports, BackupKeys, BackupsService, SafetyBackups],
 })
 export class BackupsModule implements OnModuleInit {
   constructor(

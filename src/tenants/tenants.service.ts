@@ -38,6 +38,10 @@ export class TenantsService {
     return tenant;
   }
 
+  findBySlug(slug: string): Promise<TenantEntity | null> {
+    return this.tenants.findBySlug(slug);
+  }
+
   /**
    * Locks the tenant until the transaction of `manager` ends. Starting an operation takes this lock, so that neither name nor target changes
    * under it.

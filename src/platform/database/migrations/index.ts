@@ -9,6 +9,7 @@ import { OperationTrace1763780100000 } from './1763780100000-operation-trace.js'
 import { HistoryExports1763780200000 } from './1763780200000-history-exports.js';
 import { DataClasses1763790000000 } from './1763790000000-data-classes.js';
 import { Alerts1763791000000 } from './1763791000000-alerts.js';
+import { DiscardedArchives1763792000000 } from './1763792000000-discarded-archives.js';
 
 /** In the order in which they run; one that has shipped is never edited. */
 export const migrations = [
@@ -23,4 +24,5 @@ export const migrations = [
   HistoryExports1763780200000,
   DataClasses1763790000000,
   Alerts1763791000000,
+  DiscardedArchives1763792000000,
 ];

@@ -1,0 +1,184 @@
+import { randomBytes } from 'node:crypto';
+import { Inject, Injectable } from '@nestjs/common';
+import { DataSource, type EntityManager } from 'typeorm';
+import { ArchiveWriter, openArchive, type OpenArchive } from '#archive';
+import type { Work } from '#engines';
+import { AppError, asAppError } from '#errors';
+import type { ArchiveStore } from '#storage';
+import type { TenantScope } from '../access/access.service.js';
+import { EncryptionService } from '../encryption/encryption.service.js';
+import { ARCHIVE_STORE } from '../platform/storage/storage.module.js';
+import { ArchiveFiles, archiveRefOf, isSealed, type SealedRef } from './archive-files.js';
+import type { BackupEntity } from './backup.entity.js';
+import { BackupsRepository } from './backups.repository.js';
+import { DiscardedArchives } from './discarded-archives.js';
+
+export interface KeyUse {
+  readonly keyId: string;
+  readonly archives: number;
+  readonly bytes: number;
+  readonly tenants: number;
+}
+
+/** What moving one archive to another key needs of its operation. */
+export interface ResealWork extends Pick<Work, 'signal' | 'report'> {
+  readonly id: string;
+  readonly tenantId: string;
+  fenced<T>(work: (manager: EntityManager) => Promise<T>): Promise<T>;
+  faultPoint(name: string): Promise<void>;
+}
+
+/** RESEALED, or why not: it has the current key by now, is gone, or something reads it. */
+export type ResealOutcome = 'RESEALED' | 'NOT_NEEDED' | 'IN_USE';
+
+/** Which keys the stored archives need, and archives under the current one. */
+@Injectable()
+export class BackupKeys {
+  constructor(
+    private readonly dataSource: DataSource,
+    private readonly backups: BackupsRepository,
+    private readonly files: ArchiveFiles,
+    private readonly discarded: DiscardedArchives,
+    private readonly encryption: EncryptionService,
+    @Inject(ARCHIVE_STORE) private readonly store: ArchiveStore,
+  ) {}
+
+  /** Of every tenant. */
+  async usage(): Promise<KeyUse[]> {
+    const rows: { key_id: string; archives: string; bytes: string; tenants: string }[] = await this.dataSource.query(
+      `select key_id, count(*) as archives, coalesce(sum(size_bytes), 0) as bytes, count(distinct tenant_id) as tenants
+       from backup where key_id is not null and state = 'COMPLETED' and deleted_at is null group by key_id order by key_id`,
+    );
+    return rows.map(({ key_id, archives, bytes, tenants }) => ({ keyId: key_id, archives: Number(archives), bytes: Number(bytes), tenants: Number(tenants) }));
+  }
+
+  /** Tenants with archives under other keys than this one. */
+  async tenantsBesides(keyId: string): Promise<string[]> {
+    const rows: { tenant_id: string }[] = await this.dataSource.query(
+      `select distinct tenant_id from backup where key_id <> $1 and state = 'COMPLETED' and deleted_at is null order by tenant_id`,
+      [keyId],
+    );
+    return rows.map((row) => row.tenant_id);
+  }
+
+  /** Ids of the tenant's keys: those that its archives need. */
+  async keysOf({ tenantId }: TenantScope): Promise<string[]> {
+    const rows: { key_id: string }[] = await this.dataSource.query(
+      `select distinct key_id from backup where tenant_id = $1 and key_id is not null and state = 'COMPLETED' and deleted_at is null order by key_id`,
+      [tenantId],
+    );
+    return rows.map((row) => row.key_id);
+  }
+
+  /** Ids of the tenant's archives under other keys than this one, oldest first. */
+  async besides({ tenantId }: TenantScope, keyId: string): Promise<string[]> {
+    const rows: { id: string }[] = await this.dataSource.query(
+      `select id from backup where tenant_id = $1 and key_id <> $2 and state = 'COMPLETED' and deleted_at is null order by created_at, id`,
+      [tenantId, keyId],
+    );
+    return rows.map((row) => row.id);
+  }
+
+  /**
+   * Writes the archive anew under the current key, reads it back, and only then lets the backup point to it; the old file goes last.
+   *
+   * @throws AppError ARCHIVE_*, KEY_*, READ_BACK_FAILED, STORAGE_*; the backup is then as it was
+   */
+  async reseal(work: ResealWork, backupId: string): Promise<ResealOutcome> {
+    const backup = await this.backups.find(work, backupId);
+    const { keyId } = this.encryption.sealingKey(work.tenantId);
+    if (backup?.state !== 'COMPLETED' || backup.deletedAt !== null || backup.keyId === keyId) return 'NOT_NEEDED';
+    const ref = archiveRefOf(backup);
+    if (!isSealed(ref)) return 'NOT_NEEDED';
+    const storeKey = besideOf(ref.storeKey);
+    await work.fenced((manager) => this.discarded.note(work, storeKey, manager));
+    try {
+      const written = await this.write(work, backup, ref, storeKey);
+      await work.faultPoint('reencrypt.written');
+      const switched = await this.switch(work, backup, { ...written, keyId });
+      await work.faultPoint('reencrypt.switched');
+      await this.discarded.remove(switched ? ref.storeKey : storeKey);
+      return switched ? 'RESEALED' : 'IN_USE';
+    } catch (error) {
+      // Whoever has the lease now finds the note.
+      if (asAppError(error).code !== 'LEASE_LOST') await this.discarded.remove(storeKey).catch(() => undefined);
+      throw error;
+    }
+  }
+
+  private async write(work: ResealWork, backup: BackupEntity, ref: SealedRef, storeKey: string): Promise<SealedRef> {
+    const object = await this.files.openObject(ref);
+    const keyTenantId = ref.keyTenantId ?? backup.tenantId;
+    try {
+      const old = await openArchive(object, { keys: this.encryption.keyRing, tenantId: keyTenantId, expected: { backupId: ref.archiveId, salt: ref.salt } });
+      const copied = await this.copy(work, old, keyTenantId, storeKey);
+      const written = { ...ref, storeKey, ...copied };
+      await this.readBack(work, old, written);
+      return written;
+    } finally {
+      await object.close();
+    }
+  }
+
+  private async copy(work: ResealWork, old: OpenArchive, keyTenantId: string, storeKey: string): Promise<Pick<SealedRef, 'sizeBytes' | 'sha256' | 'salt'>> {
+    const { header, manifest } = old;
+    const upload = await this.store.create(storeKey);
+    const writer = new ArchiveWriter(upload.body, {
+      ...this.encryption.sealingKey(keyTenantId), context: header.context, codec: header.codec, payloadType: header.payloadType, segmentSize: header.segmentSize,
+    });
+    try {
+      let bytesDone = 0;
+      for await (const { namespaceIndex, payload } of old.payloadFrames()) {
+        work.signal.throwIfAborted();
+        await writer.writeFrame(namespaceIndex, payload);
+        bytesDone += payload.length;
+        work.report({ bytesDone, bytesTotal: manifest.payload.bytes, itemsDone: 0, itemsTotal: null, current: null });
+        await work.faultPoint('reencrypt.writing');
+      }
+      const { sizeBytes, sha256, salt } = await writer.finish(manifest);
+      await upload.commit();
+      return { sizeBytes, sha256, salt };
+    } catch (error) {
+      writer.abort(error);
+      await upload.abort();
+      throw error;
+    }
+  }
+
+  /** Nothing that the writer said counts here: only what the store gives back. */
+  private async readBack(work: ResealWork, old: OpenArchive, written: SealedRef): Promise<void> {
+    try {
+      const archive = await this.files.open(work, written);
+      try {
+        await archive.verify(work);
+        if (archive.payloadSha256 !== old.manifest.payload.sha256) throw new AppError('ARCHIVE_CORRUPT', 'The payload differs from that of the file that it was copied from');
+      } finally {
+        await archive.close();
+      }
+    } catch (error) {
+      const cause = asAppError(error);
+      if (!cause.code.startsWith('ARCHIVE_') && !cause.code.startsWith('KEY_')) throw error;
+      throw new AppError('READ_BACK_FAILED', `The stored file is not what was written: ${cause.message}`, { cause });
+    }
+  }
+
+  /** False where something reads the old file, or the backup has another one by now. */
+  private switch(work: ResealWork, before: BackupEntity, { storeKey, sizeBytes, sha256, salt, keyId }: SealedRef & { readonly keyId: string }): Promise<boolean> {
+    return work.fenced(async (manager) => {
+      const backup = await this.backups.lock(work, before.id, manager);
+      if (backup?.state !== 'COMPLETED' || backup.deletedAt !== null || backup.storeKey !== before.storeKey || before.storeKey === null) return false;
+      if ((await this.backups.operationsOn(backup.id, manager)).length > 0) return false;
+      const fileName = storeKey.split('/').at(-1) ?? null;
+      await this.backups.update(work, backup.id, ['COMPLETED'], { storeKey, fileName, sizeBytes, sha256, salt: Buffer.from(salt, 'hex'), keyId }, manager);
+      await this.discarded.takeOff(storeKey, manager);
+      await this.discarded.note(work, before.storeKey, manager);
+      return true;
+    });
+  }
+}
+
+/** A place of its own beside the old file: `<name>-k<4 hex digits>.gz.enc`. */
+function besideOf(storeKey: string): string {
+  const [, path = storeKey, suffixes = ''] = /^(.*?)(?:-k[0-9a-f]{4})?((?:\.(?:gz|zst|archive|enc))*)$/.exec(storeKey) ?? [];
+  return `${path}-k${randomBytes(2).toString('hex')}${suffixes}`;
+}

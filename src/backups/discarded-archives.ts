@@ -1,0 +1,56 @@
+import { Injectable, Logger, type OnApplicationBootstrap } from '@nestjs/common';
+import { Interval } from '@nestjs/schedule';
+import { DataSource, type EntityManager } from 'typeorm';
+import { redact } from '#errors';
+import { AppConfig } from '../config/app-config.js';
+import { ArchiveFiles } from './archive-files.js';
+
+const everyMs = 10 * 60 * 1000;
+const atOnce = 100;
+
+/**
+ * Remembers objects that no backup points to, until they are gone. A file is noted before it is written and taken off the list in the transaction that
+ * makes it a backup's; whatever a crash leaves is removed once the operation has ended.
+ */
+@Injectable()
+export class DiscardedArchives implements OnApplicationBootstrap {
+  private readonly logger = new Logger(DiscardedArchives.name);
+
+  constructor(
+    private readonly config: AppConfig,
+    private readonly dataSource: DataSource,
+    private readonly files: ArchiveFiles,
+  ) {}
+
+  onApplicationBootstrap(): Promise<void> {
+    return this.tick();
+  }
+
+  @Interval(everyMs)
+  async tick(): Promise<void> {
+    if (!this.config.runsWorker) return;
+    try {
+      const rows: { store_key: string }[] = await this.dataSource.query(
+        `select store_key from discarded_archive d join operation o on o.id = d.operation_id where o.state not in ('QUEUED', 'RUNNING') order by noted_at limit ${atOnce}`,
+      );
+      for (const { store_key } of rows) await this.remove(store_key);
+    } catch (error) {
+      this.logger.warn({ msg: 'Discarded archives could not be removed; this is tried again', error: redact(String(error)) });
+    }
+  }
+
+  async note(of: { readonly id: string; readonly tenantId: string }, storeKey: string, manager: EntityManager): Promise<void> {
+    await manager.query('insert into discarded_archive (store_key, tenant_id, operation_id) values ($1, $2, $3) on conflict do nothing', [storeKey, of.tenantId, of.id]);
+  }
+
+  async takeOff(storeKey: string, manager: EntityManager): Promise<void> {
+    await manager.query('delete from discarded_archive where store_key = $1', [storeKey]);
+  }
+
+  /** The bytes, then the note. Idempotent. @throws AppError STORAGE_UNAVAILABLE */
+  async remove(storeKey: string): Promise<void> {
+    const used: unknown[] = await this.dataSource.query(`select 1 from backup where store_key = $1 and state <> 'DELETED'`, [storeKey]);
+    if (used.length === 0) await this.files.remove(storeKey);
+    await this.takeOff(storeKey, this.dataSource.manager);
+  }
+}
