@@ -1,5 +1,6 @@
 export { compareDocuments, type CompareDocumentsOptions, type CompareSide, type DocumentDifferences } from './compare/compare-documents.js';
 export { Crc64, DocumentSums, formatUint64, type Uint64 } from './crc64.js';
+export { type Expiry, ExpiryCounter, expiryOf } from './expiry.js';
 export { bsonToExtendedJson, extendedJsonToBson } from './mongodump/extended-json.js';
 export {
   formatCollectionMetadata,
@@ -41,6 +42,6 @@ export { ArchiveWriter, type ArchiveSummary, type ArchiveWriterOptions } from '.
 export { deriveTenantKey, KeyRing, type MasterKey, type TenantKeys } from './keys.js';
 export { openPlainArchive, sniffArchive, type ArchiveFormat, type PlainArchive, type PlainOptions } from './plain.js';
 export { openRecoveryKit, sealRecoveryKit, shortestPassphrase, type RecoveryKitContent } from './recovery-kit.js';
-export { compareWithManifest, scanPayload, verifyArchive, type OnScanProgress, type ScanProgress, type ScanResult, verifySelection } from './scan.js';
+export { compareWithManifest, scanPayload, verifyArchive, type OnDocuments, type OnScanProgress, type ScanProgress, type ScanResult, verifySelection } from './scan.js';
 export { selectPayload, selectPrelude } from './select.js';
 export { bufferSource, fileSource, type ArchiveSource } from './source.js';

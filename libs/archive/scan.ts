@@ -2,7 +2,7 @@ import { AppError } from '#errors';
 import type { ArchiveFrame, OpenArchive } from './dbk1/reader.js';
 import type { ArchiveManifest, ManifestNamespace, NamespaceSummary } from './dbk1/manifest.js';
 import { parseCollectionMetadata, type CollectionMeta, type MongodumpHeader } from './mongodump/format.js';
-import { MongodumpParser, type MongodumpEvent } from './mongodump/parser.js';
+import { type ArchiveNamespace, MongodumpParser, type MongodumpEvent } from './mongodump/parser.js';
 import { selectPrelude } from './select.js';
 
 /** What a payload holds, counted by reading the whole of it. */
@@ -21,6 +21,9 @@ export interface ScanProgress {
 
 export type OnScanProgress = (progress: ScanProgress) => void;
 
+/** Sees each run of whole documents of a namespace while they are checked; the bytes are not its to keep. */
+export type OnDocuments = (namespace: ArchiveNamespace, documents: Buffer) => void;
+
 class Scanner {
   private readonly parser = new MongodumpParser();
   private prelude: { readonly header: MongodumpHeader; readonly collections: readonly CollectionMeta[] } | null = null;
@@ -28,7 +31,10 @@ class Scanner {
   private bytesDone = 0;
   private documentsDone = 0;
 
-  constructor(private readonly onProgress: OnScanProgress | undefined) {}
+  constructor(
+    private readonly onProgress: OnScanProgress | undefined,
+    private readonly onDocuments: OnDocuments | undefined,
+  ) {}
 
   get isAtBoundary(): boolean {
     return this.parser.isAtBoundary;
@@ -38,8 +44,10 @@ class Scanner {
     for (const event of this.parser.push(chunk)) {
       onEvent?.(event);
       if (event.type === 'prelude') this.prelude = { header: event.header, collections: event.collections };
-      else if (event.type === 'documents') this.documentsDone += event.count;
-      else {
+      else if (event.type === 'documents') {
+        this.documentsDone += event.count;
+        this.onDocuments?.(event.namespace, event.documents);
+      } else {
         const { meta, index } = event.namespace;
         this.found[index] = {
           name: meta.collection,
@@ -63,8 +71,8 @@ class Scanner {
 }
 
 /** Reads a whole mongodump payload once: every rule of the format and every CRC is checked. Throws ARCHIVE_CORRUPT, ARCHIVE_TRUNCATED and what `payload` throws. */
-export async function scanPayload(payload: AsyncIterable<Buffer>, onProgress?: OnScanProgress): Promise<ScanResult> {
-  const scanner = new Scanner(onProgress);
+export async function scanPayload(payload: AsyncIterable<Buffer>, onProgress?: OnScanProgress, onDocuments?: OnDocuments): Promise<ScanResult> {
+  const scanner = new Scanner(onProgress, onDocuments);
   for await (const chunk of payload) scanner.push(chunk);
   return scanner.finish();
 }
@@ -73,9 +81,9 @@ export async function scanPayload(payload: AsyncIterable<Buffer>, onProgress?: O
  * Reads the whole archive and compares it with its manifest: hash, counts, sums, and that each frame holds whole blocks
  * of the namespace it claims. Throws ARCHIVE_CORRUPT naming the namespace.
  */
-export async function verifyArchive(archive: OpenArchive, onProgress?: OnScanProgress): Promise<ScanResult> {
+export async function verifyArchive(archive: OpenArchive, onProgress?: OnScanProgress, onDocuments?: OnDocuments): Promise<ScanResult> {
   if (archive.header.payloadType !== 'mongodump') throw new AppError('ARCHIVE_UNSUPPORTED', `The archive holds a payload of type ${archive.header.payloadType}`);
-  const scanner = new Scanner(onProgress);
+  const scanner = new Scanner(onProgress, onDocuments);
   for await (const frame of archive.payloadFrames()) pushFrame(scanner, frame, archive.manifest);
   const result = scanner.finish();
   compareWithManifest(result, archive.manifest);
@@ -86,10 +94,10 @@ export async function verifyArchive(archive: OpenArchive, onProgress?: OnScanPro
  * As `verifyArchive`, of the prelude and the frames of these collections alone: tags, format, counts and sums. The rest of the archive is
  * not read, so nothing is said of it. Throws ARCHIVE_CORRUPT naming the namespace.
  */
-export async function verifySelection(archive: OpenArchive, names: ReadonlySet<string>, onProgress?: OnScanProgress): Promise<ScanResult> {
+export async function verifySelection(archive: OpenArchive, names: ReadonlySet<string>, onProgress?: OnScanProgress, onDocuments?: OnDocuments): Promise<ScanResult> {
   if (archive.header.payloadType !== 'mongodump') throw new AppError('ARCHIVE_UNSUPPORTED', `The archive holds a payload of type ${archive.header.payloadType}`);
   const { manifest } = archive;
-  const scanner = new Scanner(onProgress);
+  const scanner = new Scanner(onProgress, onDocuments);
   scanner.push(selectPrelude(await archive.prelude(), names));
   const indexes = manifest.namespaces.flatMap(({ name }, index) => (names.has(name) ? [index] : []));
   for await (const frame of archive.frames(indexes)) pushFrame(scanner, frame, manifest);

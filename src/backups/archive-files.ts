@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { Inject, Injectable } from '@nestjs/common';
-import { MongodumpParser, openArchive, type OpenArchive, verifyArchive, verifySelection } from '#archive';
+import { MongodumpParser, type OnDocuments, openArchive, type OpenArchive, verifyArchive, verifySelection } from '#archive';
 import type { NamespaceSummary, PayloadSource, Work } from '#engines';
 import { AppError } from '#errors';
 import type { ArchiveStore, StoredObject } from '#storage';
@@ -160,7 +160,7 @@ export class StoredArchive {
    *
    * @throws AppError ARCHIVE_*
    */
-  async verify(work: Pick<Work, 'signal' | 'report'>): Promise<void> {
+  async verify(work: Pick<Work, 'signal' | 'report'>, onDocuments?: OnDocuments): Promise<void> {
     const fileBytes = this.ref.sizeBytes;
     const { bytes: payloadBytes } = this.archive.manifest.payload;
     const report = (bytesDone: number): void => {
@@ -174,7 +174,7 @@ export class StoredArchive {
       report((hashed += chunk.length));
     }
     if (hash.digest('hex') !== this.ref.sha256) throw new AppError('ARCHIVE_REPLACED', 'The SHA-256 of the stored file is not that of the file that was written');
-    await verifyArchive(this.archive, ({ bytesDone }) => report(fileBytes + bytesDone));
+    await verifyArchive(this.archive, ({ bytesDone }) => report(fileBytes + bytesDone), onDocuments);
   }
 
   /**
@@ -183,12 +183,12 @@ export class StoredArchive {
    *
    * @throws AppError ARCHIVE_*
    */
-  async verifySelection(names: ReadonlySet<string>, work: Pick<Work, 'signal' | 'report'>): Promise<number> {
+  async verifySelection(names: ReadonlySet<string>, work: Pick<Work, 'signal' | 'report'>, onDocuments?: OnDocuments): Promise<number> {
     const bytesTotal = this.namespaces.reduce((sum, { name, bytes }) => (names.has(name) ? sum + bytes : sum), 0);
     await verifySelection(this.archive, names, ({ bytesDone }) => {
       work.signal.throwIfAborted();
       work.report({ bytesDone: Math.min(bytesDone, bytesTotal), bytesTotal, itemsDone: 0, itemsTotal: null, current: null });
-    });
+    }, onDocuments);
     return this.archive.selectionBytes(names);
   }
 

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { type ArchiveSource, openPlainArchive, type PlainArchive, scanPayload, type ScanResult, selectPayload } from '#archive';
+import { type ArchiveSource, type OnDocuments, openPlainArchive, type PlainArchive, scanPayload, type ScanResult, selectPayload } from '#archive';
 import type { PayloadSource, Work } from '#engines';
 import { AppError } from '#errors';
 import { type ArchivedNamespace, definitionsOf, type Provenance } from './archived-namespaces.js';
@@ -44,8 +44,8 @@ export class PlainStoredArchive {
   }
 
   /** Nothing tells where a collection lies, so the whole file is read. */
-  async verifySelection(_names: ReadonlySet<string>, work: Pick<Work, 'signal' | 'report'>): Promise<number> {
-    await this.verify(work);
+  async verifySelection(_names: ReadonlySet<string>, work: Pick<Work, 'signal' | 'report'>, onDocuments?: OnDocuments): Promise<number> {
+    await this.verify(work, onDocuments);
     return this.source.sizeBytes;
   }
 
@@ -63,23 +63,23 @@ export class PlainStoredArchive {
   }
 
   /**
-   * Reads every byte once: hash, format, counts and sums.
+   * Reads every byte once: hash, format, counts and sums. Called again it reads nothing, and `onDocuments` sees nothing.
    *
    * @throws AppError ARCHIVE_*
    */
-  async verify(work: Pick<Work, 'signal' | 'report'>): Promise<ScanResult> {
-    return (this.scanned ??= await this.scan(work));
+  async verify(work: Pick<Work, 'signal' | 'report'>, onDocuments?: OnDocuments): Promise<ScanResult> {
+    return (this.scanned ??= await this.scan(work, onDocuments));
   }
 
   close(): Promise<void> {
     return this.archive.close();
   }
 
-  private async scan(work: Pick<Work, 'signal' | 'report'>): Promise<ScanResult> {
+  private async scan(work: Pick<Work, 'signal' | 'report'>, onDocuments?: OnDocuments): Promise<ScanResult> {
     const found = await scanPayload(this.archive.payload(), () => {
       work.signal.throwIfAborted();
       work.report({ bytesDone: this.hashing.bytesDone, bytesTotal: this.source.sizeBytes, itemsDone: 0, itemsTotal: null, current: null });
-    });
+    }, onDocuments);
     if (this.hashing.bytesDone !== this.source.sizeBytes) throw new AppError('ARCHIVE_CORRUPT', 'The archive is damaged: bytes follow its end');
     if (this.hashing.digest() !== this.sha256) throw new AppError('ARCHIVE_REPLACED', 'The SHA-256 of the file is not that of the file that was given');
     return found;

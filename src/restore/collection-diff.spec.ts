@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import { countExpiring, diffCollections, type NamespaceShape } from './collection-diff.js';
+import { expiringOf, diffCollections, type NamespaceShape } from './collection-diff.js';
 
 const shape = (name: string, patch: Partial<NamespaceShape> = {}): NamespaceShape => ({
   name, kind: 'collection', documents: 10, bytes: 1000, indexCount: 1, options: '{}',
@@ -31,10 +31,10 @@ describe('diffCollections', () => {
   });
 });
 
-describe('countExpiring', () => {
+describe('expiringOf', () => {
   it('counts TTL indexes and time series that expire', () => {
     const ttl = shape('ttl', { indexes: ['{"name":"at_1","expireAfterSeconds":{"$numberInt":"60"}}'] });
     const series = shape('series', { kind: 'timeseries', options: '{"timeseries":{},"expireAfterSeconds":{"$numberLong":"60"}}' });
-    expect(countExpiring([ttl, series, shape('plain')])).toBe(2);
+    expect(expiringOf([ttl, series, shape('plain')])).toEqual([ttl, series]);
   });
 });

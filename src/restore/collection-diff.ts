@@ -1,3 +1,4 @@
+import { expiryOf } from '#archive';
 import type { NamespaceKind } from '#engines';
 
 /** Seen from the live database: ADDED by the restore, MISSING from the archive (the restore removes it), CHANGED, or SAME as far as counts tell. */
@@ -44,10 +45,9 @@ export function toStat(shape: NamespaceShape): CollectionStatRow {
   return { name: shape.name, kind: shape.kind, documents: shape.documents, bytes: shape.bytes, indexes: shape.indexCount };
 }
 
-/** How many namespaces delete documents by age: by a TTL index, or by their own option (time series, clustered). */
-export function countExpiring(shapes: readonly NamespaceShape[]): number {
-  const expires = (text: string): boolean => text.includes('"expireAfterSeconds":');
-  return shapes.filter((shape) => (shape.indexes ?? []).some(expires) || (shape.options !== null && expires(shape.options))).length;
+/** Those that delete documents by age: by a TTL index, or by their own option (time series, clustered). */
+export function expiringOf<Shape extends NamespaceShape>(shapes: readonly Shape[]): Shape[] {
+  return shapes.filter(({ options, indexes }) => expiryOf(options, indexes ?? []) !== null);
 }
 
 function diffOne(name: string, live: NamespaceShape | null, archive: NamespaceShape | null): CollectionDiffRow {

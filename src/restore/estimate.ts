@@ -13,11 +13,14 @@ export interface RestoreSize {
   readonly bytes: number;
   readonly liveBytes: number;
   readonly namespaces: number;
+  /** How long the product's word is awaited at most; null for a restore without maintenance. */
+  readonly acknowledgementMs: number | null;
 }
 
-export function estimateOf({ bytes, liveBytes, namespaces }: RestoreSize): EstimateRow {
-  const downtimeMs = fixedDowntimeMs + namespaces * downtimePerNamespaceMs;
+export function estimateOf({ bytes, liveBytes, namespaces, acknowledgementMs }: RestoreSize): EstimateRow {
+  const swapMs = fixedDowntimeMs + namespaces * downtimePerNamespaceMs;
+  const downtimeMs = acknowledgementMs === null ? 0 : swapMs + acknowledgementMs;
   // The archive is read, staged and read again; live data are read for the safety backup.
-  const durationMs = Math.round(fixedMs + bytes / stageBytesPerMs + liveBytes / safetyBytesPerMs + downtimeMs);
-  return { durationMs: Math.min(durationMs, longestMs), downtimeMs: Math.min(downtimeMs, longestMs), bytes };
+  const durationMs = Math.round(fixedMs + bytes / stageBytesPerMs + liveBytes / safetyBytesPerMs + swapMs + (acknowledgementMs ?? 0));
+  return { durationMs: Math.min(durationMs, longestMs), downtimeMs: Math.min(downtimeMs, longestMs), acknowledgementMs: acknowledgementMs ?? 0, bytes };
 }

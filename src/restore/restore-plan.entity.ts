@@ -47,7 +47,16 @@ export interface PlanCheckRow {
 export interface EstimateRow {
   readonly durationMs: number;
   readonly downtimeMs: number;
+  /** Absent in plans of an earlier version. */
+  readonly acknowledgementMs?: number;
   readonly bytes: number;
+}
+
+/** A collection that deletes documents by age. */
+export interface ExpiringRow {
+  readonly name: string;
+  /** Null: nobody has counted them, or nobody can. */
+  readonly documents: number | null;
 }
 
 @Entity('restore_plan')
@@ -62,6 +71,8 @@ export class RestorePlanEntity {
   @Column('jsonb') changes!: readonly CollectionDiffRow[];
   @Column('timestamptz', { name: 'data_loss_since', nullable: true }) dataLossSince!: Date | null;
   @Column('jsonb', { nullable: true }) estimate!: EstimateRow | null;
+  /** Null: the archive's definitions could not be read. */
+  @Column('jsonb', { nullable: true }) expiring!: readonly ExpiringRow[] | null;
   @Column('uuid', { name: 'operation_id', nullable: true }) operationId!: string | null;
   @Column('jsonb', { name: 'created_by', nullable: true }) createdBy!: ActorStamp | null;
   @Column('timestamptz', { name: 'created_at' }) createdAt!: Date;

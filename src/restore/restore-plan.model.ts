@@ -2,7 +2,7 @@ import { Field, ID, Int, ObjectType, registerEnumType } from '@nestjs/graphql';
 import { CollectionStatModel } from '../backups/collection-stat.model.js';
 import { toGlobalId } from '../platform/graphql/global-id.js';
 import { Node } from '../platform/graphql/node.model.js';
-import { ByteCount, type Int64 } from '../platform/graphql/scalars.js';
+import { ByteCount, Count, type Int64 } from '../platform/graphql/scalars.js';
 import { DiffKind } from './collection-diff.js';
 import { MergeConflict } from './restore-choice.js';
 import { Cutover, RestoreMode, type RestorePlanEntity } from './restore-plan.entity.js';
@@ -92,11 +92,23 @@ export class EstimateModel {
   @Field(() => Int)
   durationMs!: number;
 
-  @Field(() => Int, { description: 'How long the workspace is in maintenance.' })
+  @Field(() => Int, { description: 'How long the workspace is in maintenance, the wait for the product included.' })
   downtimeMs!: number;
+
+  @Field(() => Int, { description: "How much of it is the longest wait for the product's word that its users are out; it is shorter when that comes sooner." })
+  acknowledgementMs!: number;
 
   @Field(() => ByteCount, { description: 'Bytes to be staged.' })
   bytes!: Int64;
+}
+
+@ObjectType('ExpiringCollection', { description: 'A collection of the archive that deletes documents by age: by a TTL index or by its own option.' })
+export class ExpiringCollectionModel {
+  @Field(() => String)
+  name!: string;
+
+  @Field(() => Count, { nullable: true, description: 'How many documents of the archive are past their time already: they expire within minutes of the restore. Null where that was not counted (ask with fullRead) or cannot be told from the documents alone (time series, partial indexes).' })
+  documents!: Int64 | null;
 }
 
 @ObjectType('RestorePlan', { implements: () => [Node] })
@@ -136,6 +148,9 @@ export class RestorePlanModel implements Node {
   @Field(() => Date, { nullable: true, description: 'What was written after this time is not in the archive.' })
   dataLossSince!: Date | null;
 
+  @Field(() => [ExpiringCollectionModel], { nullable: true, description: "Null when the archive's definitions could not be read." })
+  expiring!: ExpiringCollectionModel[] | null;
+
   @Field(() => EstimateModel, { nullable: true })
   estimate!: EstimateModel | null;
 
@@ -169,7 +184,8 @@ export function toRestorePlanModel(row: RestorePlanEntity): RestorePlanModel {
       optionsChanged: [...change.optionsChanged],
     })),
     dataLossSince: row.dataLossSince,
-    estimate: row.estimate && { ...row.estimate },
+    expiring: row.expiring && row.expiring.map((one) => ({ ...one })),
+    estimate: row.estimate && { ...row.estimate, acknowledgementMs: row.estimate.acknowledgementMs ?? 0 },
     confirmName: row.bound.tenantName,
     expiresAt: row.expiresAt,
   };

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { Injectable } from '@nestjs/common';
+import { ExpiryCounter } from '#archive';
 import type { EngineSession, NamespaceState, TargetInspection, Work } from '#engines';
 import { AppError, asAppError } from '#errors';
 import { AccessService, type TenantScope } from '../access/access.service.js';
@@ -8,18 +9,19 @@ import { AuditService } from '../audit/audit.service.js';
 import { archiveRefOf } from '../backups/archive-files.js';
 import type { BackupEntity } from '../backups/backup.entity.js';
 import { BackupsService, requireUsable } from '../backups/backups.service.js';
+import { MaintenanceAcknowledgement } from '../maintenance/maintenance-acknowledgement.js';
 import { type Actor, stampOf } from '../platform/auth/actor.js';
 import { fromGlobalId, notFound } from '../platform/graphql/global-id.js';
 import { type CopyTarget, CopyTargets } from '../tenants/copy-targets.js';
 import { TenantsService } from '../tenants/tenants.service.js';
 import { chooseCollections, chooseMerged, isChosen, type RestoreChoice, wholeDatabase } from './restore-choice.js';
 import { requireUsable as requireComplete, UploadsService } from '../transfers/uploads.service.js';
-import { diffCollections, type NamespaceShape } from './collection-diff.js';
+import { diffCollections, expiringOf, type NamespaceShape } from './collection-diff.js';
 import type { RestorePlanCreateInput, RestoreSourceInput } from './dto/restore.inputs.js';
 import { estimateOf } from './estimate.js';
 import { type Destination, RestoreDestinations } from './restore-destinations.js';
 import { PlanChecks } from './plan-checks.js';
-import type { PlanCheckRow, RestorePlanEntity } from './restore-plan.entity.js';
+import type { ExpiringRow, PlanCheckRow, RestorePlanEntity } from './restore-plan.entity.js';
 import { RestorePlansRepository } from './restore-plans.repository.js';
 import type { SourceRef } from './restore-source.js';
 import { RestoreSources } from './restore-sources.js';
@@ -32,6 +34,8 @@ const fullReadForMs = 10 * 60 * 1000;
 interface ArchiveView {
   readonly checks: readonly PlanCheckRow[];
   readonly shapes: readonly NamespaceShape[];
+  /** Null: nobody knows. */
+  readonly expiring: readonly ExpiringRow[] | null;
   /** Null: it is of a whole database, as far as anybody can tell. */
   readonly partOf: readonly string[] | null;
 }
@@ -63,6 +67,7 @@ export class RestorePlanner {
     private readonly plans: RestorePlansRepository,
     private readonly copies: CopyTargets,
     private readonly destinations: RestoreDestinations,
+    private readonly acknowledgement: MaintenanceAcknowledgement,
   ) {}
 
   async create(actor: Actor, input: RestorePlanCreateInput): Promise<RestorePlanEntity> {
@@ -111,7 +116,8 @@ export class RestorePlanner {
       checks: [...more, ...environment, ...archive.checks, ...(fresh?.checks ?? []), ...live.checks, ...version, ...space, ...targetSpace, ...this.checks.dependencies(archived, choice, live.catalogue), ...this.checks.merge(archived, chosen ?? [], choice, live.inspection)],
       changes: chosen === null ? [] : diffCollections(chosen.map(toShape), archived),
       dataLossSince: dataLossSince(source),
-      estimate: estimateOf({ documents: sum(archived, ({ documents }) => documents), bytes: sum(archived, ({ bytes }) => bytes), liveBytes, namespaces: archived.length + (chosen?.length ?? 0) }),
+      expiring: archive.expiring?.filter(({ name }) => isChosen(choice, name)) ?? null,
+      estimate: estimateOf({ documents: sum(archived, ({ documents }) => documents), bytes: sum(archived, ({ bytes }) => bytes), liveBytes, namespaces: archived.length + (repoint === undefined ? (chosen?.length ?? 0) : 0), acknowledgementMs: copy === undefined ? (await this.acknowledgement.waitOf(scope)).ms : null }),
       createdBy: stampOf(actor),
       createdAt,
       expiresAt: new Date(createdAt.getTime() + validForMs),
@@ -143,14 +149,18 @@ export class RestorePlanner {
   private async readArchive(scope: TenantScope, { ref, backup }: PlanSource, fullRead: boolean): Promise<ArchiveView> {
     const known = knownShapes(backup);
     const missing = this.checks.key(ref);
-    const view = (shapes: readonly NamespaceShape[], checks: readonly PlanCheckRow[], partOf = backup?.collections ?? null): ArchiveView => ({ shapes, checks, partOf });
+    const view = (shapes: readonly NamespaceShape[], checks: readonly PlanCheckRow[], partOf = backup?.collections ?? null, expiring: ArchiveView['expiring'] = null): ArchiveView => ({ shapes, checks, partOf, expiring });
     if (!missing.ok) return view(known, [missing, this.checks.integrity(null, fullRead, 'It could not be checked without the key')]);
     try {
       const source = await this.sources.open(scope, ref);
       try {
         const work: Work = { signal: AbortSignal.timeout(fullReadForMs), report: () => undefined, log: () => undefined };
-        if (fullRead) await source.verify(work, source.partOf);
-        return view(await source.shapes(work), [missing, this.checks.integrity(null, fullRead)], source.partOf);
+        // A plain archive is read whole in any case.
+        const counter = fullRead || ref.salt === null ? new ExpiryCounter(Date.now()) : null;
+        if (counter !== null) await source.verify(work, source.partOf, counter.take);
+        const shapes = await source.shapes(work);
+        const expiring = expiringOf(shapes).map(({ name, documents }) => ({ name, documents: counter?.documentsOf(name) ?? (documents === 0 ? 0 : null) }));
+        return view(shapes, [missing, this.checks.integrity(null, fullRead)], source.partOf, expiring);
       } finally {
         await source.close();
       }

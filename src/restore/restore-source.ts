@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import type { OnDocuments } from '#archive';
 import type { PayloadSource, Work } from '#engines';
 import type { NamespaceShape } from './collection-diff.js';
 
@@ -35,7 +36,7 @@ export interface RestoreSource {
    *
    * @throws AppError ARCHIVE_* or KEY_*
    */
-  verify(work: Work, collections: readonly string[] | null): Promise<VerifiedArchive>;
+  verify(work: Work, collections: readonly string[] | null, onDocuments?: OnDocuments): Promise<VerifiedArchive>;
   close(): Promise<void>;
 }
 

@@ -1,4 +1,5 @@
 import { Injectable } from '@nestjs/common';
+import type { OnDocuments } from '#archive';
 import type { Work } from '#engines';
 import { AppError } from '#errors';
 import type { TenantScope } from '../access/access.service.js';
@@ -34,14 +35,14 @@ class ArchiveSource implements RestoreSource {
     return this.archive.partOf;
   }
 
-  async verify(work: Work, collections: readonly string[] | null): Promise<VerifiedArchive> {
+  async verify(work: Work, collections: readonly string[] | null, onDocuments?: OnDocuments): Promise<VerifiedArchive> {
     if (collections !== null) {
       const names = new Set(collections);
-      const bytesRead = await this.archive.verifySelection(names, work);
+      const bytesRead = await this.archive.verifySelection(names, work, onDocuments);
       return { payload: this.archive.select(names), bytesRead };
     }
     if (this.archive.partOf !== null) throw new AppError('ARCHIVE_UNSUPPORTED', 'The archive holds a part of a database and cannot take the place of a whole one');
-    await this.archive.verify(work);
+    await this.archive.verify(work, onDocuments);
     return { payload: this.archive.payload, bytesRead: this.sizeBytes };
   }
 

@@ -11,7 +11,7 @@ import { EncryptionService } from '../encryption/encryption.service.js';
 import type { JsonObject, OperationContext, OperationHandler, SettledOperation } from '../operations/operation-handler.js';
 import { OperationHandlers } from '../operations/operation-handlers.js';
 import { TenantsService } from '../tenants/tenants.service.js';
-import { countExpiring, type NamespaceShape } from './collection-diff.js';
+import { expiringOf, type NamespaceShape } from './collection-diff.js';
 import { leasedWork, StageRemoval } from './stage-removal.js';
 import { DatabaseClaims } from '../tenants/database-claims.js';
 import { copyTarget } from '../tenants/copy-targets.js';
@@ -274,7 +274,7 @@ function undoWarnings({ undo }: RestoreInput): string[] {
 }
 
 function ttlWarnings(shapes: readonly NamespaceShape[]): string[] {
-  const count = countExpiring(shapes);
+  const count = expiringOf(shapes).length;
   if (count === 0) return [];
   return [`${count} ${count === 1 ? 'collection has a TTL: its' : 'collections have a TTL: their'} documents that are past their time expire within minutes of the restore`];
 }

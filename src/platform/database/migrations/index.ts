@@ -4,6 +4,7 @@ import { Webhooks1763719200000 } from './1763719200000-webhooks.js';
 import { PartialBackups1763720100000 } from './1763720100000-partial-backups.js';
 import { DatabaseClaims1763730000000 } from './1763730000000-database-claims.js';
 import { BackupLeftovers1763730100000 } from './1763730100000-backup-leftovers.js';
+import { PlanExpiry1763730200000 } from './1763730200000-plan-expiry.js';
 import { AuditChain1763780000000 } from './1763780000000-audit-chain.js';
 import { OperationTrace1763780100000 } from './1763780100000-operation-trace.js';
 import { HistoryExports1763780200000 } from './1763780200000-history-exports.js';
@@ -19,6 +20,7 @@ export const migrations = [
   PartialBackups1763720100000,
   DatabaseClaims1763730000000,
   BackupLeftovers1763730100000,
+  PlanExpiry1763730200000,
   AuditChain1763780000000,
   OperationTrace1763780100000,
   HistoryExports1763780200000,
