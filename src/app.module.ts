@@ -15,6 +15,7 @@ import { MaintenanceModule } from './maintenance/maintenance.module.js';
 import { OperationsModule } from './operations/operations.module.js';
 import { NotificationsModule } from './notifications/notifications.module.js';
 import { DatabaseModule } from './platform/database/database.module.js';
+import { DrillsModule } from './drills/drills.module.js';
 import { EventsModule } from './platform/events/events.module.js';
 import { GraphqlServerModule } from './platform/graphql/graphql-server.module.js';
 import { GraphqlSupportModule } from './platform/graphql/graphql-support.module.js';
@@ -62,6 +63,7 @@ export class AppModule {
         AlertsModule,
         NotificationsModule,
         KeysModule,
+        DrillsModule,
         ...(config.runsApi ? [GraphqlServerModule] : []),
       ],
     };

@@ -106,6 +106,9 @@ export const errorCatalogue = {
   TARGET_LOST: user('The connection to the database was lost; check the server and try again', true),
   TARGET_FULL: user('The database server has no disk space left; free some and try again', true),
 
+  // Drills
+  DRILL_MISMATCH: user('What was restored differs from the archive; tell support, and take a new backup'),
+
   // Restore
   PLAN_EXPIRED: user('Make a new restore plan; a plan is valid for 15 minutes'),
   PLAN_USED: user('Make a new restore plan; each plan works once'),

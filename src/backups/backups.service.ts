@@ -8,7 +8,7 @@ import { AuditService } from '../audit/audit.service.js';
 import { EncryptionService } from '../encryption/encryption.service.js';
 import type { OperationEntity } from '../operations/operation.entity.js';
 import { OperationsService } from '../operations/operations.service.js';
-import { type Actor, stampOf } from '../platform/auth/actor.js';
+import { type Actor, type ActorStamp, stampOf } from '../platform/auth/actor.js';
 import { runInTransaction } from '../platform/database/data-source.js';
 import { findPage, type Page, type PageOfRows } from '../platform/database/page.js';
 import { fromGlobalId, notFound } from '../platform/graphql/global-id.js';
@@ -90,6 +90,18 @@ export class BackupsService {
       const { operation } = await this.operations.start(manager, { ...request, input: { backupId: backup.id }, startedBy: stampOf(actor), backupId: backup.id });
       await this.audit.record({ action: 'backup.verified', tenantId: scope.tenantId, actor, subject: { type: 'Backup', id: backup.id } }, manager);
       return { operation, backup: locked };
+    });
+  }
+
+  /** For a plan that does it by itself; nothing happens where there is no good backup. */
+  async verifyLastGood(scope: TenantScope, startedBy: ActorStamp): Promise<void> {
+    const backup = await this.backups.lastGood(scope);
+    if (backup === null) return;
+    await runInTransaction(this.dataSource, async (manager) => {
+      requireUsable(await this.lock(scope, backup.id, manager));
+      await this.operations.start(manager, {
+        handler: this.verifyHandler, tenantId: scope.tenantId, actorId: startedBy.id, idempotencyKey: null, idempotencyInput: {}, input: { backupId: backup.id }, startedBy, backupId: backup.id,
+      });
     });
   }
 

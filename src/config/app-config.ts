@@ -34,6 +34,8 @@ export class AppConfig {
   readonly publicUrl: string;
   /** Null: no e-mail is sent. */
   readonly mail: { readonly smtpUrl: string; readonly from: string } | null;
+  /** Null: each tenant's own server. */
+  readonly drillUri: string | null;
   readonly supportUrl: string | null;
   readonly helpUrl: string | null;
   readonly dataDir: string;
@@ -81,6 +83,7 @@ export class AppConfig {
     this.port = env.HOLDFAST_PORT;
     this.publicUrl = (env.HOLDFAST_PUBLIC_URL ?? ownUrl(env.HOLDFAST_HOST, env.HOLDFAST_PORT)).replace(/\/+$/, '');
     this.mail = env.HOLDFAST_SMTP_URL !== undefined && env.HOLDFAST_MAIL_FROM !== undefined ? { smtpUrl: env.HOLDFAST_SMTP_URL, from: env.HOLDFAST_MAIL_FROM } : null;
+    this.drillUri = env.HOLDFAST_DRILL_URI ?? null;
     this.supportUrl = env.HOLDFAST_SUPPORT_URL ?? null;
     this.helpUrl = env.HOLDFAST_HELP_URL ?? null;
     this.dataDir = env.HOLDFAST_DATA_DIR;

@@ -174,6 +174,11 @@ export const environmentSchema = z.object({
     description: 'Who e-mail comes from, such as `Holdfast <backup@example.com>`.',
     default: 'none',
   }),
+  HOLDFAST_DRILL_URI: noted(mongodbUri.optional(), {
+    description: 'The MongoDB server that restore drills make their scratch databases on.',
+    default: "each workspace's own server",
+    secret: true,
+  }),
   HOLDFAST_SUPPORT_URL: noted(url(['http:', 'https:', 'mailto:'], 'https://example.com/support or mailto:help@example.com').optional(), {
     description: 'Where users get help from people; help texts and `Viewer.supportUrl` lead there.',
     default: 'none',

@@ -20,6 +20,7 @@ const weekMs = 7 * 24 * 60 * 60 * 1000;
 export class ReencryptHandler implements OperationHandler<ReencryptInput>, OnModuleInit {
   readonly kind = 'REENCRYPT';
   readonly exclusive = false;
+  readonly restartable = true;
   readonly permission = Permission.STORAGE_MANAGE;
   readonly deadlineMs = weekMs;
   readonly input = reencryptInput;

@@ -1,5 +1,5 @@
 import { expiryOf } from '#archive';
-import type { NamespaceKind } from '#engines';
+import type { NamespaceKind, NamespaceState } from '#engines';
 
 /** Seen from the live database: ADDED by the restore, MISSING from the archive (the restore removes it), CHANGED, or SAME as far as counts tell. */
 export const DiffKind = { ADDED: 'ADDED', MISSING: 'MISSING', CHANGED: 'CHANGED', SAME: 'SAME' } as const;
@@ -39,6 +39,10 @@ export function diffCollections(live: readonly NamespaceShape[], archive: readon
   const archiveByName = new Map(archive.map((shape) => [shape.name, shape]));
   const names = [...new Set([...liveByName.keys(), ...archiveByName.keys()])].sort();
   return names.map((name) => diffOne(name, liveByName.get(name) ?? null, archiveByName.get(name) ?? null));
+}
+
+export function toShape({ name, kind, documents, sizeBytes, options, indexes }: NamespaceState): NamespaceShape {
+  return { name, kind, documents, bytes: sizeBytes, indexCount: indexes.length, options, indexes };
 }
 
 export function toStat(shape: NamespaceShape): CollectionStatRow {

@@ -16,7 +16,7 @@ import { type CopyTarget, CopyTargets } from '../tenants/copy-targets.js';
 import { TenantsService } from '../tenants/tenants.service.js';
 import { chooseCollections, chooseMerged, isChosen, type RestoreChoice, wholeDatabase } from './restore-choice.js';
 import { requireUsable as requireComplete, UploadsService } from '../transfers/uploads.service.js';
-import { diffCollections, expiringOf, type NamespaceShape } from './collection-diff.js';
+import { diffCollections, expiringOf, type NamespaceShape, toShape } from './collection-diff.js';
 import type { RestorePlanCreateInput, RestoreSourceInput } from './dto/restore.inputs.js';
 import { estimateOf } from './estimate.js';
 import { type Destination, RestoreDestinations } from './restore-destinations.js';
@@ -210,10 +210,6 @@ function choiceOf({ mode, collections, conflict, skipClashes }: RestorePlanCreat
 /** What the row knows of the archive, for when the archive itself cannot be opened. */
 function knownShapes(backup: BackupEntity | null): NamespaceShape[] {
   return (backup?.contents ?? []).map(({ name, kind, documents, bytes, indexes }) => ({ name, kind, documents, bytes, indexCount: indexes, options: null, indexes: null }));
-}
-
-function toShape({ name, kind, documents, sizeBytes, options, indexes }: NamespaceState): NamespaceShape {
-  return { name, kind, documents, bytes: sizeBytes, indexCount: indexes.length, options, indexes };
 }
 
 function sum<T>(rows: readonly T[], of: (row: T) => number): number {

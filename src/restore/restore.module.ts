@@ -10,6 +10,7 @@ import { TransfersModule } from '../transfers/transfers.module.js';
 import { KeptDatabaseSweep } from './kept-database-sweep.js';
 import { PointerUndo } from './pointer-undo.js';
 import { RestoreDestinations } from './restore-destinations.js';
+import { RestoreDrill } from './restore-drill.js';
 import { RestoreMaintenance } from './restore-maintenance.js';
 import { RestoreRepoint } from './restore-repoint.js';
 import { PlanChecks } from './plan-checks.js';
@@ -37,9 +38,9 @@ import { UndoTerm } from './undo-term.js';
 @Module({
   imports: [TypeOrmModule.forFeature([RestorePlanEntity]), BackupsModule, EncryptionModule, MaintenanceModule, OperationsModule, StorageModule, TenantsModule, TransfersModule],
   providers: [
-    KeptDatabaseSweep, OperationPlanResolver, PlanChecks, PointerUndo, ReleaseHandler, ReleaseResolver, RestoreCopy, RestoreDestinations, RestoreFinish, RestoreHandler, RestoreMaintenance, RestoreMerge, RestorePlanner, RestorePlansRepository,
+    KeptDatabaseSweep, OperationPlanResolver, PlanChecks, PointerUndo, ReleaseHandler, ReleaseResolver, RestoreCopy, RestoreDestinations, RestoreDrill, RestoreFinish, RestoreHandler, RestoreMaintenance, RestoreMerge, RestorePlanner, RestorePlansRepository,
     RestoreRelease, RestoreRepoint, RestoreResultResolver, RestoreSourceResolver, RestoreSources, RestoresResolver, RestoresService, RestoreUndo, StageRemoval, UndoHandler, UndoResolver, UndoTerm,
   ],
-  exports: [RestorePlanner],
+  exports: [RestoreDrill, RestorePlanner],
 })
 export class RestoreModule {}

@@ -6,6 +6,7 @@ import type { EngineSession } from '#engines';
 import { AppError } from '#errors';
 import { AccessService, type TenantScope } from '../access/access.service.js';
 import { AuditService } from '../audit/audit.service.js';
+import { AppConfig } from '../config/app-config.js';
 import type { Actor } from '../platform/auth/actor.js';
 import { violatedUnique } from '../platform/database/data-source.js';
 import { databaseInUse, DatabaseClaims } from './database-claims.js';
@@ -37,6 +38,7 @@ const madeHere = /_r[0-9a-f]{8}$/;
 @Injectable()
 export class CopyTargets {
   constructor(
+    private readonly config: AppConfig,
     private readonly tenants: TenantsService,
     private readonly rows: TenantsRepository,
     private readonly targets: TenantTargets,
@@ -66,6 +68,19 @@ export class CopyTargets {
     let base = targetDatabase.replace(madeHere, '');
     while (Buffer.byteLength(base) + ending.length > longestNameBytes) base = base.slice(0, -1);
     return this.requireFree(scope, { database: base + ending, deployment, newTenant: null });
+  }
+
+  /** A database for a drill: on the configured server, else on the tenant's own. @throws AppError TARGET_* */
+  async makeScratch(scope: TenantScope): Promise<CopyTarget> {
+    const target = await this.makeName(scope);
+    return this.config.drillUri === null ? target : { ...target, deployment: 'the server for drills' };
+  }
+
+  /** The caller closes the session. @throws AppError NOT_FOUND, TARGET_* */
+  async openScratch(scope: TenantScope, target: CopyTarget): Promise<EngineSession> {
+    if (this.config.drillUri === null) return this.open(scope, target);
+    const { engine } = await this.tenants.get(scope);
+    return this.targets.openConfigured(engine, { uri: this.config.drillUri, database: target.database });
   }
 
   /** @throws AppError FORBIDDEN to all but the provider, SLUG_TAKEN, ENGINE_UNSUPPORTED, TARGET_*, DATABASE_EXISTS */

@@ -47,6 +47,11 @@ export class TenantTargets {
     return engine.open(target);
   }
 
+  /** A server that the operator configured, whom no policy holds back. */
+  openConfigured(engineName: EngineName, target: Target): Promise<EngineSession> {
+    return this.engineOf(engineName).open(target);
+  }
+
   private engineOf(name: EngineName): TenantEngine {
     const engine = this.engines.get(name);
     if (engine === undefined) throw new AppError('ENGINE_UNSUPPORTED', `The engine ${name} is not supported yet`, { field: ['target', 'engine'] });

@@ -71,6 +71,9 @@ export class TenantEntity {
   @Column('boolean', { name: 'fuzzy_only' })
   fuzzyOnly!: boolean;
 
+  @Column('timestamptz', { name: 'proven_restorable_at', nullable: true })
+  provenRestorableAt!: Date | null;
+
   /** Grows with each change that subscribers see. */
   @Column('integer')
   revision!: number;

@@ -111,6 +111,9 @@ export class TenantModel implements Node {
   @Field(() => Int, { description: 'Grows with each maintenance: end the sessions of an earlier epoch.' })
   sessionEpoch!: number;
 
+  @Field(() => Date, { nullable: true, description: 'When a drill last restored a backup of it whole.' })
+  lastProvenRestorableAt!: Date | null;
+
   @Field(() => Date)
   createdAt!: Date;
 }
@@ -145,6 +148,7 @@ export function toTenantModel(row: TenantEntity): TenantModel {
       acknowledgedAt: row.maintenanceAcknowledgedAt,
     },
     sessionEpoch: row.sessionEpoch,
+    lastProvenRestorableAt: row.provenRestorableAt,
     createdAt: row.createdAt,
   };
 }

@@ -68,6 +68,11 @@ export class TenantsService {
     await this.change(scope, ({ fuzzyOnly }) => (fuzzyOnly ? null : { fuzzyOnly: true }), manager);
   }
 
+  /** A backup of it was restored for proof, just now. */
+  async markProven(scope: TenantScope, manager: EntityManager): Promise<void> {
+    await this.change(scope, () => ({ provenRestorableAt: () => 'clock_timestamp()' }), manager);
+  }
+
   /** Keeps the product's users out and ends their sessions: the session epoch grows once per operation, however often this is called. */
   beginMaintenance(scope: TenantScope, begin: { readonly operationId: string; readonly message: string }, manager?: EntityManager): Promise<TenantEntity> {
     return this.change(

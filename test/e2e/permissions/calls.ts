@@ -72,6 +72,7 @@ export const calls: Readonly<Record<string, Call>> = {
   'Tenant.members': ofTenant('members', '{ edges { node { email } } }'),
   'Tenant.notifiers': ofTenant('notifiers', '{ totalCount }'),
   'Tenant.operations': ofTenant('operations', '{ edges { node { id } } }'),
+  'Tenant.proofPlan': ofTenant('proofPlan', '{ verifyEveryDays }'),
   'Tenant.storage': ofTenant('storage', '{ usedBytes }'),
   'Tenant.webhookDeliveries': ofTenant('webhookDeliveries', '{ totalCount }'),
 
@@ -86,6 +87,7 @@ export const calls: Readonly<Record<string, Call>> = {
   'Mutation.classRulesUpdate': mutation('classRulesUpdate', ({ tenant }) => ({ tenantId: tenant, rules: [] })),
   'Mutation.downloadCreate': mutation('downloadCreate', ({ backup }) => ({ backupId: backup, variant: 'ARCHIVE' })),
   'Mutation.historyExport': mutation('historyExport', ({ tenant }) => ({ tenantId: tenant })),
+  'Mutation.drillRun': mutation('drillRun', ({ tenant, backup }) => ({ tenantId: tenant, backupId: backup })),
   'Mutation.keyReencrypt': mutation('keyReencrypt', ({ tenant }) => ({ tenantId: tenant })),
   'Mutation.login': mutation('login', () => ({ email: anyEmail(), password: 'not the password' }), { namesTenant: false }),
   'Mutation.logout': mutation('logout', () => ({}), { namesTenant: false, endsLogin: true }),
@@ -101,6 +103,7 @@ export const calls: Readonly<Record<string, Call>> = {
   'Mutation.notifierUpdate': mutation('notifierUpdate', async (ids) => ({ notifierId: await ids.notifier(), name: 'Changed' })),
   'Mutation.operationCancel': mutation('operationCancel', ({ operation }) => ({ operationId: operation })),
   'Mutation.passwordChange': mutation('passwordChange', () => ({ currentPassword: 'not the password', newPassword: 'another good password' }), { namesTenant: false }),
+  'Mutation.proofPlanUpdate': mutation('proofPlanUpdate', ({ tenant }) => ({ tenantId: tenant, verifyEveryDays: 30 })),
   'Mutation.restorePlanCreate': mutation('restorePlanCreate', ({ tenant, backup }) => ({ tenantId: tenant, source: { backupId: backup } })),
   'Mutation.restoreStart': mutation('restoreStart', ({ plan }) => ({ planId: plan, confirmName: 'not the name' })),
   'Mutation.restoreReleaseOld': mutation('restoreReleaseOld', ({ operation }) => ({ operationId: operation, confirmName: 'not the name' })),

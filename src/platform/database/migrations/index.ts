@@ -11,6 +11,7 @@ import { HistoryExports1763780200000 } from './1763780200000-history-exports.js'
 import { DataClasses1763790000000 } from './1763790000000-data-classes.js';
 import { Alerts1763791000000 } from './1763791000000-alerts.js';
 import { DiscardedArchives1763792000000 } from './1763792000000-discarded-archives.js';
+import { Drills1763793000000 } from './1763793000000-drills.js';
 
 /** In the order in which they run; one that has shipped is never edited. */
 export const migrations = [
@@ -27,4 +28,5 @@ export const migrations = [
   DataClasses1763790000000,
   Alerts1763791000000,
   DiscardedArchives1763792000000,
+  Drills1763793000000,
 ];

@@ -1,0 +1,65 @@
+import { Injectable } from '@nestjs/common';
+import { DataSource, type EntityManager } from 'typeorm';
+import type { TenantScope } from '../access/access.service.js';
+
+export interface ProofPlan {
+  /** Null: never. */
+  readonly verifyEveryDays: number | null;
+  readonly drillEveryDays: number | null;
+  readonly nextVerifyAt: Date | null;
+  readonly nextDrillAt: Date | null;
+}
+
+export interface DueProof extends TenantScope {
+  readonly verify: boolean;
+  readonly drill: boolean;
+}
+
+const none: ProofPlan = { verifyEveryDays: null, drillEveryDays: null, nextVerifyAt: null, nextDrillAt: null };
+
+/** All SQL of the `proof_plan` table, by the database's clock. */
+@Injectable()
+export class ProofPlansRepository {
+  constructor(private readonly dataSource: DataSource) {}
+
+  async find({ tenantId }: TenantScope, manager: EntityManager = this.dataSource.manager): Promise<ProofPlan> {
+    const rows: ProofPlan[] = await manager.query(
+      `select verify_every_days as "verifyEveryDays", drill_every_days as "drillEveryDays", next_verify_at as "nextVerifyAt", next_drill_at as "nextDrillAt" from proof_plan where tenant_id = $1`,
+      [tenantId],
+    );
+    return rows[0] ?? none;
+  }
+
+  /** The first ones come at a random moment within the first day, so that not all tenants' come at once. */
+  async set({ tenantId }: TenantScope, { verifyEveryDays, drillEveryDays }: Pick<ProofPlan, 'verifyEveryDays' | 'drillEveryDays'>, manager: EntityManager): Promise<void> {
+    await manager.query(
+      `insert into proof_plan as plan (tenant_id, verify_every_days, drill_every_days, next_verify_at, next_drill_at)
+       values ($1, $2, $3, case when $2::int is not null then now() + random() * interval '1 day' end, case when $3::int is not null then now() + random() * interval '1 day' end)
+       on conflict (tenant_id) do update set verify_every_days = excluded.verify_every_days, drill_every_days = excluded.drill_every_days,
+         next_verify_at = case when excluded.verify_every_days is not distinct from plan.verify_every_days then plan.next_verify_at else excluded.next_verify_at end,
+         next_drill_at = case when excluded.drill_every_days is not distinct from plan.drill_every_days then plan.next_drill_at else excluded.next_drill_at end`,
+      [tenantId, verifyEveryDays, drillEveryDays],
+    );
+  }
+
+  /** Takes what is due and moves it on, so that nobody else takes it: a day that was missed is made up for once. Suspended tenants wait. */
+  async takeDue(limit: number): Promise<DueProof[]> {
+    return this.dataSource.transaction(async (manager) => {
+      const due: DueProof[] = await manager.query(
+        `select plan.tenant_id as "tenantId", coalesce(next_verify_at <= now(), false) as verify, coalesce(next_drill_at <= now(), false) as drill
+         from proof_plan plan join tenant on tenant.id = plan.tenant_id
+         where least(next_verify_at, next_drill_at) <= now() and tenant.suspended_at is null
+         order by least(next_verify_at, next_drill_at) limit $1 for update of plan skip locked`,
+        [limit],
+      );
+      await manager.query(
+        `update proof_plan set
+           next_verify_at = case when next_verify_at <= now() then now() + verify_every_days * interval '1 day' else next_verify_at end,
+           next_drill_at = case when next_drill_at <= now() then now() + drill_every_days * interval '1 day' else next_drill_at end
+         where tenant_id = any($1)`,
+        [due.map(({ tenantId }) => tenantId)],
+      );
+      return due;
+    });
+  }
+}

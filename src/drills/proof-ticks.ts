@@ -1,0 +1,48 @@
+import { Injectable, Logger, type OnApplicationBootstrap } from '@nestjs/common';
+import { Interval } from '@nestjs/schedule';
+import { asAppError, redact } from '#errors';
+import { BackupsService } from '../backups/backups.service.js';
+import { AppConfig } from '../config/app-config.js';
+import type { ActorStamp } from '../platform/auth/actor.js';
+import { DrillsService } from './drills.service.js';
+import { type DueProof, ProofPlansRepository } from './proof-plans.repository.js';
+
+const everyMs = 60_000;
+const atOnce = 20;
+const startedBy: ActorStamp = { id: 'system:proof-plan', kind: 'SYSTEM', email: null, name: 'The proof plan' };
+
+/** Starts the verifications and drills that are due. Any process may do it. */
+@Injectable()
+export class ProofTicks implements OnApplicationBootstrap {
+  private readonly logger = new Logger(ProofTicks.name);
+
+  constructor(
+    private readonly config: AppConfig,
+    private readonly plans: ProofPlansRepository,
+    private readonly drills: DrillsService,
+    private readonly backups: BackupsService,
+  ) {}
+
+  onApplicationBootstrap(): Promise<void> {
+    return this.tick();
+  }
+
+  @Interval(everyMs)
+  async tick(): Promise<void> {
+    if (!this.config.runsWorker) return;
+    try {
+      for (const due of await this.plans.takeDue(atOnce)) await this.start(due);
+    } catch (error) {
+      this.logger.warn({ msg: 'Due proofs could not be looked for', error: redact(String(error)) });
+    }
+  }
+
+  private async start({ tenantId, verify, drill }: DueProof): Promise<void> {
+    try {
+      if (verify) await this.backups.verifyLastGood({ tenantId }, startedBy);
+      if (drill) await this.drills.runPlanned({ tenantId }, startedBy);
+    } catch (error) {
+      this.logger.warn({ msg: 'A due proof could not be started', tenantId, code: asAppError(error).code });
+    }
+  }
+}
