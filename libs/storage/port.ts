@@ -51,6 +51,18 @@ export interface ResumableObjects {
   publish(key: string): Promise<void>;
 }
 
+export interface DirectParts {
+  /** Of each part but the last. */
+  readonly partBytes: number;
+  /** In the order of the parts; each takes its bytes by PUT, without a login. */
+  readonly urls: readonly string[];
+}
+
+/** Objects whose bytes a client sends to the store itself. They end as resumable ones do: `received`, `publish`, `discardIncomplete`. */
+export interface DirectUploads {
+  begin(key: string, sizeBytes: number, expiresInSeconds: number): Promise<DirectParts>;
+}
+
 /**
  * Where archives lie. Keys are relative paths of `[A-Za-z0-9._-]` segments of at most 200 characters, none beginning with a dot, joined by `/`; anything
  * else is refused (BAD_USER_INPUT). An object is replaced whole by a later `commit` under its key.
@@ -60,6 +72,8 @@ export interface ArchiveStore {
   /** For people and logs: no credentials. */
   readonly location: string;
   readonly resumable: ResumableObjects;
+  /** Null where clients cannot reach the store. */
+  readonly direct: DirectUploads | null;
   create(key: string): Promise<ObjectUpload>;
   /** Throws ARCHIVE_MISSING when there is no such object. */
   open(key: string): Promise<StoredObject>;

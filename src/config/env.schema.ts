@@ -2,6 +2,7 @@ import { homedir } from 'node:os';
 import { isIP } from 'node:net';
 import { resolve } from 'node:path';
 import { z } from 'zod';
+import { parseS3Url } from '#storage';
 
 /** What the documentation's table shows of a variable; it travels with the schema so that the two cannot differ. */
 export interface VariableNotes {
@@ -65,8 +66,13 @@ const storeUrl = text.superRefine((value, issue) => {
     return;
   }
   const { protocol, host, pathname } = new URL(value);
-  if (protocol === 's3:') issue.addIssue('s3:// stores are not supported by this version; use file:///path');
-  else if (protocol !== 'file:') issue.addIssue('must begin with file:///');
+  if (protocol === 's3:') {
+    try {
+      parseS3Url(value);
+    } catch (error) {
+      issue.addIssue(error instanceof Error ? error.message : String(error));
+    }
+  } else if (protocol !== 'file:') issue.addIssue('must begin with file:/// or s3://');
   else if (host !== '' || pathname === '/') issue.addIssue('must name an absolute folder with three slashes, such as file:///var/lib/holdfast/store');
 });
 
@@ -200,7 +206,7 @@ export const environmentSchema = z.object({
     default: '~/.cache/holdfast',
   }),
   HOLDFAST_STORE_URL: noted(storeUrl.optional(), {
-    description: 'Where archives are stored: `file:///path`.',
+    description: 'Where archives are stored: `file:///path`, or `s3://bucket/prefix?endpoint=&region=` with credentials by the usual AWS variables (docs/storage.md).',
     default: '`file://<data folder>/store`',
   }),
   HOLDFAST_SECRET_KEY: noted(text.refine(base64Of32Bytes, 'must be base64 of 32 bytes, as `openssl rand -base64 32` prints it'), {

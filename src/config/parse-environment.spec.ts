@@ -58,8 +58,11 @@ describe('the environment', () => {
     expect(problems({ [name]: value })).toEqual([expect.stringMatching(`^${name}: `)]);
   });
 
-  it('refuses an s3 store by name as not supported yet', () => {
-    expect(problems({ HOLDFAST_STORE_URL: 's3://bucket/prefix' })).toEqual(['HOLDFAST_STORE_URL: s3:// stores are not supported by this version; use file:///path']);
+  it('takes an s3 store, and says what is wrong with its address', () => {
+    expect(problems({ HOLDFAST_STORE_URL: 's3://bucket/prefix?endpoint=https://s3.example.com&region=eu-1' })).toEqual([]);
+    expect(problems({ HOLDFAST_STORE_URL: 's3://bucket?endpoint=nowhere' })).toEqual(['HOLDFAST_STORE_URL: endpoint must be an address such as https://host:port']);
+    expect(problems({ HOLDFAST_STORE_URL: 's3://key:secret@bucket' })).toEqual(['HOLDFAST_STORE_URL: must hold no credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY']);
+    expect(problems({ HOLDFAST_STORE_URL: 's3://bucket?regoin=x' })).toEqual([expect.stringMatching(/^HOLDFAST_STORE_URL: regoin is not known/)]);
   });
 
   it('never shows a secret in a problem', () => {

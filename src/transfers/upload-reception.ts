@@ -28,7 +28,7 @@ export class UploadReception {
   async find(token: string): Promise<UploadEntity> {
     const hash = hashOfToken(token);
     const found = hash === null ? null : await this.uploads.findByToken(hash);
-    if (found === null) throw notFound('Upload');
+    if (found === null || found.upload.protocol !== 'TUS') throw notFound('Upload');
     if (found.isExpired || found.upload.state === 'REFUSED') throw new AppError('UPLOAD_EXPIRED', found.isExpired ? 'The upload has expired' : 'The upload was refused');
     return found.upload;
   }

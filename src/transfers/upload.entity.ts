@@ -25,6 +25,17 @@ registerEnumType(UploadState, {
   },
 });
 
+/** How its bytes come. */
+export const UploadProtocol = { TUS: 'TUS', S3_MULTIPART: 'S3_MULTIPART' } as const;
+export type UploadProtocol = keyof typeof UploadProtocol;
+registerEnumType(UploadProtocol, {
+  name: 'UploadProtocol',
+  valuesMap: {
+    TUS: { description: 'Resumable, by the tus protocol 1.0.0: HEAD tells the offset, PATCH sends from there on. The upload is created already.' },
+    S3_MULTIPART: { description: 'Straight into the S3 store: each part goes by PUT to its own address, all but the last of partBytes, in any order and side by side.' },
+  },
+});
+
 @Entity('upload')
 export class UploadEntity {
   @PrimaryColumn('uuid') id!: string;
@@ -39,6 +50,7 @@ export class UploadEntity {
   @Column('bytea', { name: 'token_hash' }) tokenHash!: Buffer;
   @Column('text', { name: 'store_key' }) storeKey!: string;
   @Column('uuid', { name: 'source_tenant_id', nullable: true }) sourceTenantId!: string | null;
+  @Column('text') protocol!: UploadProtocol;
   @Column('jsonb', { nullable: true }) archive!: ArchiveFacts | null;
   @Column('jsonb', { nullable: true }) failure!: { readonly code: ErrorCode; readonly message: string } | null;
   @Column('uuid', { name: 'backup_id', nullable: true }) backupId!: string | null;

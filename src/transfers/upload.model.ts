@@ -1,14 +1,7 @@
-import { Field, ID, ObjectType, registerEnumType } from '@nestjs/graphql';
+import { Field, ID, ObjectType } from '@nestjs/graphql';
 import { toGlobalId } from '../platform/graphql/global-id.js';
 import { ByteCount, type Int64 } from '../platform/graphql/scalars.js';
-import { UploadPurpose, type UploadEntity, UploadState } from './upload.entity.js';
-
-export const UploadProtocol = { TUS: 'TUS' } as const;
-export type UploadProtocol = keyof typeof UploadProtocol;
-registerEnumType(UploadProtocol, {
-  name: 'UploadProtocol',
-  valuesMap: { TUS: { description: 'Resumable, by the tus protocol 1.0.0: HEAD tells the offset, PATCH sends from there on. The upload is created already.' } },
-});
+import { UploadProtocol, UploadPurpose, type UploadEntity, UploadState } from './upload.entity.js';
 
 @ObjectType('UploadHeader')
 export class UploadHeaderModel {
@@ -39,8 +32,14 @@ export class UploadModel {
   @Field(() => UploadProtocol)
   protocol!: UploadProtocol;
 
-  @Field(() => String, { nullable: true, description: 'Where the bytes go; it needs no login, and is told by uploadCreate alone.' })
+  @Field(() => String, { nullable: true, description: 'Where the bytes go; it needs no login, and is told by uploadCreate alone. Null for an S3_MULTIPART of several parts.' })
   url!: string | null;
+
+  @Field(() => [String], { description: 'S3_MULTIPART: where each part goes, in their order; told by uploadCreate alone.' })
+  partUrls!: readonly string[];
+
+  @Field(() => ByteCount, { nullable: true, description: 'S3_MULTIPART: of each part but the last; told by uploadCreate alone.' })
+  partBytes!: Int64 | null;
 
   @Field(() => [UploadHeaderModel], { description: 'To be sent with every request to the url.' })
   headers!: UploadHeaderModel[];
@@ -62,7 +61,16 @@ export class UploadModel {
   readonly backupUuid!: string | null;
 }
 
-export function toUploadModel(row: UploadEntity, url: string | null = null): UploadModel {
+/** Where the bytes go. */
+export interface UploadWay {
+  readonly url: string | null;
+  readonly partUrls: readonly string[];
+  readonly partBytes: number | null;
+}
+
+const nowhere: UploadWay = { url: null, partUrls: [], partBytes: null };
+
+export function toUploadModel(row: UploadEntity, way: UploadWay = nowhere): UploadModel {
   return {
     id: toGlobalId('Upload', row.id),
     uuid: row.id,
@@ -72,9 +80,9 @@ export function toUploadModel(row: UploadEntity, url: string | null = null): Upl
     state: row.state,
     filename: row.fileName,
     size: row.sizeBytes,
-    protocol: UploadProtocol.TUS,
-    url,
-    headers: [{ name: 'Tus-Resumable', value: '1.0.0' }],
+    protocol: row.protocol,
+    ...way,
+    headers: row.protocol === 'TUS' ? [{ name: 'Tus-Resumable', value: '1.0.0' }] : [],
     maxBytes: row.sizeBytes,
     encrypted: row.archive && row.archive.salt !== null,
     keyId: row.archive?.keyId ?? null,

@@ -4,7 +4,7 @@ import type { TenantScope } from '../access/access.service.js';
 import type { ArchiveFacts } from '../backups/archive-inspection.js';
 import type { ErrorCode } from '#errors';
 import type { ActorStamp } from '../platform/auth/actor.js';
-import { UploadEntity, type UploadPurpose } from './upload.entity.js';
+import { UploadEntity, type UploadProtocol, type UploadPurpose } from './upload.entity.js';
 
 export interface NewUpload {
   readonly id: string;
@@ -15,6 +15,7 @@ export interface NewUpload {
   readonly tokenHash: Buffer;
   readonly storeKey: string;
   readonly sourceTenantId: string | null;
+  readonly protocol: UploadProtocol;
   readonly createdBy: ActorStamp;
 }
 
@@ -32,11 +33,11 @@ export class UploadsRepository {
   constructor(private readonly dataSource: DataSource) {}
 
   async insert(scope: TenantScope, upload: NewUpload, keptForSeconds: number, manager: EntityManager): Promise<void> {
-    const { id, purpose, fileName, sizeBytes, sha256, tokenHash, storeKey, sourceTenantId, createdBy } = upload;
+    const { id, purpose, fileName, sizeBytes, sha256, tokenHash, storeKey, sourceTenantId, protocol, createdBy } = upload;
     await manager.query(
-      `insert into upload (id, tenant_id, purpose, state, file_name, size_bytes, sha256, token_hash, store_key, source_tenant_id, created_by, expires_at)
-       values ($1, $2, $3, 'OPEN', $4, $5, $6, $7, $8, $9, $10, clock_timestamp() + $11 * interval '1 second')`,
-      [id, scope.tenantId, purpose, fileName, sizeBytes, sha256, tokenHash, storeKey, sourceTenantId, JSON.stringify(createdBy), keptForSeconds],
+      `insert into upload (id, tenant_id, purpose, state, file_name, size_bytes, sha256, token_hash, store_key, source_tenant_id, protocol, created_by, expires_at)
+       values ($1, $2, $3, 'OPEN', $4, $5, $6, $7, $8, $9, $10, $11, clock_timestamp() + $12 * interval '1 second')`,
+      [id, scope.tenantId, purpose, fileName, sizeBytes, sha256, tokenHash, storeKey, sourceTenantId, protocol, JSON.stringify(createdBy), keptForSeconds],
     );
   }
 

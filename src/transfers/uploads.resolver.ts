@@ -22,8 +22,8 @@ export class UploadsResolver {
   @Access(Permission.RESTORE_RUN)
   @Mutation(() => UploadCreatePayload, { description: 'Announces a file and says where its bytes go.' })
   async uploadCreate(@CurrentActor() actor: Actor, @Args('input') input: UploadCreateInput): Promise<UploadCreatePayload> {
-    const { upload, url } = await this.uploads.create(actor, input);
-    return { upload: toUploadModel(upload, url) };
+    const { upload, way } = await this.uploads.create(actor, input);
+    return { upload: toUploadModel(upload, way) };
   }
 
   @Access(Permission.RESTORE_RUN)

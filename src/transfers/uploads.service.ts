@@ -17,14 +17,15 @@ import { type TenantEntity } from '../tenants/tenant.entity.js';
 import { TenantsService } from '../tenants/tenants.service.js';
 import type { UploadCreateInput } from './dto/upload.inputs.js';
 import { newToken } from './upload-token.js';
-import type { UploadEntity } from './upload.entity.js';
+import type { UploadEntity, UploadProtocol } from './upload.entity.js';
+import type { UploadWay } from './upload.model.js';
 import { UploadsRepository } from './uploads.repository.js';
 
 export const keptForSeconds = 24 * 60 * 60;
 
 export interface CreatedUpload {
   readonly upload: UploadEntity;
-  readonly url: string;
+  readonly way: UploadWay;
 }
 
 /** Announces uploads: what is certain to be refused is refused before its first byte. */
@@ -47,6 +48,7 @@ export class UploadsService {
     const sourceTenantId = await this.sourceTenant(actor, scope, input);
     const sizeBytes = this.requireSize(input.size);
     requirePromisingName(input.filename);
+    const protocol = this.protocolFor(input.protocol ?? null);
     const token = newToken();
     const id = randomUUID();
     const upload = await runInTransaction(this.dataSource, async (manager) => {
@@ -55,11 +57,11 @@ export class UploadsService {
       await this.requireRoom(scope, tenant, sizeBytes, manager);
       const storeKey = input.purpose === 'IMPORT' ? this.imports.storeKey(scope, id) : `${scope.tenantId}/uploads/${id}`;
       const { filename: fileName, purpose } = input;
-      await this.uploads.insert(scope, { id, purpose, fileName, sizeBytes, sha256: input.sha256.toLowerCase(), tokenHash: token.hash, storeKey, sourceTenantId, createdBy: stampOf(actor) }, keptForSeconds, manager);
+      await this.uploads.insert(scope, { id, purpose, fileName, sizeBytes, sha256: input.sha256.toLowerCase(), tokenHash: token.hash, storeKey, sourceTenantId, protocol, createdBy: stampOf(actor) }, keptForSeconds, manager);
       await this.audit.record({ action: 'upload.created', tenantId: scope.tenantId, actor, subject: { type: 'Upload', id }, detail: { fileName, purpose, sizeBytes, foreign: sourceTenantId !== null } }, manager);
       return this.require(scope, id, manager);
     });
-    return { upload, url: `${this.config.publicUrl}/uploads/${token.text}` };
+    return { upload, way: await this.wayOf(upload, token.text) };
   }
 
   /** By its global id, for whoever may restore; another tenant's answers like one that does not exist. */
@@ -74,6 +76,17 @@ export class UploadsService {
    */
   async lockUsable(scope: TenantScope, id: string, manager: EntityManager): Promise<UploadEntity> {
     return requireUsable(await this.uploads.lock(scope, id, manager));
+  }
+
+  private protocolFor(wanted: UploadProtocol | null): UploadProtocol {
+    if (wanted === 'S3_MULTIPART' && this.store.direct === null) throw new AppError('BAD_USER_INPUT', 'protocol: the archive store takes TUS alone', { field: ['protocol'] });
+    return wanted ?? (this.store.direct === null ? 'TUS' : 'S3_MULTIPART');
+  }
+
+  private async wayOf({ protocol, storeKey, sizeBytes }: UploadEntity, token: string): Promise<UploadWay> {
+    if (protocol === 'TUS' || this.store.direct === null) return { url: `${this.config.publicUrl}/uploads/${token}`, partUrls: [], partBytes: null };
+    const { partBytes, urls } = await this.store.direct.begin(storeKey, sizeBytes, keptForSeconds);
+    return { url: urls.length === 1 ? (urls[0] ?? null) : null, partUrls: urls, partBytes };
   }
 
   private async require(scope: TenantScope, id: string, manager: EntityManager): Promise<UploadEntity> {

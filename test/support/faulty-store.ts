@@ -1,6 +1,6 @@
 import { Writable } from 'node:stream';
 import { AppError } from '../../libs/errors/index.ts';
-import type { ArchiveStore, ObjectInfo, ObjectUpload, ResumableObjects, StoredObject } from '../../libs/storage/index.ts';
+import type { ArchiveStore, DirectUploads, ObjectInfo, ObjectUpload, ResumableObjects, StoredObject } from '../../libs/storage/index.ts';
 
 export interface StoreFaults {
   /** Each upload fails with STORAGE_FULL when it reaches this many bytes. */
@@ -32,6 +32,10 @@ export class FaultyStore implements ArchiveStore {
 
   get resumable(): ResumableObjects {
     return this.inner.resumable;
+  }
+
+  get direct(): DirectUploads | null {
+    return this.inner.direct;
   }
 
   async create(key: string): Promise<ObjectUpload> {

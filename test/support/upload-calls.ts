@@ -9,6 +9,8 @@ export interface UploadAnswer {
   readonly state: string;
   readonly protocol: string;
   readonly url: string | null;
+  readonly partUrls: readonly string[];
+  readonly partBytes: string | null;
   readonly headers: readonly { readonly name: string; readonly value: string }[];
   readonly maxBytes: string;
   readonly expiresAt: string;
@@ -16,7 +18,7 @@ export interface UploadAnswer {
   readonly keyId: string | null;
 }
 
-const uploadFields = 'id state protocol url headers { name value } maxBytes expiresAt encrypted keyId';
+const uploadFields = 'id state protocol url partUrls partBytes headers { name value } maxBytes expiresAt encrypted keyId';
 const errorFields = 'userErrors { code message field hint }';
 
 export interface CreatedAnswer {

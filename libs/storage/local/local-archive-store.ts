@@ -19,6 +19,7 @@ const probeName = '.probe-';
 export class LocalArchiveStore implements ArchiveStore {
   readonly location: string;
   readonly resumable: LocalResumable;
+  readonly direct = null;
   private readonly folders: LocalFolders;
 
   /** @param root absolute path; made on first use */

@@ -1,7 +1,7 @@
 import { fileURLToPath } from 'node:url';
 import { Inject, Module } from '@nestjs/common';
 import { AppError } from '#errors';
-import { type ArchiveStore, LocalArchiveStore } from '#storage';
+import { type ArchiveStore, LocalArchiveStore, openS3Store, parseS3Url } from '#storage';
 import { AppConfig } from '../../config/app-config.js';
 import { type HealthFinding, HealthRegistry } from '../health/health-registry.js';
 
@@ -11,9 +11,9 @@ export const ARCHIVE_STORE = Symbol('ArchiveStore');
 /** The check writes to the disk, and anybody may ask for it. */
 const healthEveryMs = 5_000;
 
-/** @param storeUrl checked by the configuration: `file:///path` */
-export function openArchiveStore(storeUrl: string): ArchiveStore {
-  return new LocalArchiveStore(fileURLToPath(storeUrl));
+/** @param storeUrl checked by the configuration: `file:///path` or `s3://bucket/prefix` */
+export async function openArchiveStore(storeUrl: string): Promise<ArchiveStore> {
+  return storeUrl.startsWith('s3:') ? openS3Store(parseS3Url(storeUrl)) : new LocalArchiveStore(fileURLToPath(storeUrl));
 }
 
 @Module({

@@ -4,7 +4,7 @@ import { BackupModel } from '../../backups/backup.model.js';
 import { OperationModel } from '../../operations/operation.model.js';
 import { ByteCount } from '../../platform/graphql/scalars.js';
 import { MutationPayload } from '../../platform/graphql/user-error.model.js';
-import { UploadPurpose } from '../upload.entity.js';
+import { UploadProtocol, UploadPurpose } from '../upload.entity.js';
 import { UploadModel } from '../upload.model.js';
 
 @InputType()
@@ -31,6 +31,11 @@ export class UploadCreateInput {
   @IsString()
   @Matches(/^[0-9a-fA-F]{64}$/, { message: 'sha256: must be 64 hex digits' })
   sha256!: string;
+
+  @Field(() => UploadProtocol, { nullable: true, description: 'Left out: S3_MULTIPART where the store takes it, else TUS, which every store takes.' })
+  @IsOptional()
+  @IsEnum(UploadProtocol)
+  protocol?: UploadProtocol | null;
 
   @Field(() => ID, { nullable: true, description: "For the provider, with purpose IMPORT: the workspace whose archive it is, where that is another one. The archive can then be restored here." })
   @IsOptional()

@@ -1,0 +1,8 @@
+import type { ArchiveStore } from '../port.js';
+import type { S3Location } from './s3-location.js';
+
+/** Loads the client of S3, which a process with a local store does without. */
+export async function openS3Store(location: S3Location): Promise<ArchiveStore> {
+  const { S3ArchiveStore } = await import('./s3-archive-store.js');
+  return new S3ArchiveStore(location);
+}

@@ -1,0 +1,234 @@
+import { randomBytes } from 'node:crypto';
+import { createServer, connect, type Server, type Socket } from 'node:net';
+import type { AddressInfo } from 'node:net';
+import { Readable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { ListMultipartUploadsCommand, ListObjectsV2Command } from '@aws-sdk/client-s3';
+import { s3Bucket, s3Keys, S3Server } from '../../../test/support/s3-server.js';
+import { describeArchiveStore } from '../contract/archive-store.contract.js';
+import { S3ArchiveStore } from './s3-archive-store.js';
+import { parseS3Url } from './s3-location.js';
+
+const mib = 1024 * 1024;
+const server = await S3Server.start();
+afterAll(async () => server?.stop());
+
+function storeAt(endpoint: string, options: { readonly bucket?: string; readonly prefix?: string; readonly secretAccessKey?: string; readonly partMiB?: number } = {}): S3ArchiveStore {
+  const { bucket = s3Bucket, prefix = `p${randomBytes(6).toString('hex')}`, secretAccessKey = s3Keys.secretAccessKey, partMiB = 5 } = options;
+  return new S3ArchiveStore(parseS3Url(`s3://${bucket}/${prefix}?endpoint=${endpoint}&partMiB=${partMiB}`), { ...s3Keys, secretAccessKey });
+}
+
+async function put(store: S3ArchiveStore, key: string, content: Buffer): Promise<void> {
+  const upload = await store.create(key);
+  await pipeline(Readable.from([content]), upload.body);
+  await upload.commit();
+}
+
+async function get(store: S3ArchiveStore, key: string): Promise<Buffer> {
+  const object = await store.open(key);
+  const chunks: Buffer[] = [];
+  for await (const chunk of object.stream()) chunks.push(chunk);
+  return Buffer.concat(chunks);
+}
+
+/** Between the store and the server: counts what was asked, and breaks connections as it is told to. */
+class Breaker {
+  requests: string[] = [];
+  /** This many requests whose first line holds `matching` are cut off. */
+  cuts = 0;
+  matching = '';
+  /** Answers end after so many bytes; null: whole. */
+  answerBytes: number | null = null;
+  private readonly sockets = new Set<Socket>();
+
+  private constructor(
+    private readonly server: Server,
+    readonly port: number,
+  ) {}
+
+  static async start(to: number): Promise<Breaker> {
+    const server = createServer();
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    const breaker = new Breaker(server, (server.address() as AddressInfo).port);
+    server.on('connection', (client) => breaker.pass(client, to));
+    return breaker;
+  }
+
+  get endpoint(): string {
+    return `http://127.0.0.1:${this.port}`;
+  }
+
+  async stop(): Promise<void> {
+    for (const socket of this.sockets) socket.destroy();
+    await new Promise((resolve) => this.server.close(resolve));
+  }
+
+  private pass(client: Socket, to: number): void {
+    const upstream = connect(to, '127.0.0.1');
+    let answered = 0;
+    const end = (): void => void (client.destroy(), upstream.destroy());
+    for (const socket of [client, upstream]) {
+      this.sockets.add(socket);
+      socket.on('error', end).on('close', end);
+    }
+    client.on('data', (chunk: Buffer) => {
+      const [line = ''] = chunk.toString('latin1').split('\r\n');
+      if (/ HTTP\/1\.1$/.test(line)) {
+        this.requests.push(line);
+        answered = 0;
+        if (this.cuts > 0 && line.includes(this.matching)) {
+          this.cuts -= 1;
+          return end();
+        }
+      }
+      upstream.write(chunk);
+    });
+    upstream.on('data', (chunk: Buffer) => {
+      answered += chunk.length;
+      if (this.answerBytes === null || answered <= this.answerBytes) return void client.write(chunk);
+      client.end(chunk.subarray(0, Math.max(0, this.answerBytes - (answered - chunk.length))));
+      upstream.destroy();
+    });
+  }
+}
+
+if (server === null) {
+  it('S3 was not tested: see the line above', () => expect(server).toBeNull());
+} else {
+  describeArchiveStore('S3ArchiveStore', () => Promise.resolve({ store: storeAt(server.endpoint), dispose: () => Promise.resolve() }));
+
+  describe('S3ArchiveStore', () => {
+    let breaker: Breaker;
+    beforeAll(async () => {
+      breaker = await Breaker.start(server.port);
+    });
+    afterAll(() => breaker.stop());
+
+    const unfinished = async (): Promise<string[]> => {
+      const client = server.client();
+      const { Uploads = [] } = await client.send(new ListMultipartUploadsCommand({ Bucket: s3Bucket }));
+      client.destroy();
+      return Uploads.map(({ Key = '' }) => Key);
+    };
+
+    it('writes objects of many parts in bounded pieces', async () => {
+      const store = storeAt(server.endpoint);
+      const content = randomBytes(17 * mib + 3);
+      const upload = await store.create('t/large');
+      await pipeline(Readable.from([content.subarray(0, 7 * mib), content.subarray(7 * mib)]), upload.body);
+      await upload.commit();
+      expect((await get(store, 't/large')).equals(content)).toBe(true);
+    });
+
+    it('keeps to its prefix: another store of the bucket sees nothing of it', async () => {
+      const [one, other] = [storeAt(server.endpoint), storeAt(server.endpoint)];
+      await put(one, 't/a', Buffer.from('mine'));
+      expect(await other.stat('t/a')).toBeNull();
+      for await (const { key } of other.list('')) throw new Error(`Saw ${key}`);
+    });
+
+    it.each([1, 4])('sends a part again that failed %s times', async (times) => {
+      const store = storeAt(breaker.endpoint);
+      const content = randomBytes(6 * mib);
+      breaker.matching = 'partNumber=1';
+      breaker.cuts = times;
+      await put(store, `t/again-${times}`, content);
+      expect(breaker.cuts).toBe(0);
+      expect((await get(store, `t/again-${times}`)).equals(content)).toBe(true);
+    }, 60_000);
+
+    it('gives up a part that goes on failing, and leaves nothing of the upload', async () => {
+      const store = storeAt(breaker.endpoint, { prefix: 'given-up' });
+      breaker.matching = 'partNumber=2';
+      breaker.cuts = 100;
+      const upload = await store.create('t/a');
+      await expect(pipeline(Readable.from([randomBytes(6 * mib)]), upload.body).then(() => upload.commit())).rejects.toMatchObject({ code: 'STORAGE_UNAVAILABLE', message: expect.stringContaining('t/a') });
+      await upload.abort();
+      breaker.cuts = 0;
+      expect(await store.stat('t/a')).toBeNull();
+      expect((await unfinished()).filter((key) => key.startsWith('given-up'))).toEqual([]);
+      await put(store, 't/a', Buffer.from('next'));
+      expect((await get(store, 't/a')).toString()).toBe('next');
+    }, 60_000);
+
+    it('goes on reading at the byte where the connection broke, and names the object when it goes on breaking', async () => {
+      const content = randomBytes(3 * mib);
+      await put(storeAt(server.endpoint, { prefix: 'broken' }), 't/a', content);
+      const store = storeAt(breaker.endpoint, { prefix: 'broken' });
+      breaker.answerBytes = 700_000;
+      breaker.requests = [];
+      expect((await get(store, 't/a')).equals(content)).toBe(true);
+      expect(breaker.requests.filter((line) => line.startsWith('GET')).length).toBeGreaterThan(3);
+      breaker.answerBytes = null;
+      const opened = await store.open('t/a');
+      breaker.answerBytes = 10;
+      await expect(opened.read(0, 1000)).rejects.toMatchObject({ code: 'STORAGE_UNAVAILABLE', message: expect.stringContaining('reading t/a') });
+      breaker.answerBytes = null;
+    }, 60_000);
+
+    it('notices that an object was replaced while it was open', async () => {
+      const store = storeAt(server.endpoint);
+      await put(store, 't/a', randomBytes(100));
+      const object = await store.open('t/a');
+      await put(store, 't/a', randomBytes(100));
+      await expect(object.read(0, 10)).rejects.toMatchObject({ code: 'ARCHIVE_REPLACED' });
+    });
+
+    it('says what is wrong with keys and bucket, and shows no secret', async () => {
+      const wrong = storeAt(server.endpoint, { secretAccessKey: 'not-the-secret' });
+      const refused = await wrong.check().catch((error: unknown) => error);
+      expect(refused).toMatchObject({ code: 'STORAGE_UNAVAILABLE', message: expect.stringContaining('SignatureDoesNotMatch') });
+      expect(JSON.stringify(refused) + String(refused)).not.toContain('not-the-secret');
+      await expect(storeAt(server.endpoint, { bucket: 'no-such-bucket' }).check()).rejects.toMatchObject({ code: 'STORAGE_UNAVAILABLE', message: expect.stringContaining('NoSuchBucket') });
+      await expect(storeAt('http://127.0.0.1:1').check()).rejects.toMatchObject({ code: 'STORAGE_UNAVAILABLE' });
+    }, 60_000);
+
+    it('lets a client send the parts itself, and shows the object only when it is published', async () => {
+      const store = storeAt(server.endpoint);
+      const content = randomBytes(11 * mib);
+      const { partBytes, urls } = await store.direct.begin('t/direct', content.length, 60);
+      expect([partBytes, urls.length]).toEqual([5 * mib, 3]);
+      for (const [index, url] of urls.entries()) {
+        expect(await store.resumable.received('t/direct')).toBe(Math.min(index * partBytes, content.length));
+        expect((await fetch(url, { method: 'PUT', body: content.subarray(index * partBytes, (index + 1) * partBytes) })).status).toBe(200);
+      }
+      expect(await store.stat('t/direct')).toBeNull();
+      await store.resumable.publish('t/direct');
+      await store.resumable.publish('t/direct');
+      expect((await get(store, 't/direct')).equals(content)).toBe(true);
+      const other = new URL(urls[0] ?? '');
+      other.pathname = other.pathname.replace('direct', 'other');
+      expect((await fetch(other, { method: 'PUT', body: 'x' })).status).toBe(403);
+    });
+
+    it('takes large objects in pieces, and keeps nothing of their tails', async () => {
+      const store = storeAt(server.endpoint, { prefix: 'pieces' });
+      const content = randomBytes(19 * mib);
+      const pieces = async function* (from: number, to: number): AsyncGenerator<Buffer> {
+        for (let at = from; at < to; at += 300_000) yield content.subarray(at, Math.min(at + 300_000, to));
+      };
+      for (let at = 0; at < content.length; at += 5 * mib + 1) await store.resumable.append('t/a', at, content.length, pieces(at, Math.min(at + 5 * mib + 1, content.length)));
+      expect(await store.resumable.received('t/a')).toBe(content.length);
+      await store.resumable.publish('t/a');
+      expect((await get(store, 't/a')).equals(content)).toBe(true);
+      const client = server.client();
+      const { Contents = [] } = await client.send(new ListObjectsV2Command({ Bucket: s3Bucket, Prefix: 'pieces/' }));
+      client.destroy();
+      expect(Contents.map(({ Key }) => Key)).toEqual(['pieces/t/a']);
+    });
+
+    it('works again after the server was killed in the middle', async () => {
+      const store = storeAt(server.endpoint, { prefix: 'killed' });
+      const upload = await store.create('t/a');
+      await new Promise<void>((resolve) => upload.body.write(randomBytes(6 * mib), () => resolve()));
+      await server.kill();
+      await expect(new Promise((resolve, reject) => upload.body.write(randomBytes(6 * mib), (error) => (error ? reject(error) : resolve(null)))).then(() => upload.commit())).rejects.toMatchObject({ code: 'STORAGE_UNAVAILABLE' });
+      await server.restart();
+      await store.discardIncomplete('t/a');
+      await put(store, 't/a', Buffer.from('whole'));
+      expect((await get(store, 't/a')).toString()).toBe('whole');
+      expect((await unfinished()).filter((key) => key.startsWith('killed'))).toEqual([]);
+    }, 60_000);
+  });
+}

@@ -1,0 +1,97 @@
+import { randomBytes } from 'node:crypto';
+import { AppError } from '#errors';
+import { checkPrefix, segmentsOf } from '../object-key.js';
+import type { ArchiveStore, DirectUploads, ObjectInfo, ObjectUpload, ResumableObjects, StoredObject } from '../port.js';
+import { S3Bucket, type S3Credentials } from './s3-bucket.js';
+import { missing, s3Error } from './s3-error.js';
+import type { S3Location } from './s3-location.js';
+import { S3Object } from './s3-object.js';
+import { S3Resumable } from './s3-resumable.js';
+import { S3Upload } from './s3-upload.js';
+
+/** A bucket, or a part of one, of Amazon S3 or of a store that speaks as it does. */
+export class S3ArchiveStore implements ArchiveStore {
+  readonly location: string;
+  readonly resumable: ResumableObjects;
+  readonly direct: DirectUploads;
+  private readonly bucket: S3Bucket;
+  private readonly pieces: S3Resumable;
+
+  /** @param credentials null: by the usual AWS variables, files and services */
+  constructor(location: S3Location, credentials: S3Credentials | null = null) {
+    this.bucket = new S3Bucket(location, credentials);
+    this.location = `s3://${location.bucket}/${location.prefix}`;
+    this.pieces = new S3Resumable(this.bucket);
+    this.resumable = this.pieces;
+    this.direct = this.pieces;
+  }
+
+  async create(key: string): Promise<ObjectUpload> {
+    segmentsOf(key);
+    return new S3Upload(this.bucket, key, await this.ask('writing', key, () => this.bucket.begin(key)));
+  }
+
+  async open(key: string): Promise<StoredObject> {
+    segmentsOf(key);
+    const head = await this.ask('reading', key, () => this.bucket.head(key));
+    if (head === null) throw missing(key);
+    return new S3Object(this.bucket, key, head.sizeBytes, head.etag);
+  }
+
+  async stat(key: string): Promise<ObjectInfo | null> {
+    segmentsOf(key);
+    const head = await this.ask('reading', key, () => this.bucket.head(key));
+    return head && { key, sizeBytes: head.sizeBytes, modifiedAt: head.modifiedAt };
+  }
+
+  async delete(key: string): Promise<boolean> {
+    segmentsOf(key);
+    return this.ask('deleting', key, async () => {
+      if ((await this.bucket.head(key)) === null) return false;
+      await this.bucket.delete(key);
+      return true;
+    });
+  }
+
+  async *list(prefix: string): AsyncGenerator<ObjectInfo, void, undefined> {
+    checkPrefix(prefix);
+    try {
+      for await (const info of this.bucket.list(prefix)) if (!info.key.startsWith('.')) yield info;
+    } catch (error) {
+      throw s3Error(error, 'listing', `${prefix}*`);
+    }
+  }
+
+  async discardIncomplete(key: string): Promise<void> {
+    segmentsOf(key);
+    await this.ask('removing the unfinished', key, async () => {
+      for (const uploadId of await this.bucket.unfinished(key)) await this.bucket.abort(key, uploadId);
+      await this.pieces.dropTails(key);
+    });
+  }
+
+  freeBytes(): Promise<null> {
+    return Promise.resolve(null);
+  }
+
+  async check(): Promise<void> {
+    const probe = `.holdfast-probe-${randomBytes(8).toString('hex')}`;
+    const content = randomBytes(64);
+    await this.ask('checking', 'itself', async () => {
+      await this.bucket.put(probe, content);
+      const chunks: Uint8Array[] = [];
+      for await (const chunk of await this.bucket.get(probe, 0, content.length, undefined)) chunks.push(chunk);
+      // Under an object lock it stays until the lock ends.
+      if (this.bucket.location.objectLockDays === null) await this.bucket.delete(probe);
+      if (!Buffer.concat(chunks).equals(content)) throw new AppError('STORAGE_UNAVAILABLE', 'The archive store gave back other bytes than were written');
+    });
+  }
+
+  private async ask<T>(doing: string, key: string, work: () => Promise<T>): Promise<T> {
+    try {
+      return await work();
+    } catch (error) {
+      throw s3Error(error, doing, key);
+    }
+  }
+}

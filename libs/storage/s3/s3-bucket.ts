@@ -1,0 +1,159 @@
+import {
+  AbortMultipartUploadCommand, CompleteMultipartUploadCommand, type CompletedPart, CreateMultipartUploadCommand, DeleteObjectCommand, GetObjectCommand, HeadObjectCommand, ListMultipartUploadsCommand,
+  ListObjectsV2Command, ListPartsCommand, PutObjectCommand, S3Client, UploadPartCommand,
+} from '@aws-sdk/client-s3';
+import { getSignedUrl } from '@aws-sdk/s3-request-presigner';
+import type { ObjectInfo } from '../port.js';
+import { isMissing, isNoSuchUpload } from './s3-error.js';
+import type { S3Location } from './s3-location.js';
+
+export interface S3Credentials {
+  readonly accessKeyId: string;
+  readonly secretAccessKey: string;
+}
+
+export interface StoredPart {
+  readonly number: number;
+  readonly sizeBytes: number;
+  readonly completed: CompletedPart;
+}
+
+export interface HeadInfo {
+  readonly sizeBytes: number;
+  readonly etag: string | undefined;
+  readonly modifiedAt: Date;
+}
+
+/** Each with the pauses of the SDK's standard mode between. */
+const tries = 5;
+const connectMs = 10_000;
+const silenceMs = 60_000;
+const dayMs = 86_400_000;
+
+/** The requests that the store is made of; keys are the store's own, without the prefix of the bucket. Errors are the SDK's. */
+export class S3Bucket {
+  private readonly client: S3Client;
+  private readonly signer: S3Client;
+  private readonly unsummed: S3Client;
+
+  constructor(
+    readonly location: S3Location,
+    credentials: S3Credentials | null,
+  ) {
+    this.client = clientOf(location, location.endpoint, credentials, 'WHEN_SUPPORTED');
+    // Whoever is given an address of a part sends no checksum with it.
+    this.signer = clientOf(location, location.publicEndpoint ?? location.endpoint, credentials, 'WHEN_REQUIRED');
+    this.unsummed = clientOf(location, location.endpoint, credentials, 'WHEN_REQUIRED');
+  }
+
+  async head(key: string): Promise<HeadInfo | null> {
+    try {
+      const { ContentLength, ETag, LastModified } = await this.client.send(new HeadObjectCommand(this.named(key)));
+      return { sizeBytes: ContentLength ?? 0, etag: ETag, modifiedAt: LastModified ?? new Date(0) };
+    } catch (error) {
+      if (isMissing(error)) return null;
+      throw error;
+    }
+  }
+
+  /** Bytes `start` up to, not including, `end`, as they arrive; a connection that breaks ends the iteration with an error. */
+  async get(key: string, start: number, end: number, etag: string | undefined): Promise<AsyncIterable<Uint8Array>> {
+    const { Body } = await this.client.send(new GetObjectCommand({ ...this.named(key), Range: `bytes=${start}-${end - 1}`, ...(etag === undefined ? {} : { IfMatch: etag }) }));
+    if (Body === undefined) throw new Error('The answer has no body');
+    return Body as unknown as AsyncIterable<Uint8Array>;
+  }
+
+  async put(key: string, body: Buffer): Promise<void> {
+    await this.client.send(new PutObjectCommand({ ...this.named(key), Body: body, ContentLength: body.length, ...this.lock() }));
+  }
+
+  async delete(key: string): Promise<void> {
+    await this.client.send(new DeleteObjectCommand(this.named(key)));
+  }
+
+  /** Everything below the prefix, in the order of the keys, what the store keeps for itself included. */
+  async *list(prefix: string): AsyncGenerator<ObjectInfo, void, undefined> {
+    for (let token: string | undefined; ; ) {
+      const page = await this.client.send(new ListObjectsV2Command({ Bucket: this.location.bucket, Prefix: this.location.prefix + prefix, ...(token === undefined ? {} : { ContinuationToken: token }) }));
+      for (const { Key = '', Size = 0, LastModified = new Date(0) } of page.Contents ?? []) yield { key: Key.slice(this.location.prefix.length), sizeBytes: Size, modifiedAt: LastModified };
+      if (page.IsTruncated !== true) return;
+      token = page.NextContinuationToken;
+    }
+  }
+
+  /** @param summed whether each part comes with a checksum, as ours do */
+  async begin(key: string, summed = true): Promise<string> {
+    const { UploadId } = await (summed ? this.client : this.unsummed).send(new CreateMultipartUploadCommand({ ...this.named(key), ContentType: 'application/octet-stream', ...(summed ? { ChecksumAlgorithm: 'CRC32' } : {}), ...this.lock() }));
+    if (UploadId === undefined) throw new Error('The answer names no upload');
+    return UploadId;
+  }
+
+  /** The same bytes are sent again where a try fails. */
+  async putPart(key: string, uploadId: string, number: number, body: Buffer): Promise<StoredPart> {
+    const { ETag, ChecksumCRC32 } = await this.client.send(new UploadPartCommand({ ...this.named(key), UploadId: uploadId, PartNumber: number, Body: body, ContentLength: body.length, ChecksumAlgorithm: 'CRC32' }));
+    return partOf(number, body.length, ETag, ChecksumCRC32);
+  }
+
+  async parts(key: string, uploadId: string): Promise<StoredPart[]> {
+    const found: StoredPart[] = [];
+    for (let marker: string | undefined; ; ) {
+      const page = await this.client.send(new ListPartsCommand({ ...this.named(key), UploadId: uploadId, ...(marker === undefined ? {} : { PartNumberMarker: marker }) }));
+      for (const { PartNumber = 0, Size = 0, ETag, ChecksumCRC32 } of page.Parts ?? []) found.push(partOf(PartNumber, Size, ETag, ChecksumCRC32));
+      if (page.IsTruncated !== true || page.NextPartNumberMarker === undefined) return found.sort((a, b) => a.number - b.number);
+      marker = page.NextPartNumberMarker;
+    }
+  }
+
+  async complete(key: string, uploadId: string, parts: readonly StoredPart[]): Promise<void> {
+    await this.client.send(new CompleteMultipartUploadCommand({ ...this.named(key), UploadId: uploadId, MultipartUpload: { Parts: parts.map(({ completed }) => completed) } }));
+  }
+
+  /** Idempotent. */
+  async abort(key: string, uploadId: string): Promise<void> {
+    try {
+      await this.client.send(new AbortMultipartUploadCommand({ ...this.named(key), UploadId: uploadId }));
+    } catch (error) {
+      if (!isNoSuchUpload(error) && !isMissing(error)) throw error;
+    }
+  }
+
+  /** Ids of the unfinished uploads of this very key, the latest first. */
+  async unfinished(key: string): Promise<string[]> {
+    const found: { readonly id: string; readonly at: number }[] = [];
+    for (let markers: { KeyMarker?: string; UploadIdMarker?: string } = {}; ; ) {
+      const page = await this.client.send(new ListMultipartUploadsCommand({ Bucket: this.location.bucket, Prefix: this.location.prefix + key, ...markers }));
+      for (const { Key, UploadId, Initiated } of page.Uploads ?? []) if (Key === this.location.prefix + key && UploadId !== undefined) found.push({ id: UploadId, at: Initiated?.getTime() ?? 0 });
+      if (page.IsTruncated !== true || page.NextKeyMarker === undefined) return found.sort((a, b) => b.at - a.at).map(({ id }) => id);
+      markers = { KeyMarker: page.NextKeyMarker, ...(page.NextUploadIdMarker === undefined ? {} : { UploadIdMarker: page.NextUploadIdMarker }) };
+    }
+  }
+
+  /** An address that takes this part by PUT, without credentials. */
+  signPart(key: string, uploadId: string, number: number, expiresInSeconds: number): Promise<string> {
+    return getSignedUrl(this.signer, new UploadPartCommand({ ...this.named(key), UploadId: uploadId, PartNumber: number }), { expiresIn: expiresInSeconds });
+  }
+
+  private named(key: string): { readonly Bucket: string; readonly Key: string } {
+    return { Bucket: this.location.bucket, Key: this.location.prefix + key };
+  }
+
+  private lock() {
+    const { objectLockDays } = this.location;
+    return objectLockDays === null ? {} : ({ ObjectLockMode: 'COMPLIANCE', ObjectLockRetainUntilDate: new Date(Date.now() + objectLockDays * dayMs) } as const);
+  }
+}
+
+function clientOf({ region }: S3Location, endpoint: string | null, credentials: S3Credentials | null, requestChecksumCalculation: 'WHEN_SUPPORTED' | 'WHEN_REQUIRED'): S3Client {
+  return new S3Client({
+    region,
+    maxAttempts: tries,
+    requestChecksumCalculation,
+    requestHandler: { connectionTimeout: connectMs, requestTimeout: silenceMs },
+    ...(endpoint === null ? {} : { endpoint, forcePathStyle: true }),
+    ...(credentials === null ? {} : { credentials }),
+  });
+}
+
+function partOf(number: number, sizeBytes: number, etag: string | undefined, crc32: string | undefined): StoredPart {
+  return { number, sizeBytes, completed: { PartNumber: number, ...(etag === undefined ? {} : { ETag: etag }), ...(crc32 === undefined ? {} : { ChecksumCRC32: crc32 }) } };
+}
