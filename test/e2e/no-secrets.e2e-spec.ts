@@ -35,7 +35,7 @@ beforeAll(async () => {
   globalThis.fetch = async (input, init) => {
     const response = await originalFetch(input, init);
     const copy = response.clone();
-    if (!(response.headers.get('content-type') ?? '').includes('octet-stream')) answers.push({ request: typeof init?.body === 'string' ? init.body : String(input), text: `${await copy.text()}${JSON.stringify([...response.headers])}` });
+    if (!(response.headers.get('content-type') ?? '').includes('octet-stream')) answers.push({ request: typeof init?.body === 'string' ? init.body : response.url, text: `${await copy.text()}${JSON.stringify([...response.headers])}` });
     return response;
   };
   mongod = await startMongod({ auth: true });
