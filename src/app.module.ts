@@ -26,6 +26,7 @@ import { HttpModule } from './platform/http/http.module.js';
 import { LoggingModule } from './platform/logging/logging.module.js';
 import { MetricsModule } from './platform/metrics/metrics.module.js';
 import { TelemetryModule } from './platform/telemetry/telemetry.module.js';
+import { PoliciesModule } from './policies/policies.module.js';
 import { RestoreModule } from './restore/restore.module.js';
 import { TenantsModule } from './tenants/tenants.module.js';
 import { TransfersModule } from './transfers/transfers.module.js';
@@ -53,6 +54,7 @@ export class AppModule {
         OperationsModule,
         EncryptionModule,
         ClassesModule,
+        PoliciesModule,
         BackupsModule,
         MaintenanceModule,
         RestoreModule,

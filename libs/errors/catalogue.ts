@@ -48,6 +48,11 @@ export const errorCatalogue = {
   DATABASE_EXISTS: user('Name a database that does not exist yet'),
   TARGET_PRIVILEGE_MISSING: user('Grant the database user the privilege that the message names, then try again'),
 
+  // Policies
+  POLICY_FORBIDS: user('Ask your provider to switch it on in the policy of the workspace'),
+  POLICY_PROVIDER_ONLY: user('Ask your provider to change it'),
+  POLICY_UNSUPPORTED: user('Leave it as it is; this version cannot do it'),
+
   // Webhooks
   WEBHOOK_INVALID: user('Give an address of the form https://host/path'),
   WEBHOOK_REFUSED: user('Give the address of a host that Holdfast may reach, or have it listed in HOLDFAST_TARGET_ALLOW'),

@@ -7,6 +7,7 @@ import { AuditService } from '../audit/audit.service.js';
 import { AppConfig } from '../config/app-config.js';
 import type { Actor } from '../platform/auth/actor.js';
 import { runInTransaction } from '../platform/database/data-source.js';
+import { PoliciesService } from '../policies/policies.service.js';
 import { ArchiveFiles } from './archive-files.js';
 import type { BackupEntity } from './backup.entity.js';
 import { BackupsRepository } from './backups.repository.js';
@@ -25,6 +26,7 @@ export class BackupDeletion implements OnApplicationBootstrap {
     private readonly service: BackupsService,
     private readonly backups: BackupsRepository,
     private readonly files: ArchiveFiles,
+    private readonly policies: PoliciesService,
   ) {}
 
   async onApplicationBootstrap(): Promise<void> {
@@ -38,6 +40,7 @@ export class BackupDeletion implements OnApplicationBootstrap {
   async delete(actor: Actor, globalId: string, giveUpUndo = false): Promise<BackupEntity> {
     const { id, tenantId } = await this.service.get(actor, globalId);
     const scope = await this.access.authorize(actor, tenantId, Permission.BACKUP_DELETE);
+    await this.policies.require(actor, scope, 'selfServiceDelete');
     const begun = await runInTransaction(this.dataSource, async (manager) => {
       const backup = await this.service.lock(scope, id, manager);
       if (backup.state === 'DELETED') return backup;

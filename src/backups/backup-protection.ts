@@ -1,5 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import type { TenantScope } from '../access/access.service.js';
+import { PoliciesService } from '../policies/policies.service.js';
+import type { TenantPolicy } from '../policies/tenant-policy.js';
 import { BackupsRepository } from './backups.repository.js';
 
 export interface Protection {
@@ -8,6 +10,7 @@ export interface Protection {
   readonly inUse: ReadonlySet<string>;
   /** Safety backups that undo can still read, and until when. */
   readonly undoable: ReadonlyMap<string, Date>;
+  readonly policy: TenantPolicy;
 }
 
 /** What keeps backups from being deleted, read once for all backups of one answer. */
@@ -15,7 +18,10 @@ export interface Protection {
 export class BackupProtection {
   private readonly underWay = new WeakMap<object, Map<string, Promise<Protection>>>();
 
-  constructor(private readonly backups: BackupsRepository) {}
+  constructor(
+    private readonly backups: BackupsRepository,
+    private readonly policies: PoliciesService,
+  ) {}
 
   /** Shares a read that is under way with the same `request`: the fields of one answer are resolved side by side. */
   of(request: object, scope: TenantScope): Promise<Protection> {
@@ -27,7 +33,7 @@ export class BackupProtection {
   }
 
   private async read(scope: TenantScope): Promise<Protection> {
-    const [lastGood, inUse, undoable] = await Promise.all([this.backups.lastGood(scope), this.backups.inUse(scope), this.backups.undoable(scope)]);
-    return { lastGoodId: lastGood?.id ?? null, inUse, undoable };
+    const [lastGood, inUse, undoable, policy] = await Promise.all([this.backups.lastGood(scope), this.backups.inUse(scope), this.backups.undoable(scope), this.policies.of(scope)]);
+    return { lastGoodId: lastGood?.id ?? null, inUse, undoable, policy };
   }
 }

@@ -5,12 +5,15 @@ import { ClassesModule } from '../classes/classes.module.js';
 import { EncryptionModule } from '../encryption/encryption.module.js';
 import { OperationsModule } from '../operations/operations.module.js';
 import { OperationsService } from '../operations/operations.service.js';
+import { PoliciesModule } from '../policies/policies.module.js';
+import { PoliciesService } from '../policies/policies.service.js';
 import { StorageModule } from '../platform/storage/storage.module.js';
 import { TenantActions } from '../tenants/tenant-actions.js';
 import { TenantsModule } from '../tenants/tenants.module.js';
 import { ArchiveFiles } from './archive-files.js';
 import { ArchiveInspection } from './archive-inspection.js';
 import { ArchiveRecorder } from './archive-recorder.js';
+import { governed } from './backup-actions.js';
 import { BackupDeletion } from './backup-deletion.js';
 import { BackupEntity } from './backup.entity.js';
 import { BackupHandler } from './backup.handler.js';
@@ -32,7 +35,7 @@ import { VerifyHandler } from './verify.handler.js';
 const exclusiveWork: ReadonlySet<Permission> = new Set([Permission.BACKUP_CREATE, Permission.RESTORE_RUN, Permission.RESET_RUN]);
 
 @Module({
-  imports: [TypeOrmModule.forFeature([BackupEntity]), ClassesModule, EncryptionModule, OperationsModule, StorageModule, TenantsModule],
+  imports: [TypeOrmModule.forFeature([BackupEntity]), ClassesModule, EncryptionModule, OperationsModule, PoliciesModule, StorageModule, TenantsModule],
   providers: [
     ArchiveFiles, ArchiveInspection, ArchiveRecorder, BackupImports, BackupKeys, DiscardedArchives, ImportHandler, BackupDeletion, BackupHandler, BackupLeftovers, BackupMetrics, BackupProtection, BackupResultResolver, BackupRunner, BackupsRepository, BackupsResolver,
     BackupsService, OperationBackupsResolver, SafetyBackups, TenantBackupsResolver, VerifyHandler, VerifyResultResolver,
@@ -43,9 +46,14 @@ export class BackupsModule implements OnModuleInit {
   constructor(
     private readonly actions: TenantActions,
     private readonly operations: OperationsService,
+    private readonly policies: PoliciesService,
   ) {}
 
   onModuleInit(): void {
+    this.actions.register((tenant, permission, actor) => {
+      const asked = governed.get(permission);
+      return asked === undefined ? null : this.policies.refusal(actor, { tenantId: tenant.id }, asked);
+    });
     this.actions.register(async (tenant, permission) => {
       if (!exclusiveWork.has(permission)) return null;
       const running = await this.operations.findRunning(tenant.id);

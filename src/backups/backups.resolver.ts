@@ -84,7 +84,7 @@ export class BackupsResolver {
   @ResolveField(() => [ActionState], { description: 'What the actor may do with it now, and why not.' })
   async actions(@CurrentActor() actor: Actor, @Parent() backup: BackupModel, @Context() request: object): Promise<ActionState[]> {
     const protection = await this.protection.of(request, backup);
-    return this.access.actionsFor(actor, backup.tenantId, actionPermissions, (permission) => blockedReason(backup, permission, protection, this.encryption.summary.banner));
+    return this.access.actionsFor(actor, backup.tenantId, actionPermissions, (permission) => blockedReason(actor, backup, permission, protection, this.encryption.summary.banner));
   }
 }
 

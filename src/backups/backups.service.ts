@@ -12,6 +12,7 @@ import { type Actor, type ActorStamp, stampOf } from '../platform/auth/actor.js'
 import { runInTransaction } from '../platform/database/data-source.js';
 import { findPage, type Page, type PageOfRows } from '../platform/database/page.js';
 import { fromGlobalId, notFound } from '../platform/graphql/global-id.js';
+import { PoliciesService } from '../policies/policies.service.js';
 import { TenantsService } from '../tenants/tenants.service.js';
 import { archiveFileName, archiveStoreKey, defaultBackupName } from './backup-naming.js';
 import { type BackupEntity, isUsable } from './backup.entity.js';
@@ -37,6 +38,7 @@ export class BackupsService {
     private readonly encryption: EncryptionService,
     private readonly backupHandler: BackupHandler,
     private readonly verifyHandler: VerifyHandler,
+    private readonly policies: PoliciesService,
   ) {}
 
   findLastGood(scope: TenantScope): Promise<BackupEntity | null> {
@@ -47,6 +49,7 @@ export class BackupsService {
     const scope = await this.access.authorize(actor, fromGlobalId('Tenant', input.tenantId), Permission.BACKUP_CREATE);
     const backupScope = input.scope ?? 'ALL';
     const codec = input.codec ?? 'GZIP';
+    if (backupScope !== 'ALL') await this.policies.require(actor, scope, 'partialBackups', 'scope');
     this.encryption.requireKey();
     const { name = null, description = null, idempotencyKey = null } = input;
     const request = {

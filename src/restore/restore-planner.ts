@@ -12,6 +12,7 @@ import { BackupsService, requireUsable } from '../backups/backups.service.js';
 import { MaintenanceAcknowledgement } from '../maintenance/maintenance-acknowledgement.js';
 import { type Actor, stampOf } from '../platform/auth/actor.js';
 import { fromGlobalId, notFound } from '../platform/graphql/global-id.js';
+import { PoliciesService } from '../policies/policies.service.js';
 import { type CopyTarget, CopyTargets } from '../tenants/copy-targets.js';
 import { TenantsService } from '../tenants/tenants.service.js';
 import { chooseCollections, chooseMerged, isChosen, type RestoreChoice, wholeDatabase } from './restore-choice.js';
@@ -68,10 +69,12 @@ export class RestorePlanner {
     private readonly copies: CopyTargets,
     private readonly destinations: RestoreDestinations,
     private readonly acknowledgement: MaintenanceAcknowledgement,
+    private readonly policies: PoliciesService,
   ) {}
 
   async create(actor: Actor, input: RestorePlanCreateInput): Promise<RestorePlanEntity> {
     const scope = await this.access.authorize(actor, fromGlobalId('Tenant', input.tenantId), Permission.RESTORE_RUN);
+    if (input.collections != null) await this.policies.require(actor, scope, 'partialRestores', 'collections');
     return this.plan(scope, actor, await this.findSource(scope, actor, input.source), input.fullRead ?? false, [], choiceOf(input), await this.destinations.choose(scope, actor, input));
   }
 

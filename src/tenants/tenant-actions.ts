@@ -6,7 +6,7 @@ import type { Actor } from '../platform/auth/actor.js';
 import type { TenantEntity } from './tenant.entity.js';
 
 /** Why the permission cannot be used in the tenant now, as a sentence for people; null where it can. */
-export type ActionBlocker = (tenant: TenantEntity, permission: Permission) => Promise<string | null> | string | null;
+export type ActionBlocker = (tenant: TenantEntity, permission: Permission, actor: Actor) => Promise<string | null> | string | null;
 
 const changesNothing: ReadonlySet<Permission> = new Set([Permission.BACKUP_READ, Permission.BACKUP_DOWNLOAD, Permission.AUDIT_READ, Permission.MEMBER_MANAGE, Permission.TENANT_MANAGE]);
 
@@ -28,7 +28,7 @@ export class TenantActions {
     const reasons = new Map<Permission, string>();
     for (const permission of allPermissions) {
       for (const blocker of this.blockers) {
-        const reason = await blocker(tenant, permission);
+        const reason = await blocker(tenant, permission, actor);
         if (reason === null) continue;
         reasons.set(permission, reason);
         break;

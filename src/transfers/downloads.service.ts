@@ -11,6 +11,7 @@ import { BackupsService, requireUsable } from '../backups/backups.service.js';
 import { AppConfig } from '../config/app-config.js';
 import { type Actor, stampOf } from '../platform/auth/actor.js';
 import { notFound } from '../platform/graphql/global-id.js';
+import { PoliciesService } from '../policies/policies.service.js';
 import type { DownloadEntity } from './download.entity.js';
 import { DownloadsRepository } from './downloads.repository.js';
 import type { DownloadCreateInput } from './dto/download.inputs.js';
@@ -48,11 +49,13 @@ export class DownloadsService {
     private readonly backups: BackupsService,
     private readonly files: ArchiveFiles,
     private readonly downloads: DownloadsRepository,
+    private readonly policies: PoliciesService,
   ) {}
 
   async create(actor: Actor, input: DownloadCreateInput): Promise<DownloadLink> {
     const backup = await this.backups.get(actor, input.backupId);
     const scope = await this.access.authorize(actor, backup.tenantId, Permission.BACKUP_DOWNLOAD);
+    await this.policies.require(actor, scope, 'allowDownload');
     requireUsable(backup);
     const { variant } = input;
     // What is missing or does not open is said here, where a person can read it, not to a download manager.

@@ -2,6 +2,7 @@ import { Module } from '@nestjs/common';
 import { ScheduleModule } from '@nestjs/schedule';
 import { TypeOrmModule } from '@nestjs/typeorm';
 import { BackupsModule } from '../backups/backups.module.js';
+import { PoliciesModule } from '../policies/policies.module.js';
 import { StorageModule } from '../platform/storage/storage.module.js';
 import { TenantsModule } from '../tenants/tenants.module.js';
 import { DownloadEntity } from './download.entity.js';
@@ -19,7 +20,7 @@ import { UploadsResolver } from './uploads.resolver.js';
 import { UploadsService } from './uploads.service.js';
 
 @Module({
-  imports: [ScheduleModule.forRoot(), TypeOrmModule.forFeature([DownloadEntity, UploadEntity]), BackupsModule, StorageModule, TenantsModule],
+  imports: [ScheduleModule.forRoot(), TypeOrmModule.forFeature([DownloadEntity, UploadEntity]), BackupsModule, PoliciesModule, StorageModule, TenantsModule],
   controllers: [DownloadsController, UploadsController],
   providers: [DownloadsRepository, DownloadsResolver, DownloadsService, UploadCompletion, UploadExpiry, UploadReception, UploadsRepository, UploadsResolver, UploadsService],
   exports: [UploadsService],

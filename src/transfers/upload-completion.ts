@@ -10,6 +10,7 @@ import type { OperationEntity } from '../operations/operation.entity.js';
 import type { Actor } from '../platform/auth/actor.js';
 import { runInTransaction } from '../platform/database/data-source.js';
 import { ARCHIVE_STORE } from '../platform/storage/storage.module.js';
+import { PoliciesService } from '../policies/policies.service.js';
 import { TenantsService } from '../tenants/tenants.service.js';
 import type { UploadCompleteInput } from './dto/upload.inputs.js';
 import { UploadReception } from './upload-reception.js';
@@ -35,6 +36,7 @@ export class UploadCompletion {
     private readonly imports: BackupImports,
     private readonly tenants: TenantsService,
     private readonly audit: AuditService,
+    private readonly policies: PoliciesService,
     @Inject(ARCHIVE_STORE) private readonly store: ArchiveStore,
   ) {}
 
@@ -48,6 +50,7 @@ export class UploadCompletion {
     return this.reception.leased(upload, async (renew, writer) => {
       try {
         const facts = await this.check(upload, targetDatabase, renew);
+        await this.requireFormat(actor, upload, facts);
         return await this.finish(actor, upload, writer, facts, input.idempotencyKey ?? null);
       } catch (error) {
         const cause = asAppError(error);
@@ -91,6 +94,13 @@ export class UploadCompletion {
     }
   }
 
+  private async requireFormat(actor: Actor, upload: UploadEntity, { salt, codec }: ArchiveFacts): Promise<void> {
+    if (actor.isProvider) return;
+    const format = salt !== null ? 'HOLDFAST' : codec === 'NONE' ? 'DUMP' : 'COMPRESSED_DUMP';
+    const { uploadFormats } = await this.policies.of(upload);
+    if (!uploadFormats.includes(format)) throw new AppError('POLICY_FORBIDS', `Files of the kind ${format} are not taken in this workspace; it takes ${uploadFormats.join(', ') || 'none'}`);
+  }
+
   private finish(actor: Actor, upload: UploadEntity, writer: string, facts: ArchiveFacts, idempotencyKey: string | null): Promise<CompletedUpload> {
     const { id, tenantId, fileName, sourceTenantId } = upload;
     return runInTransaction(this.dataSource, async (manager) => {
@@ -129,5 +139,5 @@ function receivedOf({ fileName, storeKey, sizeBytes, sha256, sourceTenantId }: U
 }
 
 function isFinal({ code }: AppError): boolean {
-  return (code.startsWith('ARCHIVE_') && code !== 'ARCHIVE_MISSING') || code === 'UPLOAD_MISMATCH' || code === 'STAGE_REJECTED';
+  return (code.startsWith('ARCHIVE_') && code !== 'ARCHIVE_MISSING') || code === 'UPLOAD_MISMATCH' || code === 'STAGE_REJECTED' || code === 'POLICY_FORBIDS';
 }

@@ -73,6 +73,8 @@ export const calls: Readonly<Record<string, Call>> = {
   'Tenant.notifiers': ofTenant('notifiers', '{ totalCount }'),
   'Tenant.operations': ofTenant('operations', '{ edges { node { id } } }'),
   'Tenant.proofPlan': ofTenant('proofPlan', '{ verifyEveryDays }'),
+  'Tenant.policy': ofTenant('policy', '{ preset }'),
+  'Tenant.policyChanges': ofTenant('policyChanges', '{ totalCount }'),
   'Tenant.storage': ofTenant('storage', '{ usedBytes }'),
   'Tenant.webhookDeliveries': ofTenant('webhookDeliveries', '{ totalCount }'),
 
@@ -113,6 +115,7 @@ export const calls: Readonly<Record<string, Call>> = {
     () => ({ slug: 'x', name: 'X', environment: 'SANDBOX', timeZone: 'UTC', target: { engine: 'MYSQL', uri: 'mysql://x', database: 'x' } }),
     { namesTenant: false },
   ),
+  'Mutation.tenantPolicyUpdate': mutation('tenantPolicyUpdate', ({ tenant }) => ({ tenantId: tenant, pageSize: 20 })),
   'Mutation.tenantResume': mutation('tenantResume', ({ tenant }) => ({ tenantId: tenant })),
   'Mutation.tenantSuspend': mutation('tenantSuspend', ({ tenant }) => ({ tenantId: tenant })),
   'Mutation.tenantUpdate': mutation('tenantUpdate', ({ tenant }) => ({ tenantId: tenant, timeZone: 'Asia/Tokyo' })),

@@ -6,6 +6,7 @@ import { DatabaseClaims1763730000000 } from './1763730000000-database-claims.js'
 import { BackupLeftovers1763730100000 } from './1763730100000-backup-leftovers.js';
 import { PlanExpiry1763730200000 } from './1763730200000-plan-expiry.js';
 import { DirectUploads1763740000000 } from './1763740000000-direct-uploads.js';
+import { PolicyChanges1763760000000 } from './1763760000000-policy-changes.js';
 import { AuditChain1763780000000 } from './1763780000000-audit-chain.js';
 import { OperationTrace1763780100000 } from './1763780100000-operation-trace.js';
 import { HistoryExports1763780200000 } from './1763780200000-history-exports.js';
@@ -24,6 +25,7 @@ export const migrations = [
   BackupLeftovers1763730100000,
   PlanExpiry1763730200000,
   DirectUploads1763740000000,
+  PolicyChanges1763760000000,
   AuditChain1763780000000,
   OperationTrace1763780100000,
   HistoryExports1763780200000,
