@@ -17,6 +17,13 @@ const document = (length: number, seed: number): Buffer => {
   bytes.writeInt32LE(length, 0);
   return bytes;
 };
+/** As a server answers a batch: length, then type, decimal name and value of each element, then a zero byte. */
+const arrayOf = (documents: readonly Buffer[]): Buffer => {
+  const elements = documents.flatMap((one, index) => [Buffer.from(`\x03${index}\0`), one]);
+  const array = Buffer.concat([Buffer.alloc(4), ...elements, Buffer.alloc(1)]);
+  array.writeInt32LE(array.length, 0);
+  return array;
+};
 
 describe('CRC-64/XZ', () => {
   it('gives the published check values', () => {
@@ -54,6 +61,32 @@ describe('CRC-64/XZ', () => {
     documents.forEach((one, index) => (index % 2 === 0 ? left : right).add(one));
     left.mergeUnordered(right);
     expect([left.sum, left.documents, left.bytes]).toEqual([sums.sum, sums.documents, sums.bytes]);
+  });
+
+  it('sums documents that are larger than what is read at once, as one of 16 MiB is', () => {
+    const documents = [300_000, 40, 16 * 1024 * 1024, 262_143, 1_000].map((length, seed) => document(length, seed));
+    const sums = new DocumentSums();
+    expect(sums.addAll(Buffer.concat(documents))).toBe(documents.length);
+    const whole = new Crc64();
+    for (const one of documents) whole.update(one);
+    expect(sums.crc64).toBe(whole.hex());
+    const sum = documents.reduce((total, one) => (total + BigInt(`0x${new Crc64().update(one).hex()}`)) & 0xffffffffffffffffn, 0n);
+    expect(sums.sum).toBe(hex(sum));
+  });
+
+  it('sums the documents of a BSON array as those of a run', () => {
+    const documents = Array.from({ length: 12_345 }, (_, seed) => document(5 + (seed % 50), seed));
+    const sums = new DocumentSums();
+    sums.addAll(Buffer.concat(documents));
+    const arrays = new DocumentSums();
+    expect(arrays.addArray(arrayOf(documents))).toBe(documents.length);
+    expect(arrays).toEqual(sums);
+    expect(new DocumentSums().addArray(arrayOf([]))).toBe(0);
+
+    const other = arrayOf([document(20, 1), document(30, 2)]);
+    other[4 + 3 + 20] = 2;
+    expect(() => new DocumentSums().addArray(other)).toThrow(RangeError);
+    expect(() => new DocumentSums().addArray(arrayOf([document(20, 1)]).subarray(0, 26))).toThrow(RangeError);
   });
 
   it('refuses a run that is no whole documents', () => {

@@ -111,7 +111,7 @@ export class MongodumpParser {
         const piece = this.carry.subarray(0, this.needed);
         this.carry = Buffer.alloc(0);
         this.carried = 0;
-        if (this.state === 'documents' && piece.length > 4) yield this.documentsOf(piece, 0, this.addDocument(piece, 0, piece.length), 1);
+        if (this.state === 'documents' && piece.length > 4) yield this.documentsOf(piece, 0, this.documentEnd(piece, 0, piece.length), 1);
         else yield* this.piece(piece);
         continue;
       }
@@ -123,7 +123,7 @@ export class MongodumpParser {
         while (chunk.length - position >= 4 && position - start < batchBytes) {
           length = this.pieceLength(chunk, position);
           if (length === 4 || length > chunk.length - position) break;
-          position = this.addDocument(chunk, position, length);
+          position = this.documentEnd(chunk, position, length);
           count += 1;
         }
         if (count > 0) {
@@ -181,18 +181,19 @@ export class MongodumpParser {
     return length;
   }
 
-  private addDocument(bytes: Buffer, start: number, length: number): number {
+  private documentEnd(bytes: Buffer, start: number, length: number): number {
     const end = start + length;
     if (bytes[end - 1] !== 0) throw corrupt('a document does not end with a zero byte');
-    const namespace = this.current!;
-    if (namespace.meta.kind === 'view') throw corrupt(`view ${label(namespace)} holds documents`);
-    if (this.withSums) namespace.sums.add(bytes, start, end);
-    else namespace.sums.count(length);
     return end;
   }
 
   private documentsOf(bytes: Buffer, start: number, end: number, count: number): DocumentsEvent {
-    return { type: 'documents', namespace: this.current!, documents: bytes.subarray(start, end), count };
+    const namespace = this.current!;
+    if (namespace.meta.kind === 'view') throw corrupt(`view ${label(namespace)} holds documents`);
+    const documents = bytes.subarray(start, end);
+    if (this.withSums) namespace.sums.addAll(documents);
+    else namespace.sums.count(count, documents.length);
+    return { type: 'documents', namespace, documents, count };
   }
 
   /** A terminator (4 bytes) or a whole document that is not a namespace's data. */

@@ -10,6 +10,7 @@ const endBytes = 256;
  * are copied as they are.
  */
 export class NamespaceFrames {
+  /** Of the blocks that are closed. */
   readonly sums = new DocumentSums();
   private readonly header: Buffer;
   private frame: Buffer | null = null;
@@ -26,7 +27,8 @@ export class NamespaceFrames {
 
   /** Adds every document of a reply's batch, which is a BSON array; returns what it held. */
   async addBatch(batch: Buffer): Promise<{ documents: number; bytes: number }> {
-    const before = { documents: this.sums.documents, bytes: this.sums.bytes };
+    let documents = 0;
+    let bytes = 0;
     const end = batch.length - 1;
     for (let at = 4; at < end; ) {
       const start = documentStart(batch, at);
@@ -34,8 +36,10 @@ export class NamespaceFrames {
       const room = this.frame === null ? 0 : this.frame.length - terminator.length - this.filled;
       if (at - start > room) await this.begin(at - start);
       this.copy(batch, start, at);
+      documents += 1;
+      bytes += at - start;
     }
-    return { documents: this.sums.documents - before.documents, bytes: this.sums.bytes - before.bytes };
+    return { documents, bytes };
   }
 
   /** Writes what is left and the closing block. */
@@ -55,7 +59,6 @@ export class NamespaceFrames {
   }
 
   private copy(batch: Buffer, start: number, end: number): void {
-    this.sums.add(batch, start, end);
     if (this.frame === null) throw new Error('No frame was begun');
     this.filled += batch.copy(this.frame, this.filled, start, end);
   }
@@ -71,6 +74,7 @@ export class NamespaceFrames {
   private endBlock(): Buffer {
     const { frame } = this;
     if (frame === null) throw new Error('No frame was begun');
+    this.sums.addAll(frame.subarray(this.header.length, this.filled));
     this.filled += terminator.copy(frame, this.filled);
     return frame;
   }

@@ -1,7 +1,7 @@
 import { DocumentSums } from '#archive';
 import type { MongodbContext } from './connection.js';
 import { toUuid } from './find-namespaces.js';
-import { countDocuments, documentEnd, documentStart } from './raw-bson.js';
+import { countDocuments } from './raw-bson.js';
 import { RawCursor } from './raw-cursor.js';
 
 // What one reply may take of the memory; told to the server as a number of documents of the size seen so far.
@@ -17,13 +17,9 @@ export async function readSums(
 ): Promise<DocumentSums> {
   const sums = new DocumentSums();
   for await (const batch of rawBatches(context, { name, uuid }, signal)) {
-    const before = { documents: sums.documents, bytes: sums.bytes };
-    for (let at = 4; at < batch.length - 1; ) {
-      const start = documentStart(batch, at);
-      at = documentEnd(batch, start);
-      sums.add(batch, start, at);
-    }
-    onBatch(sums.documents - before.documents, sums.bytes - before.bytes);
+    const before = sums.bytes;
+    const documents = sums.addArray(batch);
+    onBatch(documents, sums.bytes - before);
   }
   return sums;
 }
