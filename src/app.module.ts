@@ -27,6 +27,7 @@ import { LoggingModule } from './platform/logging/logging.module.js';
 import { MetricsModule } from './platform/metrics/metrics.module.js';
 import { TelemetryModule } from './platform/telemetry/telemetry.module.js';
 import { PoliciesModule } from './policies/policies.module.js';
+import { ReconcileModule } from './reconcile/reconcile.module.js';
 import { RestoreModule } from './restore/restore.module.js';
 import { TenantsModule } from './tenants/tenants.module.js';
 import { TransfersModule } from './transfers/transfers.module.js';
@@ -66,6 +67,7 @@ export class AppModule {
         NotificationsModule,
         KeysModule,
         DrillsModule,
+        ReconcileModule,
         ...(config.runsApi ? [GraphqlServerModule] : []),
       ],
     };

@@ -78,6 +78,11 @@ export class ArchiveFiles {
       : new AppError('ARCHIVE_REPLACED', `The stored file has ${object.sizeBytes} bytes; ${sizeBytes} were written`);
   }
 
+  /** The tenant as the trailer of its archive names it. @throws AppError ARCHIVE_*, KEY_* */
+  async manifestTenant(object: StoredObject, tenantId: string): Promise<{ readonly slug: string; readonly name: string }> {
+    return (await openArchive(object, { keys: this.encryption.keyRing, tenantId })).manifest.tenant;
+  }
+
   freeBytes(): Promise<number | null> {
     return this.store.freeBytes();
   }
@@ -99,6 +104,11 @@ export class StoredArchive {
 
   get keyId(): string {
     return this.archive.header.keyId;
+  }
+
+  /** As the backup was when it was taken. */
+  get origin(): { readonly trigger: string; readonly scope: string } {
+    return this.archive.manifest.backup;
   }
 
   /** Hex, as the manifest has it. */

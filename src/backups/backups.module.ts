@@ -17,6 +17,7 @@ import { governed } from './backup-actions.js';
 import { BackupDeletion } from './backup-deletion.js';
 import { BackupEntity } from './backup.entity.js';
 import { BackupHandler } from './backup.handler.js';
+import { BackupCatalogue } from './backup-catalogue.js';
 import { BackupKeys } from './backup-keys.js';
 import { BackupImports } from './backup-imports.js';
 import { BackupMetrics } from './backup-metrics.js';
@@ -37,10 +38,10 @@ const exclusiveWork: ReadonlySet<Permission> = new Set([Permission.BACKUP_CREATE
 @Module({
   imports: [TypeOrmModule.forFeature([BackupEntity]), ClassesModule, EncryptionModule, OperationsModule, PoliciesModule, StorageModule, TenantsModule],
   providers: [
-    ArchiveFiles, ArchiveInspection, ArchiveRecorder, BackupImports, BackupKeys, DiscardedArchives, ImportHandler, BackupDeletion, BackupHandler, BackupLeftovers, BackupMetrics, BackupProtection, BackupResultResolver, BackupRunner, BackupsRepository, BackupsResolver,
+    ArchiveFiles, ArchiveInspection, ArchiveRecorder, BackupCatalogue, BackupImports, BackupKeys, DiscardedArchives, ImportHandler, BackupDeletion, BackupHandler, BackupLeftovers, BackupMetrics, BackupProtection, BackupResultResolver, BackupRunner, BackupsRepository, BackupsResolver,
     BackupsService, OperationBackupsResolver, SafetyBackups, TenantBackupsResolver, VerifyHandler, VerifyResultResolver,
   ],
-  exports: [ArchiveFiles, ArchiveInspection, BackupImports, BackupKeys, BackupsService, SafetyBackups],
+  exports: [ArchiveFiles, ArchiveInspection, BackupCatalogue, BackupImports, BackupKeys, BackupsService, SafetyBackups],
 })
 export class BackupsModule implements OnModuleInit {
   constructor(

@@ -5,6 +5,7 @@ import { AppError, asAppError } from '#errors';
 import { Permission } from '../access/permission.js';
 import type { JsonObject, OperationContext, OperationHandler, SettledOperation } from '../operations/operation-handler.js';
 import { OperationHandlers } from '../operations/operation-handlers.js';
+import { factsOf } from './archive-facts.js';
 import { ArchiveFiles, archiveRefOf } from './archive-files.js';
 import type { BackupEntity } from './backup.entity.js';
 import { BackupsRepository } from './backups.repository.js';
@@ -69,17 +70,9 @@ export class ImportHandler implements OperationHandler<ImportInput>, OnModuleIni
     const archive = await this.files.openAny(context, archiveRefOf(backup));
     try {
       await archive.verify(context);
-      const contents = (await archive.definitions(context)).map(({ name, kind, documents, bytes, indexes }) => ({ name, kind, documents, bytes, indexes: indexes.length }));
-      const { rawBytes, consistency, clusterTime, engineVersion } = archive.provenance;
       const facts = {
         state: 'COMPLETED' as const,
-        contents,
-        collections: archive.partOf === null ? null : [...archive.partOf],
-        documents: contents.reduce((sum, { documents }) => sum + documents, 0),
-        rawSizeBytes: rawBytes,
-        consistency,
-        clusterTime,
-        engineVersion,
+        ...(await factsOf(archive, context)),
         verification: { at: new Date().toISOString(), ok: true, code: null, message: 'Read whole when it was imported' },
       };
       context.signal.throwIfAborted();

@@ -20,6 +20,9 @@ export class PlainStoredArchive {
     return new PlainStoredArchive(source, await openPlainArchive(hashing), hashing, sha256);
   }
 
+  /** The tools tell nothing of it. */
+  readonly origin = null;
+
   get compressedBytes(): number {
     return this.source.sizeBytes;
   }

@@ -1,6 +1,7 @@
 import { Injectable, type OnApplicationBootstrap } from '@nestjs/common';
 import { AlertsService } from '../alerts/alerts.service.js';
 import { AppConfig } from '../config/app-config.js';
+import { EncryptionService } from '../encryption/encryption.service.js';
 import { HealthRegistry } from '../platform/health/health-registry.js';
 import { KeysService, type KeyState } from './keys.service.js';
 
@@ -9,6 +10,7 @@ import { KeysService, type KeyState } from './keys.service.js';
 export class MissingKeys implements OnApplicationBootstrap {
   constructor(
     private readonly config: AppConfig,
+    private readonly encryption: EncryptionService,
     private readonly keys: KeysService,
     private readonly alerts: AlertsService,
     private readonly health: HealthRegistry,
@@ -16,9 +18,10 @@ export class MissingKeys implements OnApplicationBootstrap {
 
   async onApplicationBootstrap(): Promise<void> {
     const states = await this.keys.list();
-    const missing = states.filter(({ isAvailable, archives }) => !isAvailable && archives > 0);
+    // Without any key there is one thing to say, and `KeyAlert` says it.
+    const missing = this.encryption.isReady ? states.filter(({ isAvailable, archives }) => !isAvailable && archives > 0) : [];
     this.health.register('archive-keys', () => Promise.resolve(missing.length === 0 ? { state: 'ok' } : { state: 'warning', message: missing.map(sentence).join('. ') }));
-    if (!this.config.runsWorker) return;
+    if (!this.config.runsWorker || !this.encryption.isReady) return;
     for (const state of states) {
       const about = { tenantId: null, event: 'KEY_MISSING', subject: `key ${state.keyId}` } as const;
       if (missing.includes(state)) await this.alerts.raise({ ...about, text: sentence(state) });

@@ -38,6 +38,28 @@ export class TenantsService {
     return tenant;
   }
 
+  findById(id: string): Promise<TenantEntity | null> {
+    return this.tenants.findById(id);
+  }
+
+  /**
+   * A tenant that is known by its archives alone: suspended, and its target is lost until the provider gives one. Idempotent.
+   *
+   * @param lost `slug` and `name` are null where the archive did not tell them
+   */
+  async makeLost({ tenantId: id, slug, name }: TenantScope & { readonly slug: string | null; readonly name: string | null }): Promise<void> {
+    await runInTransaction(this.dataSource, async (manager) => {
+      if ((await this.tenants.findById(id, manager)) !== null) return;
+      const place = `lost-${id}`;
+      const free = slug !== null && (await this.tenants.findBySlug(slug)) === null ? slug : place;
+      await this.tenants.insert(
+        { id, slug: free, name: name ?? place, environment: 'PRODUCTION', engine: 'MONGODB', timeZone: 'UTC', targetCipher: this.targets.seal(id, 'mongodb://lost.invalid/'), targetDeployment: place, targetDatabase: place },
+        manager,
+      );
+      await this.tenants.update({ tenantId: id }, { suspendedAt: () => 'now()' }, manager);
+    });
+  }
+
   findBySlug(slug: string): Promise<TenantEntity | null> {
     return this.tenants.findBySlug(slug);
   }

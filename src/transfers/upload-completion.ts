@@ -1,4 +1,3 @@
-import { createHash } from 'node:crypto';
 import { Inject, Injectable } from '@nestjs/common';
 import { DataSource, type EntityManager } from 'typeorm';
 import { AppError, asAppError } from '#errors';
@@ -9,6 +8,7 @@ import { BackupImports, type ReceivedArchive } from '../backups/backup-imports.j
 import type { OperationEntity } from '../operations/operation.entity.js';
 import type { Actor } from '../platform/auth/actor.js';
 import { runInTransaction } from '../platform/database/data-source.js';
+import { sha256Of } from '../platform/storage/object-hash.js';
 import { ARCHIVE_STORE } from '../platform/storage/storage.module.js';
 import { PoliciesService } from '../policies/policies.service.js';
 import { TenantsService } from '../tenants/tenants.service.js';
@@ -82,12 +82,7 @@ export class UploadCompletion {
     const object = await this.store.open(upload.storeKey);
     try {
       if (object.sizeBytes !== upload.sizeBytes) throw new AppError('UPLOAD_MISMATCH', `${object.sizeBytes} bytes are there; ${upload.sizeBytes} were announced`);
-      const hash = createHash('sha256');
-      for await (const chunk of object.stream()) {
-        hash.update(chunk);
-        await renew();
-      }
-      if (hash.digest('hex') !== upload.sha256) throw new AppError('UPLOAD_MISMATCH', 'The SHA-256 of what arrived is not the announced one');
+      if ((await sha256Of(object, renew)) !== upload.sha256) throw new AppError('UPLOAD_MISMATCH', 'The SHA-256 of what arrived is not the announced one');
       return await this.inspection.inspect(object, upload.sourceTenantId ?? upload.tenantId, targetDatabase);
     } finally {
       await object.close();

@@ -1,0 +1,166 @@
+import { randomUUID } from 'node:crypto';
+import { Inject, Injectable } from '@nestjs/common';
+import { DataSource } from 'typeorm';
+import { type ArchiveHeader, readArchiveHeader, sniffArchive } from '#archive';
+import type { Work } from '#engines';
+import { asAppError } from '#errors';
+import type { ArchiveStore, ObjectInfo, StoredObject } from '#storage';
+import type { TenantScope } from '../access/access.service.js';
+import { sha256Of } from '../platform/storage/object-hash.js';
+import { ARCHIVE_STORE } from '../platform/storage/storage.module.js';
+import { ArchiveFiles, type ArchiveRef } from './archive-files.js';
+import { factsOf } from './archive-facts.js';
+import { defaultBackupName } from './backup-naming.js';
+import { BackupTrigger, type Codec } from './backup.entity.js';
+import { BackupsRepository } from './backups.repository.js';
+
+/** A place in the store that the control plane knows. */
+export interface KnownObject {
+  readonly key: string;
+  /** Null where something other than a finished backup has it: an upload, a backup under way, a file that is about to be removed. */
+  readonly backup: { readonly id: string; readonly tenantId: string; readonly state: 'COMPLETED' | 'MISSING'; readonly sizeBytes: number } | null;
+}
+
+/** Whose an archive says that it is. */
+export interface ArchiveOwner extends TenantScope {
+  /** Of the tenant as it was then; null where the archive could not be opened. */
+  readonly name: string | null;
+  readonly slug: string | null;
+}
+
+const codecs = { none: 'NONE', gzip: 'GZIP', zstd: 'ZSTD' } as const satisfies Record<string, Codec>;
+const atOnce = 1_000;
+const placePattern = /^([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})\/db-backups\/([^/]+)$/;
+const weekMs = 7 * 24 * 3_600_000;
+const unhurried: Work = { signal: new AbortController().signal, report: () => undefined, log: () => undefined };
+
+/** The rows of archives, compared with the store and made from it: for the operator's commands, across all tenants. */
+@Injectable()
+export class BackupCatalogue {
+  constructor(
+    private readonly dataSource: DataSource,
+    private readonly backups: BackupsRepository,
+    private readonly files: ArchiveFiles,
+    @Inject(ARCHIVE_STORE) private readonly store: ArchiveStore,
+  ) {}
+
+  /** In the order of the keys, as the store lists them. */
+  async *known(): AsyncGenerator<KnownObject, void, undefined> {
+    for (let after = ''; ; ) {
+      const rows: { key: string; id: string | null; tenant_id: string | null; state: 'COMPLETED' | 'MISSING' | null; size_bytes: string | null }[] = await this.dataSource.query(
+        `select key collate "C" as key, id, tenant_id, state, size_bytes from (
+           select store_key as key, case when done then id end as id, tenant_id, case when done then state end as state, size_bytes
+             from (select *, state in ('COMPLETED', 'MISSING') and deleted_at is null as done from backup where store_key is not null and state <> 'DELETED') b
+           union all select store_key, null, null, null, null from upload where state <> 'COMPLETED' or purpose <> 'IMPORT'
+           union all select store_key, null, null, null, null from discarded_archive) places
+         where key collate "C" > $1 order by key collate "C" limit ${atOnce}`,
+        [after],
+      );
+      for (const { key, id, tenant_id, state, size_bytes } of rows) {
+        yield { key, backup: id === null || tenant_id === null || state === null ? null : { id, tenantId: tenant_id, state, sizeBytes: Number(size_bytes) } };
+      }
+      const last = rows.at(-1);
+      if (last === undefined || rows.length < atOnce) return;
+      after = last.key;
+    }
+  }
+
+  stored(): AsyncIterable<ObjectInfo> {
+    return this.store.list('');
+  }
+
+  /** Nothing where the backup has changed meanwhile. */
+  async markMissing(scope: TenantScope, id: string): Promise<void> {
+    await this.backups.update(scope, id, ['COMPLETED'], { state: 'MISSING' });
+  }
+
+  async markFound(scope: TenantScope, id: string): Promise<void> {
+    await this.backups.update(scope, id, ['MISSING'], { state: 'COMPLETED' });
+  }
+
+  async markDamaged(scope: TenantScope, id: string, message: string): Promise<void> {
+    await this.backups.update(scope, id, ['COMPLETED'], { verification: { at: new Date().toISOString(), ok: false, code: 'ARCHIVE_REPLACED', message } });
+  }
+
+  /** The tenant that an archive lies in the folder of, and what the archive itself says of it; null for what is no archive of a tenant's. */
+  async ownerOf(info: ObjectInfo): Promise<ArchiveOwner | null> {
+    const [, tenantId] = placePattern.exec(info.key) ?? [];
+    if (tenantId === undefined) return null;
+    const object = await this.store.open(info.key);
+    try {
+      const header = await headerOf(object);
+      if (header === null) return { tenantId, name: null, slug: null };
+      const tenant = header.context.tenant === tenantId ? await this.files.manifestTenant(object, tenantId).catch(() => null) : null;
+      return { tenantId, name: tenant?.name ?? null, slug: tenant?.slug ?? null };
+    } finally {
+      await object.close();
+    }
+  }
+
+  /**
+   * Makes the row of an archive that has none. Without its key the row is unverified: it cannot be restored until the key is there.
+   *
+   * @throws AppError ARCHIVE_* for a file that is no whole archive
+   */
+  async register({ key, sizeBytes, modifiedAt }: ObjectInfo, scope: TenantScope, timeZone: string): Promise<{ readonly id: string; readonly verified: boolean }> {
+    const fileName = placePattern.exec(key)?.[2] ?? key;
+    const object = await this.store.open(key);
+    let header: ArchiveHeader | null;
+    let sha256: string;
+    try {
+      header = await headerOf(object);
+      sha256 = await sha256Of(object);
+    } finally {
+      await object.close();
+    }
+    const isOwn = header !== null && header.context.tenant === scope.tenantId;
+    const isFree = isOwn && header !== null && isUuid(header.context.backup) && (await this.backups.findAnywhere(header.context.backup)) === null;
+    const id = isFree && header !== null ? header.context.backup : randomUUID();
+    const ref: ArchiveRef = { storeKey: key, sizeBytes, sha256, salt: header?.salt ?? null, archiveId: header?.context.backup ?? id, keyTenantId: header === null || isOwn ? null : header.context.tenant };
+    const found = await this.read(scope, ref);
+    const takenAt = dateOf(header?.context.createdAt) ?? modifiedAt;
+    const label = isOwn && header !== null ? header.context.label : 'imported';
+    const trigger = isOwn ? (BackupTrigger[found.origin?.trigger as BackupTrigger] ?? 'MANUAL') : 'IMPORT';
+    await this.backups.insert({
+      id, tenantId: scope.tenantId, operationId: null, name: defaultBackupName(label, takenAt, timeZone), description: 'Registered from the archive store', label, trigger,
+      scope: found.origin?.scope === 'MASTER' || found.origin?.scope === 'TRANSACTIONS' ? found.origin.scope : 'ALL', codec: codecs[header?.codec ?? (/\.gz$/.test(fileName) ? 'gzip' : /\.zst$/.test(fileName) ? 'zstd' : 'none')],
+      state: 'COMPLETED', storeKey: key, fileName, encrypted: header !== null, keyId: header?.keyId ?? null, salt: header === null ? null : Buffer.from(header.salt, 'hex'), sha256, sizeBytes,
+      archiveId: ref.archiveId === id ? null : ref.archiveId, keyTenantId: ref.keyTenantId, takenAt, pinned: false, held: false, createdBy: null, createdAt: takenAt, finishedAt: modifiedAt,
+      // Undo of its restore is lost with the operations; the data are kept for as long as undo would have lasted.
+      expiresAt: trigger === 'SAFETY' ? new Date(Date.now() + weekMs) : null,
+      ...found.facts,
+    });
+    return { id, verified: found.facts.verification.ok };
+  }
+
+  private async read(scope: TenantScope, ref: ArchiveRef) {
+    const at = new Date().toISOString();
+    try {
+      const archive = await this.files.openAny(scope, ref);
+      try {
+        await archive.verify(unhurried);
+        return { origin: archive.origin, facts: { ...(await factsOf(archive, unhurried)), verification: { at, ok: true, code: null, message: 'Read whole when it was registered from the store' } } };
+      } finally {
+        await archive.close();
+      }
+    } catch (error) {
+      const { code, message } = asAppError(error);
+      if (!code.startsWith('KEY_')) throw error;
+      return { origin: null, facts: { contents: [], verification: { at, ok: false, code, message } } };
+    }
+  }
+}
+
+async function headerOf(object: StoredObject): Promise<ArchiveHeader | null> {
+  if (sniffArchive(await object.read(0, Math.min(object.sizeBytes, 8))) !== 'dbk1') return null;
+  return readArchiveHeader(object);
+}
+
+function isUuid(text: string): boolean {
+  return /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/.test(text);
+}
+
+function dateOf(text: string | undefined): Date | null {
+  const date = text === undefined ? null : new Date(text);
+  return date === null || Number.isNaN(date.getTime()) ? null : date;
+}
