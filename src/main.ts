@@ -1,12 +1,14 @@
 import { createServer } from 'node:net';
-import { createApp } from './bootstrap.js';
 import { loadConfig } from './config/load-config.js';
 import { ConfigurationError } from './config/parse-environment.js';
+import { leanMemory } from './lean-memory.js';
 import { redact } from '#errors';
 
 async function main(): Promise<void> {
   const config = loadConfig();
   await requireFreePort(config.port, config.host);
+  if (!config.runsApi) leanMemory();
+  const { createApp } = await import('./bootstrap.js');
   const app = await createApp(config);
   app.enableShutdownHooks();
   await app.listen(config.port, config.host);

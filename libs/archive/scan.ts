@@ -3,6 +3,7 @@ import type { ArchiveFrame, OpenArchive } from './dbk1/reader.js';
 import type { ArchiveManifest, ManifestNamespace, NamespaceSummary } from './dbk1/manifest.js';
 import { parseCollectionMetadata, type CollectionMeta, type MongodumpHeader } from './mongodump/format.js';
 import { type ArchiveNamespace, MongodumpParser, type MongodumpEvent } from './mongodump/parser.js';
+import { release } from './release.js';
 import { selectPrelude } from './select.js';
 
 /** What a payload holds, counted by reading the whole of it. */
@@ -84,7 +85,7 @@ export async function scanPayload(payload: AsyncIterable<Buffer>, onProgress?: O
 export async function verifyArchive(archive: OpenArchive, onProgress?: OnScanProgress, onDocuments?: OnDocuments): Promise<ScanResult> {
   if (archive.header.payloadType !== 'mongodump') throw new AppError('ARCHIVE_UNSUPPORTED', `The archive holds a payload of type ${archive.header.payloadType}`);
   const scanner = new Scanner(onProgress, onDocuments);
-  for await (const frame of archive.payloadFrames()) pushFrame(scanner, frame, archive.manifest);
+  for await (const frame of archive.payloadFrames()) pushFrame(scanner, frame, archive);
   const result = scanner.finish();
   compareWithManifest(result, archive.manifest);
   return result;
@@ -100,20 +101,22 @@ export async function verifySelection(archive: OpenArchive, names: ReadonlySet<s
   const scanner = new Scanner(onProgress, onDocuments);
   scanner.push(selectPrelude(await archive.prelude(), names));
   const indexes = manifest.namespaces.flatMap(({ name }, index) => (names.has(name) ? [index] : []));
-  for await (const frame of archive.frames(indexes)) pushFrame(scanner, frame, manifest);
+  for await (const frame of archive.frames(indexes)) pushFrame(scanner, frame, archive);
   const result = scanner.finish();
   compareNamespaces(result.namespaces, manifest.namespaces.filter(({ name }) => names.has(name)));
   return result;
 }
 
-function pushFrame(scanner: Scanner, { namespaceIndex, payload }: ArchiveFrame, { namespaces }: ArchiveManifest): void {
-  const claimed = namespaces[namespaceIndex]?.name;
+function pushFrame(scanner: Scanner, { namespaceIndex, payload }: ArchiveFrame, { header, manifest }: OpenArchive): void {
+  const claimed = manifest.namespaces[namespaceIndex]?.name;
   scanner.push(payload, (event) => {
     if (event.type === 'prelude' ? namespaceIndex !== -1 : event.namespace.meta.collection !== claimed) {
       throw new AppError('ARCHIVE_CORRUPT', `The archive is damaged: a frame of ${claimed === undefined ? 'the prelude' : `collection ${JSON.stringify(claimed)}`} holds something else`);
     }
   });
   if (!scanner.isAtBoundary) throw new AppError('ARCHIVE_CORRUPT', 'The archive is damaged: a frame does not end where a block ends');
+  // Without a codec a frame is a view of what was read.
+  if (header.codec !== 'none') release(payload);
 }
 
 /** Throws ARCHIVE_CORRUPT naming the first namespace that differs from the manifest. */

@@ -3,6 +3,7 @@ import { createHash, randomBytes, type CipherGCM } from 'node:crypto';
 import { availableParallelism } from 'node:os';
 import type { Writable } from 'node:stream';
 import { deriveArchiveKey, deriveKeyCheck } from '../keys.js';
+import { release } from '../release.js';
 import { encryptor, nonceType, tagBytes } from './cipher.js';
 import { compressFrame, maxFrameBytes, maxPreludeBytes } from './codec.js';
 import { defaultSegmentSize, encodeHeader, saltBytes, type ArchiveContext, type Codec, type PayloadType } from './header.js';
@@ -192,6 +193,7 @@ export class ArchiveWriter {
     this.frames[place] = [this.compressedBytes, payloadOffset, namespaceIndex];
     this.compressedBytes += bytes.length;
     await this.append(bytes);
+    if (this.options.codec !== 'none') release(bytes);
     this.slots.release();
   }
 
