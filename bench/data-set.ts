@@ -17,6 +17,7 @@ interface CollectionShape {
   make(random: Random, index: number): Document;
 }
 
+export const selectedCollection = 'articles';
 const seed = 0x5eed;
 const batchDocuments = 2_000;
 const batchesAtOnce = 4;
@@ -161,6 +162,13 @@ const shapes: readonly CollectionShape[] = [
     share: 0.024_75,
     indexes: [],
     make: (random, index) => ({ _id: random.id(index), customerId: random.below(60_000), signedAt: random.date(), body: random.prose(22 + random.below(27)) }),
+  },
+  {
+    // One hundredth of all bytes: what a selective restore brings back.
+    name: selectedCollection,
+    share: 0.002,
+    indexes: [],
+    make: (random, index) => ({ _id: random.id(index), title: random.text(4), body: random.prose(26) }),
   },
   {
     // Scans and pictures: large, and nothing that a codec could do about them.

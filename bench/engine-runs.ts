@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { performance } from 'node:perf_hooks';
-import { ArchiveWriter, deriveTenantKey, KeyRing, openArchive, verifyArchive } from '#archive';
+import { type ArchiveSource, ArchiveWriter, deriveTenantKey, KeyRing, openArchive, verifyArchive, verifySelection } from '#archive';
 import { type LeasedWork, MongodbEngine, type PayloadSource } from '#engines';
 import { LocalArchiveStore } from '#storage';
 import type { JobResult, JobTarget } from './job.ts';
@@ -104,4 +104,54 @@ export async function engineRestore({ uri, database, folder }: JobTarget, codec:
   } finally {
     await session.close();
   }
+}
+
+/** One collection of an archive, verified, staged and checked, then dropped: nothing of the rest of the file is read. */
+export async function engineSelection({ uri, database, folder }: JobTarget, codec: BenchCodec, number: number, collection: string): Promise<JobResult> {
+  const phases = new Phases();
+  const session = await phases.time('connect', () => new MongodbEngine().open({ uri, database }));
+  try {
+    const object = await new LocalArchiveStore(folder).open(archiveKey(codec));
+    const asked = { bytes: 0 };
+    const archive = await openArchive(counted(object, asked), { keys, tenantId });
+    const names = new Set([collection]);
+    const leased = { ...work(), fencingToken: number };
+    await phases.time('verify', () => verifySelection(archive, names));
+    const source: PayloadSource = {
+      namespaces: archive.manifest.namespaces.filter(({ name }) => names.has(name)).map((namespace) => ({ ...namespace, sum: namespace.sum ?? '' })),
+      payload: () => archive.selection(names),
+    };
+    const staged = await phases.time('stage', () => session.stage(source, leased));
+    await phases.time('check', () => session.checkStage(staged, source, leased));
+    const selection = {
+      bytes: source.namespaces.reduce((sum, { bytes }) => sum + bytes, 0),
+      ofBytes: archive.manifest.namespaces.reduce((sum, { bytes }) => sum + bytes, 0),
+      bytesRead: archive.selectionBytes(names),
+      bytesAsked: asked.bytes,
+    };
+    const result = { ...phases.result(object.sizeBytes), selection };
+    await session.dropStage(leased.operationId, leased);
+    await archive.close();
+    return result;
+  } finally {
+    await session.close();
+  }
+}
+
+/** Counts what is read of an archive. */
+function counted(source: ArchiveSource, asked: { bytes: number }): ArchiveSource {
+  return {
+    sizeBytes: source.sizeBytes,
+    read: async (offset, length) => {
+      asked.bytes += length;
+      return source.read(offset, length);
+    },
+    async *stream(start, end) {
+      for await (const chunk of source.stream(start, end)) {
+        asked.bytes += chunk.length;
+        yield chunk;
+      }
+    },
+    close: () => source.close(),
+  };
 }

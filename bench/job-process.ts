@@ -1,5 +1,5 @@
 import type { Job, JobReply, JobResult } from './job.ts';
-import { engineBackup, engineRestore } from './engine-runs.ts';
+import { engineBackup, engineRestore, engineSelection } from './engine-runs.ts';
 import { measureLimits } from './limits.ts';
 
 async function perform(job: Job): Promise<JobResult> {
@@ -8,6 +8,8 @@ async function perform(job: Job): Promise<JobResult> {
       return engineBackup(job.target, job.codec);
     case 'restore':
       return engineRestore(job.target, job.codec, job.number);
+    case 'selection':
+      return engineSelection(job.target, job.codec, job.number, job.collection);
     case 'limits':
       return measureLimits(job.target);
   }

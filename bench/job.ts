@@ -6,6 +6,7 @@ import type { BenchCodec } from './options.ts';
 export type Job =
   | { readonly kind: 'backup'; readonly target: JobTarget; readonly codec: BenchCodec }
   | { readonly kind: 'restore'; readonly target: JobTarget; readonly codec: BenchCodec; readonly number: number }
+  | { readonly kind: 'selection'; readonly target: JobTarget; readonly codec: BenchCodec; readonly number: number; readonly collection: string }
   | { readonly kind: 'limits'; readonly target: JobTarget };
 
 export interface JobTarget {
@@ -23,6 +24,17 @@ export interface JobResult {
   readonly cpuMs: number;
   readonly archiveBytes: number;
   readonly rates: readonly Rate[];
+  /** Of a selective restore. */
+  readonly selection?: SelectionResult;
+}
+
+export interface SelectionResult {
+  /** BSON of the collection, and of the whole archive. */
+  readonly bytes: number;
+  readonly ofBytes: number;
+  /** Of the file: as a restore's result says it, each byte once; and as the store was asked for them. */
+  readonly bytesRead: number;
+  readonly bytesAsked: number;
 }
 
 /** A limit of the machine or the server. */
@@ -34,9 +46,13 @@ export interface Rate {
 
 export type JobReply = { readonly result: JobResult } | { readonly failure: string };
 
+/** What a worker sets for itself: src/config/lean-process.ts. */
+const asWorker = ['--semi-space-growth-factor=1', '--no-incremental-marking'];
+const allocator = { MALLOC_ARENA_MAX: '1', MALLOC_MMAP_THRESHOLD_: '131072' };
+
 export async function runJob(job: Job, profileFolder: string | null = null): Promise<JobResult> {
-  const execArgv = ['--disable-warning=ExperimentalWarning', ...(profileFolder === null ? [] : ['--cpu-prof', `--cpu-prof-dir=${profileFolder}`, `--cpu-prof-name=${job.kind}-${'codec' in job ? job.codec : 'all'}.cpuprofile`])];
-  const child = fork(fileURLToPath(new URL('job-process.ts', import.meta.url)), [JSON.stringify(job)], { execArgv, stdio: ['ignore', 'ignore', 'inherit', 'ipc'] });
+  const execArgv = ['--disable-warning=ExperimentalWarning', ...asWorker, ...(profileFolder === null ? [] : ['--cpu-prof', `--cpu-prof-dir=${profileFolder}`, `--cpu-prof-name=${job.kind}-${'codec' in job ? job.codec : 'all'}.cpuprofile`])];
+  const child = fork(fileURLToPath(new URL('job-process.ts', import.meta.url)), [JSON.stringify(job)], { execArgv, env: { ...process.env, ...allocator }, stdio: ['ignore', 'ignore', 'inherit', 'ipc'] });
   let reply: JobReply | null = null;
   child.on('message', (message) => {
     reply = message as JobReply;

@@ -2,7 +2,8 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { cpus, loadavg, release, totalmem, type as systemName } from 'node:os';
 import { contest } from './contest.ts';
 import { BenchEnvironment } from './environment.ts';
-import { runJob } from './job.ts';
+import { selectedCollection } from './data-set.ts';
+import { type JobResult, type JobTarget, runJob } from './job.ts';
 import { measureOperations } from './operations.ts';
 import { type BenchOptions, parseOptions, usage } from './options.ts';
 import { PublicTools } from './peers.ts';
@@ -44,12 +45,14 @@ async function measure(environment: BenchEnvironment, tools: PublicTools | null,
   say(`${server.dataSet.documents} documents, ${(server.dataSet.bytes / 1e6).toFixed(1)} MB of BSON, ${server.dataSet.indexes} secondary indexes`);
   const rates = options.parts.has('limits') ? (await runJob({ kind: 'limits', target: server.target })).rates : [];
   const runs = options.parts.has('engine') ? await contest(environment, tools, options, say) : [];
+  const selection = runs.length > 0 ? await selectOne(server.target, options) : null;
   const operations = options.parts.has('operations') ? await measureOperations(environment, options, say) : null;
   return {
     options,
     dataSet: server.dataSet,
     rates,
     runs,
+    selection,
     operations,
     machine: {
       processor: cpus()[0]?.model ?? 'unknown',
@@ -63,6 +66,11 @@ async function measure(environment: BenchEnvironment, tools: PublicTools | null,
     at: new Date(),
     load: { before: loadBefore, after: loadavg()[0] ?? 0 },
   };
+}
+
+async function selectOne(target: JobTarget, { codecs, pairs }: BenchOptions): Promise<JobResult> {
+  const [codec = 'gzip'] = codecs;
+  return runJob({ kind: 'selection', target, codec, number: pairs + 1, collection: selectedCollection });
 }
 
 function once<T>(work: () => Promise<T>): () => Promise<T> {

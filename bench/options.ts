@@ -32,6 +32,7 @@ const quickDocuments = 40_000;
 export const usage = `npm run bench -- [options]
   --documents <n>     size of the data set; default ${defaultDocuments} (about 214 MB)
   --megabytes <n>     the same in MB of BSON
+  --size <n>          the same with a unit, as 3gb or 200mb
   --pairs <n>         rounds; default 5 (whole operations: 2 at most)
   --codecs <list>     of ${codecs.join(',')}; default all
   --parts <list>      of ${parts.join(',')}; default all
@@ -48,6 +49,7 @@ export function parseOptions(args: readonly string[]): BenchOptions {
     options: {
       documents: { type: 'string' },
       megabytes: { type: 'string' },
+      size: { type: 'string' },
       pairs: { type: 'string' },
       codecs: { type: 'string' },
       parts: { type: 'string' },
@@ -59,7 +61,8 @@ export function parseOptions(args: readonly string[]): BenchOptions {
     },
   });
   const quick = values.quick ?? false;
-  const wanted = values.megabytes === undefined ? null : Math.round((count('megabytes', values.megabytes) * 1e6) / bytesPerDocument);
+  const megabytes = values.size === undefined ? (values.megabytes === undefined ? null : count('megabytes', values.megabytes)) : megabytesOf(values.size);
+  const wanted = megabytes === null ? null : Math.round((megabytes * 1e6) / bytesPerDocument);
   return {
     documents: values.documents === undefined ? (wanted ?? (quick ? quickDocuments : defaultDocuments)) : count('documents', values.documents),
     pairs: values.pairs === undefined ? (quick ? 1 : 5) : count('pairs', values.pairs),
@@ -72,6 +75,12 @@ export function parseOptions(args: readonly string[]): BenchOptions {
     profileFolder: values.profile ?? null,
     command: ['npm run bench', ...(args.length === 0 ? [] : ['--', ...args])].join(' '),
   };
+}
+
+function megabytesOf(text: string): number {
+  const [, number = '', unit = ''] = /^(\d+)(mb|gb)$/i.exec(text) ?? [];
+  if (number === '') throw new Error(`--size takes a number with a unit, as 3gb or 200mb, not ${text}`);
+  return count('size', number) * (unit.toLowerCase() === 'gb' ? 1_000 : 1);
 }
 
 function count(name: string, text: string): number {

@@ -1,6 +1,6 @@
 import type { Contestant, Run, Work } from './contest.ts';
 import type { DataSet } from './data-set.ts';
-import type { Rate } from './job.ts';
+import type { JobResult, Rate, SelectionResult } from './job.ts';
 import type { OperationFigures, OperationRun } from './operations.ts';
 import type { BenchCodec, BenchOptions } from './options.ts';
 import { ratiosOf, spreadOf } from './statistics.ts';
@@ -21,6 +21,7 @@ export interface Measured {
   readonly dataSet: DataSet;
   readonly rates: readonly Rate[];
   readonly runs: readonly Run[];
+  readonly selection: JobResult | null;
   readonly operations: OperationFigures | null;
   readonly machine: Machine;
   readonly at: Date;
@@ -33,10 +34,11 @@ const notFound = 'not found';
 
 /** Markdown. */
 export function reportOf(measured: Measured): string {
-  const { runs, rates, operations } = measured;
+  const { runs, rates, selection, operations } = measured;
   return [
     setting(measured),
     ...(runs.length > 0 ? [workTable(measured, 'backup'), workTable(measured, 'restore'), phaseTable(measured)] : []),
+    ...(selection?.selection === undefined ? [] : [selectionText(selection, selection.selection)]),
     ...(operations === null ? [] : [operationTable(operations, measured.options)]),
     ...(rates.length > 0 ? [rateTable(rates)] : []),
   ].join('\n\n');
@@ -97,6 +99,15 @@ function phaseTable({ runs, options }: Measured): string {
     }),
   );
   return ['### Where the time goes', '', cells(['Work', 'Phases, median ms']), cells(['---', '---']), ...lines].join('\n');
+}
+
+function selectionText({ ms, archiveBytes }: JobResult, { bytes, ofBytes, bytesRead, bytesAsked }: SelectionResult): string {
+  const percent = (part: number, whole: number): string => `${((100 * part) / whole).toFixed(2)} %`;
+  return [
+    '### Selective restore',
+    '',
+    `One collection of ${megabytes(bytes)}, ${percent(bytes, ofBytes)} of all, verified, staged and checked in ${(ms / 1000).toFixed(2)} s. It takes ${megabytes(bytesRead)} of the archive (\`RestoreResult.bytesRead\`), ${percent(bytesRead, archiveBytes)}; with reading them twice, to verify and to stage, the store was asked for ${megabytes(bytesAsked)}, ${percent(bytesAsked, archiveBytes)}.`,
+  ].join('\n');
 }
 
 function operationTable({ runs, workerPeakBytes, apiPeakBytes }: OperationFigures, { codecs }: BenchOptions): string {

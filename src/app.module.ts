@@ -17,7 +17,6 @@ import { NotificationsModule } from './notifications/notifications.module.js';
 import { DatabaseModule } from './platform/database/database.module.js';
 import { DrillsModule } from './drills/drills.module.js';
 import { EventsModule } from './platform/events/events.module.js';
-import { GraphqlServerModule } from './platform/graphql/graphql-server.module.js';
 import { GraphqlSupportModule } from './platform/graphql/graphql-support.module.js';
 import { GuidanceModule } from './guidance/guidance.module.js';
 import { HistoryModule } from './history/history.module.js';
@@ -69,7 +68,14 @@ export class AppModule {
         DrillsModule,
         ReconcileModule,
         ...(config.runsApi ? [GraphqlServerModule] : []),
+        ...(config.runsApi ? [graphqlServer()] : []),
       ],
     };
   }
+}
+
+/** Loaded only where it is used: it is a good part of the program, and workers are to be small. */
+async function graphqlServer(): Promise<DynamicModule> {
+  const { GraphqlServerModule } = await import('./platform/graphql/graphql-server.module.js');
+  return { module: GraphqlServerModule };
 }

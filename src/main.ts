@@ -1,13 +1,13 @@
 import { createServer } from 'node:net';
 import { loadConfig } from './config/load-config.js';
+import { leanProcess } from './config/lean-process.js';
 import { ConfigurationError } from './config/parse-environment.js';
-import { leanMemory } from './lean-memory.js';
 import { redact } from '#errors';
 
 async function main(): Promise<void> {
   const config = loadConfig();
   await requireFreePort(config.port, config.host);
-  if (!config.runsApi) leanMemory();
+  if (!config.runsApi) leanProcess();
   const { createApp } = await import('./bootstrap.js');
   const app = await createApp(config);
   app.enableShutdownHooks();

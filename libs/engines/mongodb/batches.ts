@@ -1,10 +1,10 @@
 import type { RawBatch } from './raw-insert.js';
 
-const batchBytes = 2 * 1024 * 1024;
+const batchBytes = 1024 * 1024;
 // The server takes at most 100,000 documents in a command.
 const batchDocuments = 100_000;
 
-/** Gathers runs of whole documents into batches of about 2 MiB, which the driver copies three times, and so far below the 48 MB that a message may have. */
+/** Gathers runs of whole documents into batches of about 1 MiB, which the driver copies three times, and so far below the 48 MB that a message may have. */
 export class BatchBuilder {
   private pieces: Buffer[] = [];
   private bytes = 0;

@@ -36,7 +36,7 @@ const defaultConcurrency = 2;
 const maxConcurrency = 16;
 const spareFrames = 4;
 /** A reply holds the documents of one getMore: this much keeps a cursor busy, and each holds it some three times. */
-const replyBytes = 2 * 1024 * 1024;
+const replyBytes = 1024 * 1024;
 const firstDocuments = 100;
 const mostDocuments = 100_000;
 const openAttempts = 3;

@@ -3,6 +3,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { MongodbContext } from './connection.js';
 import { isLost } from './errors.js';
 import { bsonType, documentsOf, findElement, textOf } from './raw-bson.js';
+import { discarded } from './young-garbage.js';
 
 const closeLimitMs = 2_000;
 
@@ -120,6 +121,8 @@ async function run(db: Db, command: Document, session: ClientSession, signal: Ab
   const reply = await db.command(command, { session, raw: true, readPreference: 'primary', ...(signal ? { signal } : {}) });
   const cursor: unknown = reply['cursor'];
   if (!(cursor instanceof Uint8Array)) throw new TypeError('The reply has no cursor');
+  // What came from the socket, and the reply before this one.
+  discarded(2 * cursor.byteLength);
   const bytes = Buffer.from(cursor.buffer, cursor.byteOffset, cursor.byteLength);
   const batch = findElement(bytes, 'firstBatch') ?? findElement(bytes, 'nextBatch');
   const id = findElement(bytes, 'id');

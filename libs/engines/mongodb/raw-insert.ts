@@ -1,4 +1,5 @@
 import { BSON, Long, type Binary, type ClientSession, type Db, type Document, type MongoClient } from 'mongodb';
+import { discarded } from './young-garbage.js';
 
 /** Whole BSON documents, one after the other, in pieces that hold whole documents each. */
 export interface RawBatch {
@@ -77,7 +78,7 @@ export class RawWriter {
   }
 
   private async send(command: Document, field: string, pieces: readonly Buffer[], options: RawWriteOptions): Promise<Document> {
-    return this.db.command(
+    const reply = await this.db.command(
       {
         ...command,
         ordered: options.ordered,
@@ -91,6 +92,9 @@ export class RawWriter {
       },
       { session: this.session, signal: options.signal },
     );
+    // The driver puts the message together in three steps.
+    discarded(3 * pieces.reduce((bytes, piece) => bytes + piece.length, 0));
+    return reply;
   }
 }
 

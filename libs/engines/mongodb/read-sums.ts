@@ -5,7 +5,7 @@ import { countDocuments } from './raw-bson.js';
 import { RawCursor } from './raw-cursor.js';
 
 // What one reply may take of the memory; told to the server as a number of documents of the size seen so far.
-const batchBytes = 2 * 1024 * 1024;
+const batchBytes = 1024 * 1024;
 const firstBatchDocuments = 100;
 
 /** Reads a whole collection, by UUID and in natural order. Driver errors pass unchanged. */

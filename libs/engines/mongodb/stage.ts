@@ -18,7 +18,7 @@ import { requireRestorable } from './staged-names.js';
 const connections = 4;
 const definitionsAtOnce = 4;
 // Across all collections of an archive whose blocks interleave.
-const pendingBytes = 24 * 1024 * 1024;
+const pendingBytes = 16 * 1024 * 1024;
 const mostReported = 1_000;
 
 /** A namespace of the archive on its way into the stage. */
