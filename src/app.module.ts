@@ -67,7 +67,6 @@ export class AppModule {
         KeysModule,
         DrillsModule,
         ReconcileModule,
-        ...(config.runsApi ? [GraphqlServerModule] : []),
         ...(config.runsApi ? [graphqlServer()] : []),
       ],
     };
