@@ -36,7 +36,7 @@ describe('operations over GraphQL', () => {
         return {};
       },
     },
-    { kind: 'DRILL', phases: ['WORK'] },
+    { kind: 'RECONCILE', phases: ['WORK'] },
   );
 
   beforeAll(async () => {
@@ -71,7 +71,7 @@ describe('operations over GraphQL', () => {
       { id },
     );
     expect(operation).toMatchObject({
-      id, kind: 'DRILL', state: 'COMPLETED', tenant: { id: tenant.id }, log: [{ level: 'INFO', message: 'Working' }], startedBy: { kind: 'SYSTEM', name: 'a schedule' },
+      id, kind: 'RECONCILE', state: 'COMPLETED', tenant: { id: tenant.id }, log: [{ level: 'INFO', message: 'Working' }], startedBy: { kind: 'SYSTEM', name: 'a schedule' },
       result: null, failure: null, progress: { percent: 100, bytesDone: '3000000000', bytesTotal: '6000000000' }, steps: [{ phase: 'WORK', state: 'COMPLETED' }],
     });
     expect(node).toEqual({ __typename: 'Operation', id });
@@ -121,7 +121,7 @@ describe('operations over GraphQL', () => {
     expect(new Set(all.map(({ id }) => id)).size).toBe(all.length);
     expect(all.map(({ createdAt }) => createdAt)).toEqual(all.map(({ createdAt }) => createdAt).sort().reverse());
     expect(first.totalCount).toBe(4);
-    expect((await list({ filter: { states: ['CANCELED'], kinds: ['DRILL'] } })).totalCount).toBe(1);
+    expect((await list({ filter: { states: ['CANCELED'], kinds: ['RECONCILE'] } })).totalCount).toBe(1);
     expect((await list({ filter: { kinds: ['RESTORE'] } })).totalCount).toBe(0);
   });
 

@@ -1,4 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { resolve } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -39,7 +40,7 @@ export class WorkerProcess {
       cwd: root,
       stdio: ['ignore', 'pipe', 'inherit'],
       env: {
-        PATH: process.env['PATH'], HOME: process.env['HOME'], NODE_ENV: 'test', DATABASE_URL: databaseUrl, HOLDFAST_ROLE: 'worker', HOLDFAST_PORT: '1', HOLDFAST_DATA_DIR: dataDir,
+        PATH: process.env['PATH'], HOME: process.env['HOME'], NODE_ENV: 'test', DATABASE_URL: databaseUrl, HOLDFAST_ROLE: 'worker', HOLDFAST_HOST: ownAddress(), HOLDFAST_PORT: '1', HOLDFAST_DATA_DIR: dataDir,
         HOLDFAST_SECRET_KEY: Buffer.alloc(32, 7).toString('base64'), BACKUP_ENCRYPTION_KEY: Buffer.alloc(32, 9).toString('base64'), HOLDFAST_LOG_LEVEL: 'warn', ...(faultPoints.length > 0 ? { HOLDFAST_FAULT_POINTS: faultPoints.join() } : {}), ...env,
       },
     });
@@ -90,4 +91,9 @@ export class WorkerProcess {
     this.heard.resolve();
     this.heard = Promise.withResolvers<void>();
   }
+}
+
+/** Of this machine alone, and of no other process that tests start at the same time. */
+function ownAddress(): string {
+  return ['127', ...[...randomBytes(3)].map((byte) => String(1 + (byte % 254)))].join('.');
 }
