@@ -28,6 +28,7 @@ import { TelemetryModule } from './platform/telemetry/telemetry.module.js';
 import { PoliciesModule } from './policies/policies.module.js';
 import { ReconcileModule } from './reconcile/reconcile.module.js';
 import { RestoreModule } from './restore/restore.module.js';
+import { SchedulesModule } from './schedules/schedules.module.js';
 import { TenantsModule } from './tenants/tenants.module.js';
 import { TransfersModule } from './transfers/transfers.module.js';
 
@@ -68,6 +69,8 @@ export class AppModule {
         DrillsModule,
         ReconcileModule,
         ...(config.runsApi ? [graphqlServer()] : []),
+        SchedulesModule,
+        ...(config.runsApi ? [GraphqlServerModule] : []),
       ],
     };
   }

@@ -111,6 +111,9 @@ export const errorCatalogue = {
   TARGET_LOST: user('The connection to the database was lost; check the server and try again', true),
   TARGET_FULL: user('The database server has no disk space left; free some and try again', true),
 
+  // Schedules
+  CONFIRMATION_MISSING: user('Send confirm: true once the person has confirmed'),
+
   // Drills
   DRILL_MISMATCH: user('What was restored differs from the archive; tell support, and take a new backup'),
 

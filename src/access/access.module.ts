@@ -33,6 +33,6 @@ import { MembersService } from './members.service.js';
     { provide: AccountDirectory, useExisting: AccountsService },
     { provide: APP_GUARD, useClass: AccessGuard },
   ],
-  exports: [AccessService, AccountDirectory, MembersService],
+  exports: [AccessService, AccountDirectory, LoginLimiter, MembersService],
 })
 export class AccessModule {}

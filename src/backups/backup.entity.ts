@@ -52,6 +52,8 @@ export class BackupEntity {
   @PrimaryColumn('uuid') id!: string;
   @Column('uuid', { name: 'tenant_id' }) tenantId!: string;
   @Column('uuid', { name: 'operation_id', nullable: true }) operationId!: string | null;
+  /** Of the schedule that it was taken by, which may be gone. */
+  @Column('uuid', { name: 'schedule_id', nullable: true }) scheduleId!: string | null;
   @Column('text') name!: string;
   @Column('text', { nullable: true }) description!: string | null;
   @Column('text', { nullable: true }) notes!: string | null;

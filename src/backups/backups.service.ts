@@ -7,6 +7,7 @@ import { Permission } from '../access/permission.js';
 import { AuditService } from '../audit/audit.service.js';
 import { EncryptionService } from '../encryption/encryption.service.js';
 import type { OperationEntity } from '../operations/operation.entity.js';
+import type { StartOperation } from '../operations/operation-handler.js';
 import { OperationsService } from '../operations/operations.service.js';
 import { type Actor, type ActorStamp, stampOf } from '../platform/auth/actor.js';
 import { runInTransaction } from '../platform/database/data-source.js';
@@ -15,8 +16,8 @@ import { fromGlobalId, notFound } from '../platform/graphql/global-id.js';
 import { PoliciesService } from '../policies/policies.service.js';
 import { TenantsService } from '../tenants/tenants.service.js';
 import { archiveFileName, archiveStoreKey, defaultBackupName } from './backup-naming.js';
-import { type BackupEntity, isUsable } from './backup.entity.js';
-import { BackupHandler } from './backup.handler.js';
+import { type BackupEntity, type BackupScope, type Codec, isUsable } from './backup.entity.js';
+import { BackupHandler, type BackupOperationInput } from './backup.handler.js';
 import { type BackupFilter, BackupsRepository, type StorageTotals } from './backups.repository.js';
 import type { BackupCreateInput, BackupUpdateInput, BackupVerifyInput } from './dto/backup.inputs.js';
 import { VerifyHandler } from './verify.handler.js';
@@ -24,6 +25,22 @@ import { VerifyHandler } from './verify.handler.js';
 export interface StartedBackup {
   readonly backup: BackupEntity | null;
   readonly operation: OperationEntity;
+}
+
+/** A backup that nobody asks for at this moment. */
+export interface AutomaticBackup {
+  readonly label: string;
+  readonly trigger: 'SCHEDULE' | 'CRON';
+  readonly scope: BackupScope;
+  readonly scheduleId: string | null;
+  readonly startedBy: ActorStamp;
+}
+
+interface BackupRequest extends Omit<AutomaticBackup, 'trigger'>, Omit<StartOperation<BackupOperationInput>, 'input' | 'startedBy' | 'backupId' | 'planId'> {
+  readonly trigger: 'MANUAL' | AutomaticBackup['trigger'];
+  readonly name: string | null;
+  readonly description: string | null;
+  readonly codec: Codec;
 }
 
 @Injectable()
@@ -59,23 +76,20 @@ export class BackupsService {
     return runInTransaction(this.dataSource, async (manager) => {
       const replay = await this.operations.findReplay(manager, request);
       if (replay !== null) return { operation: replay, backup: replay.backupId === null ? null : await this.backups.find(scope, replay.backupId, manager) };
-      const tenant = await this.tenants.get(scope, manager);
-      await this.requireRoom(scope, tenant);
-      const id = randomUUID();
-      const { operation } = await this.operations.start(manager, { ...request, input: { backupId: id }, startedBy: stampOf(actor), backupId: id });
-      const createdAt = new Date();
-      const fileName = archiveFileName({ id, label: 'manual', createdAt, codec });
-      await this.backups.insert(
-        {
-          id, tenantId: scope.tenantId, operationId: operation.id, name: name?.trim() || defaultBackupName('manual', createdAt, tenant.timeZone), description,
-          label: 'manual', trigger: 'MANUAL', scope: backupScope, codec, state: 'QUEUED', storeKey: archiveStoreKey(scope.tenantId, fileName), fileName,
-          encrypted: true, contents: [], pinned: false, held: false, createdBy: stampOf(actor), createdAt,
-        },
-        manager,
-      );
-      await this.audit.record({ action: 'backup.created', tenantId: scope.tenantId, actor, subject: { type: 'Backup', id }, detail: { fileName } }, manager);
-      return { operation, backup: await this.backups.find(scope, id, manager) };
+      return this.begin(scope, { ...request, name, description, label: 'manual', trigger: 'MANUAL', scope: backupScope, codec, scheduleId: null, startedBy: stampOf(actor) }, manager);
     });
+  }
+
+  /**
+   * For schedules and crons, whose permission was checked when they were made; nothing is left of it when it throws.
+   *
+   * @throws AppError OPERATION_ALREADY_RUNNING, MAINTENANCE, ENCRYPTION_KEY_MISSING, STORAGE_QUOTA_EXCEEDED, TENANT_SUSPENDED
+   */
+  async startAutomatic(scope: TenantScope, { label, trigger, scope: backupScope, scheduleId, startedBy }: AutomaticBackup, manager: EntityManager): Promise<StartedBackup> {
+    this.encryption.requireKey();
+    const request = { handler: this.backupHandler, tenantId: scope.tenantId, actorId: startedBy.id, idempotencyKey: null, idempotencyInput: {} };
+    await this.tenants.getForUpdate(manager, scope.tenantId);
+    return this.begin(scope, { ...request, name: null, description: null, label, trigger, scope: backupScope, codec: 'GZIP', scheduleId, startedBy }, manager);
   }
 
   async verify(actor: Actor, input: BackupVerifyInput): Promise<StartedBackup> {
@@ -169,6 +183,27 @@ export class BackupsService {
     const backup = await this.backups.lock(scope, id, manager);
     if (backup === null) throw notFound('Backup');
     return backup;
+  }
+
+  /** The row and its operation. */
+  private async begin(scope: TenantScope, asked: BackupRequest, manager: EntityManager): Promise<StartedBackup> {
+    const { name, description, label, trigger, scope: backupScope, codec, scheduleId, startedBy, ...request } = asked;
+    const tenant = await this.tenants.get(scope, manager);
+    await this.requireRoom(scope, tenant);
+    const id = randomUUID();
+    const { operation } = await this.operations.start(manager, { ...request, input: { backupId: id }, startedBy, backupId: id });
+    const createdAt = new Date();
+    const fileName = archiveFileName({ id, label, createdAt, codec });
+    await this.backups.insert(
+      {
+        id, tenantId: scope.tenantId, operationId: operation.id, name: name?.trim() || defaultBackupName(label, createdAt, tenant.timeZone), description,
+        label, trigger, scope: backupScope, codec, scheduleId, state: 'QUEUED', storeKey: archiveStoreKey(scope.tenantId, fileName), fileName,
+        encrypted: true, contents: [], pinned: false, held: false, createdBy: startedBy, createdAt,
+      },
+      manager,
+    );
+    await this.audit.record({ action: 'backup.created', tenantId: scope.tenantId, actor: startedBy, subject: { type: 'Backup', id }, detail: { fileName } }, manager);
+    return { operation, backup: await this.backups.find(scope, id, manager) };
   }
 
   private async requireRoom(scope: TenantScope, tenant: { readonly suspendedAt: Date | null; readonly quotaBytes: bigint | null }): Promise<void> {

@@ -149,7 +149,7 @@ describe('a swap that is cut short', () => {
     }
     expect(stoppedAt).toBeGreaterThan(30);
     expect(blind).toBeLessThan(8);
-  });
+  }, 180_000);
 
   it('comes to the same end when two workers do it side by side', async () => {
     for (let round = 0; round < 5; round += 1) {

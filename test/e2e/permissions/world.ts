@@ -16,6 +16,9 @@ export interface Ids {
   readonly upload: string;
   /** Made for one call, because the call may remove it. */
   notifier(): Promise<string>;
+  readonly schedule: string;
+  /** Made for one call, because the call may remove it. */
+  someSchedule(): Promise<string>;
 }
 
 export const roles = ['Owner', 'Admin', 'Operator', 'Restorer', 'Viewer', 'Provider', 'not logged in'] as const;
@@ -58,6 +61,8 @@ export async function createWorld(app: TestApp): Promise<World> {
     plan: toGlobalId('RestorePlan', randomUUID()),
     upload: toGlobalId('Upload', randomUUID()),
     notifier: () => Promise.resolve(toGlobalId('Notifier', randomUUID())),
+    schedule: toGlobalId('Schedule', randomUUID()),
+    someSchedule: () => Promise.resolve(toGlobalId('Schedule', randomUUID())),
   };
   return { app, clients, viewerWhoOwnsTheOther: await app.login(both, password), own, other, unknown };
 }
@@ -97,6 +102,8 @@ async function furnish(admin: GraphqlClient, tenant: TestTenant): Promise<Ids> {
     plan: restorePlanCreate.plan.id,
     upload: uploadCreate.upload.id,
     notifier: () => makeNotifier(admin, tenant.id),
+    schedule: await makeSchedule(admin, tenant.id),
+    someSchedule: () => makeSchedule(admin, tenant.id),
   };
 }
 
@@ -115,4 +122,12 @@ async function invite(admin: GraphqlClient, tenantId: string, email: string, rol
     { input: { tenantId, email, role, ...(secret === undefined ? {} : { password: secret }) } },
   );
   return memberInvite.member.id;
+}
+
+async function makeSchedule(admin: GraphqlClient, tenantId: string): Promise<string> {
+  const { scheduleCreate } = await admin.run<{ scheduleCreate: { schedule: { id: string } } }>(
+    'mutation ($input: ScheduleCreateInput!) { scheduleCreate(input: $input) { schedule { id } userErrors { code message } } }',
+    { input: { tenantId, name: 'Never', cadence: 'CRON', cron: '0 0 1 1 *' } },
+  );
+  return scheduleCreate.schedule.id;
 }

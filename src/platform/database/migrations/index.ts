@@ -2,6 +2,7 @@ import { Foundation1763700000000 } from './1763700000000-foundation.js';
 import { Uploads1763715600000 } from './1763715600000-uploads.js';
 import { Webhooks1763719200000 } from './1763719200000-webhooks.js';
 import { PartialBackups1763720100000 } from './1763720100000-partial-backups.js';
+import { Schedules1763765000000 } from './1763765000000-schedules.js';
 import { DatabaseClaims1763730000000 } from './1763730000000-database-claims.js';
 import { BackupLeftovers1763730100000 } from './1763730100000-backup-leftovers.js';
 import { PlanExpiry1763730200000 } from './1763730200000-plan-expiry.js';
@@ -26,6 +27,7 @@ export const migrations = [
   PlanExpiry1763730200000,
   DirectUploads1763740000000,
   PolicyChanges1763760000000,
+  Schedules1763765000000,
   AuditChain1763780000000,
   OperationTrace1763780100000,
   HistoryExports1763780200000,

@@ -1,0 +1,88 @@
+import { Injectable, Logger } from '@nestjs/common';
+import { Interval } from '@nestjs/schedule';
+import { DataSource, type EntityManager } from 'typeorm';
+import { AppError, asAppError, redact } from '#errors';
+import { AlertsService } from '../alerts/alerts.service.js';
+import { AuditService } from '../audit/audit.service.js';
+import { AppConfig } from '../config/app-config.js';
+import type { ActorStamp } from '../platform/auth/actor.js';
+import { isConnectionLoss } from '../platform/database/connection-loss.js';
+import { PoliciesService } from '../policies/policies.service.js';
+import { nextRunAfter } from './next-run.js';
+import type { ScheduleEntity } from './schedule.entity.js';
+import { SchedulesRepository } from './schedules.repository.js';
+import { SchedulesService } from './schedules.service.js';
+
+const everyMs = 15_000;
+const atOnce = 100;
+/** A run that begins later than this was missed: nothing ran, or the workspace was suspended. */
+const lateMs = 30 * 60 * 1000;
+const busyPauseMs = 60_000;
+const missedAfterMs = 2 * 3_600_000;
+
+/**
+ * Starts what is due, in whatever process ticks: the row's lock decides who does, and its next run is set in the transaction that starts the backup. What a workspace missed is made
+ * up for once, however much it was, or skipped, as its policy says.
+ */
+@Injectable()
+export class ScheduleTicks {
+  private readonly logger = new Logger(ScheduleTicks.name);
+
+  constructor(
+    private readonly config: AppConfig,
+    private readonly dataSource: DataSource,
+    private readonly rows: SchedulesRepository,
+    private readonly schedules: SchedulesService,
+    private readonly policies: PoliciesService,
+    private readonly alerts: AlertsService,
+    private readonly audit: AuditService,
+  ) {}
+
+  @Interval(everyMs)
+  async tick(): Promise<void> {
+    if (!this.config.runsWorker) return;
+    try {
+      for (let started = 0; started < atOnce && (await this.runOne()); started++);
+      await this.tellMissed();
+    } catch (error) {
+      if (!isConnectionLoss(error)) this.logger.error({ msg: 'Schedules could not be looked at', error: redact(String(error)) });
+    }
+  }
+
+  /** False when nothing is due. */
+  private runOne(): Promise<boolean> {
+    return this.dataSource.transaction(async (manager) => {
+      const schedule = await this.rows.lockDue(manager);
+      if (schedule === null) return false;
+      const now = await this.rows.now(manager);
+      const isLate = schedule.nextRunAt !== null && now.getTime() - schedule.nextRunAt.getTime() > lateMs;
+      const isBusy = !(isLate && (await this.policies.of(schedule, manager)).catchUp === 'SKIP') && !(await this.start(schedule, now, manager));
+      await this.rows.update(schedule, schedule.id, isBusy ? { dueAt: new Date(now.getTime() + busyPauseMs) } : { ...nextRunAfter(schedule, now), lastDueAt: schedule.nextRunAt }, manager);
+      return true;
+    });
+  }
+
+  /** False where the workspace is busy: it is tried again. */
+  private async start(schedule: ScheduleEntity, now: Date, manager: EntityManager): Promise<boolean> {
+    const startedBy: ActorStamp = { id: `schedule:${schedule.id}`, kind: 'SYSTEM', email: null, name: schedule.name };
+    const { tenantId, id, name } = schedule;
+    try {
+      await manager.transaction((inside) => this.schedules.start(schedule, schedule, now, startedBy, inside));
+      return true;
+    } catch (error) {
+      if (!(error instanceof AppError)) throw error;
+      const { code, message } = asAppError(error);
+      if (code === 'OPERATION_ALREADY_RUNNING' || code === 'MAINTENANCE') return false;
+      if (code === 'ENCRYPTION_KEY_MISSING') await this.alerts.raise({ tenantId: null, event: 'KEY_MISSING', subject: 'key', text: message }, manager);
+      else await this.alerts.raise({ tenantId, event: 'BACKUP_FAILED', subject: `${id} ${String(schedule.nextRunAt?.toISOString())}`, text: `The schedule "${name}" could not start its backup: ${message}`, detail: { code } }, manager);
+      await this.audit.record({ action: 'schedule.run-refused', outcome: 'REFUSED', tenantId, actor: startedBy, subject: { type: 'Schedule', id }, detail: { code } }, manager);
+      return true;
+    }
+  }
+
+  private async tellMissed(): Promise<void> {
+    for (const { id, tenantId, name, dueAt } of await this.rows.missed(missedAfterMs)) {
+      await this.alerts.raise({ tenantId, event: 'BACKUP_MISSED', subject: `${id} ${dueAt.toISOString()}`, text: `The schedule "${name}" was due at ${dueAt.toISOString()}, and no backup of it has been completed since` });
+    }
+  }
+}
