@@ -68,9 +68,8 @@ export class AppModule {
         KeysModule,
         DrillsModule,
         ReconcileModule,
-        ...(config.runsApi ? [graphqlServer()] : []),
         SchedulesModule,
-        ...(config.runsApi ? [GraphqlServerModule] : []),
+        ...(config.runsApi ? [graphqlServer()] : []),
       ],
     };
   }
