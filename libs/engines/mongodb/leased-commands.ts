@@ -9,6 +9,8 @@ const longestMs = 10_000;
 // What a command may still need on its way to the server and back once its time is over.
 const marginMs = 2_000;
 const shortestMs = 250;
+/** A cancel takes seconds at most, also where the server does not answer. */
+const settlingMs = 2_000;
 /** With one last attempt to find the server again (8 s) less than half a minute. */
 const longestAwayMs = 20_000;
 
@@ -32,7 +34,24 @@ export class LeasedCommands {
 
   /** One attempt. Driver errors pass unchanged; a missed write concern throws like a lost connection. */
   async once(command: Document, on: { readonly database?: 'admin'; readonly longestMs?: number } = {}): Promise<Document> {
-    return this.send(command, { maxTimeMS: this.maxTimeMS(on.longestMs) }, on.database);
+    return this.send(command, { maxTimeMS: this.maxTimeMS(on.longestMs) }, on);
+  }
+
+  /**
+   * `once` for what makes a collection. The server carries such a command out although the work was aborted meanwhile, and whoever then drops what was made would miss it: so its end is
+   * awaited, for a moment.
+   */
+  async creating(command: Document): Promise<Document> {
+    const { signal } = this.work;
+    const sent = this.send(command, { maxTimeMS: this.maxTimeMS() }, { heedsSignal: false });
+    const { promise: aborted, reject } = Promise.withResolvers<never>();
+    const abort = (): void => void Promise.race([sent.catch(() => undefined), delay(settlingMs)]).then(() => reject(signal.reason));
+    signal.addEventListener('abort', abort, { once: true });
+    try {
+      return await Promise.race([sent, aborted]);
+    } finally {
+      signal.removeEventListener('abort', abort);
+    }
   }
 
   /** One attempt without a time limit, for work whose end nobody can know (index builds, copies) and that is harmless when late. */
@@ -82,9 +101,9 @@ export class LeasedCommands {
     this.maxTimeMS();
   }
 
-  private async send(command: Document, limit: Document, database?: 'admin'): Promise<Document> {
+  private async send(command: Document, limit: Document, { database, heedsSignal = true }: { readonly database?: 'admin'; readonly heedsSignal?: boolean } = {}): Promise<Document> {
     const db = database === undefined ? this.context.db : this.context.client.db(database);
-    const reply = await db.command({ ...command, ...limit, writeConcern: { w: 'majority' } }, { signal: this.work.signal, readPreference: 'primary' });
+    const reply = await db.command({ ...command, ...limit, writeConcern: { w: 'majority' } }, { ...(heedsSignal ? { signal: this.work.signal } : {}), readPreference: 'primary' });
     if (reply['writeConcernError'] !== undefined) throw new TryAgain();
     return reply;
   }

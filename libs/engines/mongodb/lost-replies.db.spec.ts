@@ -44,6 +44,24 @@ describe('a connection that fails during a restore', () => {
     expect((await namesIn(db)).filter((name) => name.includes('hf_'))).toEqual([]);
   }
 
+  it('leaves no collection that the server makes after a cancel', async () => {
+    const admin = context.client.db('admin');
+    await admin.command({ configureFailPoint: 'failCommand', mode: 'alwaysOn', data: { failCommands: ['create'], blockConnection: true, blockTimeMS: 600 } });
+    const stop = new AbortController();
+    const work = { ...worker(newOperation()), signal: stop.signal };
+    const session = new MongodbSession(watched(context, { before: ({ command }) => void (command['create'] !== undefined && setTimeout(() => stop.abort(new Error('canceled')), 100)) }));
+    try {
+      await expect(session.stage(source, work)).rejects.toThrow();
+      await session.dropStage(work.operationId, { ...work, signal: new AbortController().signal });
+    } finally {
+      await admin.command({ configureFailPoint: 'failCommand', mode: 'off' });
+    }
+    // Whatever was on its way has arrived once the server has answered a command that was sent after it, and waited as long.
+    await admin.command({ configureFailPoint: 'failCommand', mode: { times: 1 }, data: { failCommands: ['create'], blockConnection: true, blockTimeMS: 900 } });
+    await db.createCollection('afterwards');
+    expect(await namesIn(db)).toEqual(['afterwards']);
+  });
+
   it('writes every document once and does every step once, although the reply to each command that writes is lost', async () => {
     const lost = new Set<string>();
     const forgetful = watched(context, {

@@ -15,7 +15,7 @@ const definitionCodes = new Set([9, 14, 67, 72, 85, 86, 197, 40_415]);
 /** Creates a staged collection, time series or view; one that is there already is an earlier attempt's, whose reply was lost. */
 export async function createNamespace(commands: LeasedCommands, label: string, name: string, create: OrderedDocument): Promise<void> {
   try {
-    await commands.repeat(`creating "${label}"`, () => commands.once({ create: name, ...toCommand(create) }));
+    await commands.repeat(`creating "${label}"`, () => commands.creating({ create: name, ...toCommand(create) }));
   } catch (error) {
     if (serverCodeOf(error) === serverCode.namespaceExists) return;
     throw rejected(commands, label, 'its options', error, true);
@@ -64,7 +64,7 @@ export async function rehearseView(commands: LeasedCommands, label: string, tria
   const viewOn = create.get('viewOn');
   const tried = typeof viewOn === 'string' && viewOn.startsWith(bucketsPrefix) ? new Map(create).set('viewOn', 'hf_nothing') : create;
   try {
-    await commands.repeat(`trying view "${label}"`, () => commands.once({ create: trial, ...toCommand(tried) }));
+    await commands.repeat(`trying view "${label}"`, () => commands.creating({ create: trial, ...toCommand(tried) }));
   } catch (error) {
     const code = serverCodeOf(error);
     // Its collation is at odds with a live view that SWAP replaces as well.
