@@ -81,8 +81,7 @@ export class S3ArchiveStore implements ArchiveStore {
       await this.bucket.put(probe, content);
       const chunks: Uint8Array[] = [];
       for await (const chunk of await this.bucket.get(probe, 0, content.length, undefined)) chunks.push(chunk);
-      // Under an object lock it stays until the lock ends.
-      if (this.bucket.location.objectLockDays === null) await this.bucket.delete(probe);
+      await this.bucket.delete(probe);
       if (!Buffer.concat(chunks).equals(content)) throw new AppError('STORAGE_UNAVAILABLE', 'The archive store gave back other bytes than were written');
     });
   }

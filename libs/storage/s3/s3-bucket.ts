@@ -28,7 +28,6 @@ export interface HeadInfo {
 const tries = 5;
 const connectMs = 10_000;
 const silenceMs = 60_000;
-const dayMs = 86_400_000;
 
 /** The requests that the store is made of; keys are the store's own, without the prefix of the bucket. Errors are the SDK's. */
 export class S3Bucket {
@@ -64,7 +63,7 @@ export class S3Bucket {
   }
 
   async put(key: string, body: Buffer): Promise<void> {
-    await this.client.send(new PutObjectCommand({ ...this.named(key), Body: body, ContentLength: body.length, ...this.lock() }));
+    await this.client.send(new PutObjectCommand({ ...this.named(key), Body: body, ContentLength: body.length }));
   }
 
   async delete(key: string): Promise<void> {
@@ -83,7 +82,7 @@ export class S3Bucket {
 
   /** @param summed whether each part comes with a checksum, as ours do */
   async begin(key: string, summed = true): Promise<string> {
-    const { UploadId } = await (summed ? this.client : this.unsummed).send(new CreateMultipartUploadCommand({ ...this.named(key), ContentType: 'application/octet-stream', ...(summed ? { ChecksumAlgorithm: 'CRC32' } : {}), ...this.lock() }));
+    const { UploadId } = await (summed ? this.client : this.unsummed).send(new CreateMultipartUploadCommand({ ...this.named(key), ContentType: 'application/octet-stream', ...(summed ? { ChecksumAlgorithm: 'CRC32' } : {}) }));
     if (UploadId === undefined) throw new Error('The answer names no upload');
     return UploadId;
   }
@@ -135,11 +134,6 @@ export class S3Bucket {
 
   private named(key: string): { readonly Bucket: string; readonly Key: string } {
     return { Bucket: this.location.bucket, Key: this.location.prefix + key };
-  }
-
-  private lock() {
-    const { objectLockDays } = this.location;
-    return objectLockDays === null ? {} : ({ ObjectLockMode: 'COMPLIANCE', ObjectLockRetainUntilDate: new Date(Date.now() + objectLockDays * dayMs) } as const);
   }
 }
 

@@ -1,7 +1,7 @@
 import { AppError } from '#errors';
 import { checkPrefix } from '../object-key.js';
 
-/** Where an S3 store is and how it is spoken to: `s3://bucket/prefix?endpoint=&region=&publicEndpoint=&partMiB=&objectLockDays=`. */
+/** Where an S3 store is and how it is spoken to: `s3://bucket/prefix?endpoint=&region=&publicEndpoint=&partMiB=`. */
 export interface S3Location {
   readonly bucket: string;
   /** Empty, or ending in a slash. */
@@ -12,13 +12,11 @@ export interface S3Location {
   readonly publicEndpoint: string | null;
   readonly region: string;
   readonly partBytes: number;
-  /** Objects cannot be deleted for so long; needs a bucket with object lock. */
-  readonly objectLockDays: number | null;
 }
 
 const mib = 1024 * 1024;
 const standardPartMib = 16;
-const known = new Set(['endpoint', 'publicEndpoint', 'region', 'partMiB', 'objectLockDays']);
+const known = new Set(['endpoint', 'publicEndpoint', 'region', 'partMiB']);
 
 /** @throws AppError BAD_USER_INPUT saying what is wrong */
 export function parseS3Url(text: string): S3Location {
@@ -42,7 +40,6 @@ export function parseS3Url(text: string): S3Location {
     publicEndpoint: addressIn(searchParams, 'publicEndpoint'),
     region: searchParams.get('region') ?? 'us-east-1',
     partBytes: (numberIn(searchParams, 'partMiB', 5, 1024) ?? standardPartMib) * mib,
-    objectLockDays: numberIn(searchParams, 'objectLockDays', 1, 36_500),
   };
 }
 
