@@ -44,7 +44,7 @@ const asked: Readonly<Record<string, readonly string[]>> = {
   'S2-17': ['a key of each workspace, derived from the backup key'],
   'S2-18': ['New backups fail until the backup key is configured.'],
   'S2-19': ['the old one must be kept'],
-  'S2-23': ['What falls out of the retention of your workspace is deleted'],
+  'S2-23': ['Old backups take up storage until they are deleted.'],
   'S2-24': ['Backups count against the storage of your workspace.'],
   'S2-27': ['What was created or changed after the backup is no longer there afterwards.'],
   'S2-28': ['This is possible for 7 days.'],
