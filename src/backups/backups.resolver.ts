@@ -13,8 +13,8 @@ import { BackupDeletion, protections } from './backup-deletion.js';
 import { BackupModel, toBackupModel } from './backup.model.js';
 import { BackupProtection } from './backup-protection.js';
 import { BackupsService, type StartedBackup } from './backups.service.js';
-import { BackupCreateInput, BackupDeleteInput, BackupPinInput, BackupUnpinInput, BackupUpdateInput, BackupVerifyInput } from './dto/backup.inputs.js';
-import { BackupCreatePayload, BackupDeletePayload, BackupPinPayload, BackupUnpinPayload, BackupUpdatePayload, BackupVerifyPayload } from './dto/backup.payloads.js';
+import { BackupCreateInput, BackupDeleteInput, BackupHoldInput, BackupPinInput, BackupReleaseInput, BackupUnpinInput, BackupUpdateInput, BackupVerifyInput } from './dto/backup.inputs.js';
+import { BackupCreatePayload, BackupDeletePayload, BackupHoldPayload, BackupPinPayload, BackupReleasePayload, BackupUnpinPayload, BackupUpdatePayload, BackupVerifyPayload } from './dto/backup.payloads.js';
 
 const actionPermissions = [Permission.BACKUP_DOWNLOAD, Permission.BACKUP_DELETE, Permission.BACKUP_PIN, Permission.RESTORE_RUN];
 
@@ -65,6 +65,18 @@ export class BackupsResolver {
   @Mutation(() => BackupUnpinPayload)
   async backupUnpin(@CurrentActor() actor: Actor, @Args('input') input: BackupUnpinInput): Promise<BackupUnpinPayload> {
     return { backup: toBackupModel(await this.backups.setPinned(actor, input.backupId, false)) };
+  }
+
+  @Access('provider')
+  @Mutation(() => BackupHoldPayload, { description: 'A held backup is not deleted, by nobody, until the provider releases it: for a legal or audit reason.' })
+  async backupHold(@CurrentActor() actor: Actor, @Args('input') input: BackupHoldInput): Promise<BackupHoldPayload> {
+    return { backup: toBackupModel(await this.backups.setHeld(actor, input.backupId, true)) };
+  }
+
+  @Access('provider')
+  @Mutation(() => BackupReleasePayload)
+  async backupRelease(@CurrentActor() actor: Actor, @Args('input') input: BackupReleaseInput): Promise<BackupReleasePayload> {
+    return { backup: toBackupModel(await this.backups.setHeld(actor, input.backupId, false)) };
   }
 
   @Access(Permission.BACKUP_DELETE)

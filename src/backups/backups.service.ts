@@ -169,13 +169,14 @@ export class BackupsService {
   async setPinned(actor: Actor, globalId: string, pinned: boolean): Promise<BackupEntity> {
     const backup = await this.get(actor, globalId);
     const scope = await this.access.authorize(actor, backup.tenantId, Permission.BACKUP_PIN);
-    return runInTransaction(this.dataSource, async (manager) => {
-      const locked = await this.lock(scope, backup.id, manager);
-      if (pinned) requireUsable(locked);
-      await this.backups.update(scope, backup.id, [locked.state], { pinned }, manager);
-      await this.audit.record({ action: pinned ? 'backup.pinned' : 'backup.unpinned', tenantId: scope.tenantId, actor, subject: { type: 'Backup', id: backup.id } }, manager);
-      return this.lock(scope, backup.id, manager);
-    });
+    return this.setKept(actor, scope, backup.id, { pinned }, pinned ? 'backup.pinned' : 'backup.unpinned');
+  }
+
+  /** @throws AppError FORBIDDEN to all but the provider, BACKUP_NOT_USABLE */
+  async setHeld(actor: Actor, globalId: string, held: boolean): Promise<BackupEntity> {
+    this.access.requireProvider(actor);
+    const backup = await this.get(actor, globalId);
+    return this.setKept(actor, backup, backup.id, { held }, held ? 'backup.held' : 'backup.released');
   }
 
   /** Holds the row until the transaction ends: what is being deleted is not restored from, and the other way round. */
@@ -183,6 +184,16 @@ export class BackupsService {
     const backup = await this.backups.lock(scope, id, manager);
     if (backup === null) throw notFound('Backup');
     return backup;
+  }
+
+  private setKept(actor: Actor, scope: TenantScope, id: string, kept: { readonly pinned: boolean } | { readonly held: boolean }, action: string): Promise<BackupEntity> {
+    return runInTransaction(this.dataSource, async (manager) => {
+      const locked = await this.lock(scope, id, manager);
+      if (Object.values(kept).includes(true)) requireUsable(locked);
+      await this.backups.update(scope, id, [locked.state], kept, manager);
+      await this.audit.record({ action, tenantId: scope.tenantId, actor, subject: { type: 'Backup', id } }, manager);
+      return this.lock(scope, id, manager);
+    });
   }
 
   /** The row and its operation. */
@@ -210,7 +221,10 @@ export class BackupsService {
     if (tenant.suspendedAt !== null) throw new AppError('TENANT_SUSPENDED', 'The workspace is suspended');
     if (tenant.quotaBytes === null) return;
     const { usedBytes } = await this.backups.storageTotals(scope);
-    if (usedBytes >= Number(tenant.quotaBytes)) throw new AppError('STORAGE_QUOTA_EXCEEDED', "The workspace's storage quota is used up");
+    const leftBytes = Number(tenant.quotaBytes) - usedBytes;
+    if (leftBytes <= 0) throw new AppError('STORAGE_QUOTA_EXCEEDED', "The workspace's storage quota is used up");
+    const lastBytes = (await this.backups.lastGood(scope))?.sizeBytes ?? 0;
+    if (lastBytes > leftBytes) throw new AppError('STORAGE_QUOTA_EXCEEDED', `The last backup had ${lastBytes} bytes; ${leftBytes} are left of the workspace's storage quota`);
   }
 }
 

@@ -14,7 +14,7 @@ import { BackupsRepository } from './backups.repository.js';
 /** How long a restore can be undone. */
 export const keptForMs = 7 * 24 * 60 * 60 * 1000;
 
-/** Backups that Holdfast takes of what it is about to change. They are kept 7 days and count against nobody's quota. */
+/** Backups that Holdfast takes of what it is about to change. They are kept for 7 days at least and count against nobody's quota. */
 @Injectable()
 export class SafetyBackups {
   constructor(

@@ -18,7 +18,7 @@ const keys = Object.keys(tenantPolicy.shape) as PolicyKey[];
 /** Switches by which the provider keeps a workspace's own people from something; the provider itself is not bound. */
 const switches = {
   allowDownload: 'Downloads are switched off in this workspace',
-  selfServiceDelete: 'Backups of this workspace are deleted by its retention alone',
+  selfServiceDelete: 'Backups of this workspace are deleted by the provider alone',
   partialBackups: 'Backups of this workspace are of the whole database',
   partialRestores: 'Restores of this workspace are of the whole database',
 } as const;

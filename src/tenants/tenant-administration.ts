@@ -29,6 +29,8 @@ export interface TenantChanges {
   readonly name?: string | null | undefined;
   readonly timeZone?: string | null | undefined;
   readonly target?: Target | null | undefined;
+  /** 0: without limit. */
+  readonly quotaBytes?: bigint | null | undefined;
 }
 
 /** What people do with tenants: each method checks the actor's permission. */
@@ -97,6 +99,7 @@ export class TenantAdministration {
       this.access.requireProvider(actor);
       await this.changeTarget(actor, tenantId, target);
     }
+    if (changes.quotaBytes != null) await this.changeQuota(actor, tenantId, changes.quotaBytes);
     if (changes.name == null && changes.timeZone == null) return this.service.get({ tenantId });
     return this.service.change({ tenantId }, async (before, manager) => {
       const name = changes.name ?? before.name;
@@ -135,6 +138,15 @@ export class TenantAdministration {
       await this.requireIdle(manager, tenantId);
       await this.audit.record({ action: 'tenant.maintenance-ended', tenantId, actor }, manager);
       return noMaintenance;
+    });
+  }
+
+  private async changeQuota(actor: Actor, tenantId: string, bytes: bigint): Promise<void> {
+    this.access.requireProvider(actor);
+    const quotaBytes = bytes === 0n ? null : bytes;
+    await this.service.change({ tenantId }, async (before, manager) => {
+      await this.audit.record({ action: 'tenant.quota-changed', tenantId, actor, detail: { bytes: quotaBytes?.toString() ?? null, formerBytes: before.quotaBytes?.toString() ?? null } }, manager);
+      return { quotaBytes };
     });
   }
 

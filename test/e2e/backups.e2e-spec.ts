@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
@@ -49,6 +50,9 @@ const count = async (tenant: TestTenant): Promise<number> => {
   const { tenant: found } = await admin.run<{ tenant: { operations: { totalCount: number } } }>('query ($id: ID!) { tenant(id: $id) { operations { totalCount } } }', { id: tenant.id });
   return found.operations.totalCount;
 };
+
+const setQuota = (client: GraphqlClient, tenant: TestTenant, bytes: number): Promise<unknown> =>
+  client.run('mutation ($input: TenantUpdateInput!) { tenantUpdate(input: $input) { tenant { id } userErrors { code message field } } }', { input: { tenantId: tenant.id, quotaBytes: String(bytes) } });
 
 /** Holds every backup at its first frame until it is let go. */
 function holdBackups(): { readonly reached: Promise<void>; letGo(): void } {
@@ -188,8 +192,46 @@ describe('a backup that cannot be finished', () => {
   it('is refused when the quota is used up', async () => {
     const tenant = await shop();
     await takeBackup(admin, tenant.id);
-    await app.nest.get(DataSource).query('update tenant set quota_bytes = 100 where slug = $1', [tenant.slug]);
+    await setQuota(admin, tenant, 100);
     expect(await backupCreate(admin, tenant.id)).toMatchObject({ operation: null, userErrors: [{ code: 'STORAGE_QUOTA_EXCEEDED' }] });
+  });
+
+  it('is refused before it begins when the last one would not fit into what is left of the quota, and goes on without one', async () => {
+    const tenant = await shop();
+    const { size } = await takeBackup(admin, tenant.id);
+    await setQuota(admin, tenant, Math.floor(Number(size) * 1.5));
+    expect(await backupCreate(admin, tenant.id)).toMatchObject({ operation: null, userErrors: [{ code: 'STORAGE_QUOTA_EXCEEDED', message: expect.stringContaining(`had ${size} bytes`) }] });
+    await setQuota(admin, tenant, 0);
+    await takeBackup(admin, tenant.id);
+  });
+
+  it('is stopped, and leaves nothing, when it grows past the quota', async () => {
+    const tenant = await shop();
+    const { size } = await takeBackup(admin, tenant.id);
+    await withDatabase(tenant, async (db) => void (await db.collection('photos').insertMany(Array.from({ length: 8 }, () => ({ bytes: randomBytes(500_000) })))));
+    await setQuota(admin, tenant, Number(size) * 3);
+    const failed = await ended(admin, idOf(await backupCreate(admin, tenant.id)));
+    expect(failed).toMatchObject({ state: 'FAILED', failure: { code: 'STORAGE_QUOTA_EXCEEDED' } });
+    expect((await storedFiles(app)).filter((file) => file.includes(failed.backup?.fileName ?? '?'))).toEqual([]);
+  });
+});
+
+describe('what the provider alone may do', () => {
+  it('is to set the quota, and to hold a backup that then nobody deletes', async () => {
+    const tenant = await shop();
+    const owner = await createTestMember(app, admin, tenant.id, 'OWNER');
+    await expect(setQuota(owner, tenant, 1_000_000)).rejects.toThrow('FORBIDDEN');
+    await expect(setQuota(admin, tenant, -1)).rejects.toThrow('Expected a whole number from 0');
+    const { id } = await takeBackup(admin, tenant.id);
+    await takeBackup(admin, tenant.id);
+    const keep = (client: GraphqlClient, what: 'Hold' | 'Release') =>
+      client.run<Record<string, { backup: { held: boolean; keptBecause: string[] } }>>(`mutation ($input: Backup${what}Input!) { backup${what}(input: $input) { backup { held keptBecause } userErrors { code } } }`, { input: { backupId: id } });
+    await expect(keep(owner, 'Hold')).rejects.toThrow('FORBIDDEN');
+    expect((await keep(admin, 'Hold'))['backupHold']?.backup).toEqual({ held: true, keptBecause: ['it is held'] });
+    const remove = () => admin.run<{ backupDelete: { userErrors: { code: string }[] } }>('mutation ($input: BackupDeleteInput!) { backupDelete(input: $input) { userErrors { code } } }', { input: { backupId: id } });
+    expect((await remove()).backupDelete.userErrors).toEqual([{ code: 'BACKUP_PROTECTED' }]);
+    await keep(admin, 'Release');
+    expect((await remove()).backupDelete.userErrors).toEqual([]);
   });
 });
 

@@ -76,6 +76,12 @@ export class BackupPinInput extends OneBackupInput {}
 export class BackupUnpinInput extends OneBackupInput {}
 
 @InputType()
+export class BackupHoldInput extends OneBackupInput {}
+
+@InputType()
+export class BackupReleaseInput extends OneBackupInput {}
+
+@InputType()
 export class BackupDeleteInput extends OneBackupInput {
   @Field(() => Boolean, { nullable: true, defaultValue: false, description: 'Delete a safety backup although a restore could still be undone by it.' })
   @IsOptional()

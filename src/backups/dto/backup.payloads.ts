@@ -31,4 +31,10 @@ export class BackupPinPayload extends BackupPayload {}
 export class BackupUnpinPayload extends BackupPayload {}
 
 @ObjectType()
+export class BackupHoldPayload extends BackupPayload {}
+
+@ObjectType()
+export class BackupReleasePayload extends BackupPayload {}
+
+@ObjectType()
 export class BackupDeletePayload extends BackupPayload {}

@@ -2,6 +2,7 @@ import { ArgsType, Field, ID, InputType, ObjectType } from '@nestjs/graphql';
 import { Type } from 'class-transformer';
 import { IsEnum, IsNotEmpty, IsOptional, IsString, IsTimeZone, Matches, MaxLength, ValidateNested } from 'class-validator';
 import { MutationPayload } from '../../platform/graphql/user-error.model.js';
+import { ByteCount } from '../../platform/graphql/scalars.js';
 import { PageArgs } from '../../platform/graphql/connection.js';
 import { Engine, Environment, TenantModel, TenantStatus } from '../tenant.model.js';
 import { IsDisplayName } from '../../platform/graphql/display-name.js';
@@ -82,6 +83,10 @@ export class TenantUpdateInput {
   @IsOptional()
   @IsTimeZone()
   timeZone?: string | null;
+
+  @Field(() => ByteCount, { nullable: true, description: 'For the provider alone: what the backups of the workspace may take up, safety backups apart. 0: without limit.' })
+  @IsOptional()
+  quotaBytes?: bigint | null;
 
   @Field(() => TargetChangeInput, { nullable: true, description: 'For the provider alone, and not while an operation runs.' })
   @IsOptional()
