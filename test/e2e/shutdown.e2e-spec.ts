@@ -24,7 +24,7 @@ async function pausedWorker(graceSeconds: number): Promise<{ readonly worker: Wo
     databaseUrl: api.config.databaseUrl,
     dataDir: api.config.dataDir,
     faultPoints: ['backup.read-back=pause'],
-    env: { HOLDFAST_PORT: String(port), HOLDFAST_SHUTDOWN_GRACE_SECONDS: String(graceSeconds) },
+    env: { HOLDFAST_HOST: '127.0.0.1', HOLDFAST_PORT: String(port), HOLDFAST_SHUTDOWN_GRACE_SECONDS: String(graceSeconds) },
   });
   const operationId = idOf(await backupCreate(admin, tenant.id));
   await worker.reached(['backup.read-back']);

@@ -32,6 +32,9 @@ export async function killDuring(plant: Plant, tenant: Tenant, change: Change | 
     const dies = point === null ? delay(aliveMs) : untilTrue(isOver);
     await Promise.race([end, dies]);
     await worker.kill();
+    // One that ended in another way would blame Holdfast for what the machine did, as a port that another program took.
+    const signal = await end;
+    if (signal !== 'SIGKILL') throw new Error(`The worker ended with ${signal} and was not killed`);
   });
   await plant.buried(pid);
   const operations = await Promise.all(begun.map(({ id }) => plant.finish(id)));

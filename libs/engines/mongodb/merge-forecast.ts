@@ -7,7 +7,7 @@ import type { MongodbContext } from './connection.js';
 import { serverCode, serverCodeOf, throwTargetError } from './errors.js';
 import { findNamespace, toUuid } from './find-namespaces.js';
 import { LeasedCommands, TryAgain } from './leased-commands.js';
-import { compare, idOf, type Known, stagedBatches } from './merge-compare.js';
+import { compare, idOf, keyOf, type Known, stagedBatches } from './merge-compare.js';
 import { nothing } from './merge-fence.js';
 import { sides } from './merge-plan.js';
 import { clashesName, keysName } from './names.js';
@@ -85,6 +85,17 @@ function copiesOf({ operationId, fencingToken }: LeasedWork, index: number): Cop
   return { keys: keysName(operationId, fencingToken, index), clashes: clashesName(operationId, fencingToken, index) };
 }
 
+/** What the copy of the keys gets of a document. */
+interface Tried {
+  readonly document: Buffer;
+  readonly piece: Buffer;
+}
+
+interface Refused {
+  readonly tried: Tried;
+  readonly index: string;
+}
+
 /** A copy of the fields under a collection's unique indexes, on which writes are tried. */
 class UniqueKeys {
   readonly clashes = new Map<string, number>();
@@ -126,16 +137,34 @@ class UniqueKeys {
   /** How many of the documents could not be written. */
   async try(verdict: 'inserted' | 'replaced', documents: readonly Buffer[]): Promise<number> {
     const { fields } = this;
-    const pieces = fields === null ? documents : documents.map((document) => pickFields(document, fields));
-    // Batches of documents have at most some 4 MiB, and keys are smaller.
-    const refused =
-      pieces.length === 0
-        ? []
-        : await this.send((options) =>
-            verdict === 'replaced' ? this.writer.update(this.copyOf.name, pieces.map(rewriteStatement), options) : this.writer.insert(this.copyOf.name, { pieces, documents: pieces.length }, options),
-          );
-    if (refused.length > 0) await this.note(refused.flatMap((index) => documents[index] ?? []));
+    const tried = documents.map((document) => ({ document, piece: fields === null ? document : pickFields(document, fields) }));
+    let refused = await (verdict === 'replaced' ? this.rewrite(tried) : this.insert(tried));
+    if (verdict === 'inserted') {
+      const stale = await this.staleOf(refused);
+      if (stale.length > 0) refused = [...refused.filter((one) => !stale.includes(one)), ...(await this.rewrite(stale.map(({ tried: one }) => one)))];
+    }
+    for (const { index } of refused) this.clashes.set(index, (this.clashes.get(index) ?? 0) + 1);
+    if (refused.length > 0) await this.note(refused.map(({ tried: { document } }) => document));
     return refused.length;
+  }
+
+  /** Those whose very `_id` is in the copy though no longer in the collection: the product deleted it after the copy was made, or the insert was repeated. */
+  private async staleOf(refused: readonly Refused[]): Promise<Refused[]> {
+    const onId = refused.filter(({ index }) => index === '_id_');
+    const { context, work } = this.commands;
+    const inCopy = onId.length === 0 ? [] : await compare(context, this.copyOf, onId.map(({ tried: { document } }) => document), 'KEEP_LIVE', work.signal);
+    return onId.filter((_, place) => {
+      const found = inCopy[place];
+      return found?.live != null && keyOf(idOf(found.live)) === keyOf(idOf(found.document));
+    });
+  }
+
+  private insert(tried: readonly Tried[]): Promise<Refused[]> {
+    return this.send(tried, (options) => this.writer.insert(this.copyOf.name, { pieces: tried.map(({ piece }) => piece), documents: tried.length }, options));
+  }
+
+  private rewrite(tried: readonly Tried[]): Promise<Refused[]> {
+    return this.send(tried, (options) => this.writer.update(this.copyOf.name, tried.map(({ piece }) => rewriteStatement(piece)), options));
   }
 
   /** For the merge, which leaves them out. */
@@ -148,8 +177,9 @@ class UniqueKeys {
     return this.writer.close();
   }
 
-  /** The places of those that were refused. */
-  private async send(write: (options: Parameters<RawWriter['insert']>[2]) => Promise<Document>): Promise<number[]> {
+  /** Batches of documents have at most some 4 MiB, and keys are smaller. */
+  private async send(tried: readonly Tried[], write: (options: Parameters<RawWriter['insert']>[2]) => Promise<Document>): Promise<Refused[]> {
+    if (tried.length === 0) return [];
     const { commands } = this;
     this.writer.begin();
     const reply = await commands.repeat('trying unique keys', () =>
@@ -163,11 +193,10 @@ class UniqueKeys {
       }),
     );
     const errors = Array.isArray(reply['writeErrors']) ? (reply['writeErrors'] as { readonly errmsg?: string; readonly index: number }[]) : [];
-    for (const { errmsg = '' } of errors) {
-      const index = /index: (.{1,128}?) dup key/.exec(errmsg)?.[1] ?? '_id_';
-      this.clashes.set(index, (this.clashes.get(index) ?? 0) + 1);
-    }
-    return errors.map(({ index }) => index);
+    return errors.flatMap(({ errmsg = '', index: place }) => {
+      const one = tried[place];
+      return one === undefined ? [] : [{ tried: one, index: /index: (.{1,128}?) dup key/.exec(errmsg)?.[1] ?? '_id_' }];
+    });
   }
 }
 

@@ -159,6 +159,21 @@ describe('MERGE', () => {
     expect(await db.collection('both').countDocuments()).toBe(1_994);
   });
 
+  it('sees no clash in what the product deletes during the dry pass', async () => {
+    const documents = Array.from({ length: 300 }, (_, n) => bson({ _id: n, key: n }));
+    await context.db.collection('both').createIndex({ key: 1 }, { unique: true });
+    await context.db.collection<{ _id: number }>('both').insertMany(documents.map((document) => BSON.deserialize(document)) as { _id: number }[]);
+    const { operation, staged } = await stage([{ name: 'both', documents }]);
+    const deleted: Promise<unknown>[] = [];
+    const report = (): void => {
+      if (deleted.length === 0) deleted.push(context.db.collection<{ _id: number }>('both').deleteOne({ _id: 250 }));
+    };
+    await context.client.db('admin').command({ configureFailPoint: 'failCommand', mode: { times: 1 }, data: { failCommands: ['getMore'], blockConnection: true, blockTimeMS: 1_500 } });
+    const forecast = await session.forecastMerge(staged, 'KEEP_LIVE', { ...worker(operation), report });
+    expect(await Promise.all(deleted)).toEqual([expect.objectContaining({ deletedCount: 1 })]);
+    expect(forecast).toEqual({ collections: [{ name: 'both', inserted: 1, equal: 299, kept: 0, replaced: 0, clashes: 0 }], clashes: [] });
+  });
+
   it('leaves out what only clashes after the dry pass, and writes everything around it', async () => {
     const documents = Array.from({ length: 1_500 }, (_, n) => bson({ _id: n, key: n }));
     await context.db.collection('both').createIndex({ key: 1 }, { unique: true });
