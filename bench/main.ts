@@ -11,6 +11,7 @@ import { plotOf } from './plot.ts';
 import { type Measured, reportOf } from './report.ts';
 
 const docs = new URL('../docs/', import.meta.url);
+const interruptions = ['SIGINT', 'SIGTERM', 'SIGHUP', 'disconnect'] as const;
 const say = (line: string): void => void process.stderr.write(`${line}\n`);
 
 async function main(options: BenchOptions): Promise<void> {
@@ -24,9 +25,8 @@ async function main(options: BenchOptions): Promise<void> {
   say(`Filling a database with ${options.documents} documents`);
   const environment = await BenchEnvironment.start(options.documents, options.cacheMegabytes, process.env, say);
   const stop = once(() => environment.stop());
-  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP', 'disconnect'] as const) {
-    process.once(signal, () => void stop().finally(() => process.exit(130)));
-  }
+  const giveUp = (): void => void stop().finally(() => process.exit(130));
+  for (const signal of interruptions) process.once(signal, giveUp);
   try {
     const measured = await measure(environment, tools, options, before);
     const report = reportOf(measured);
@@ -37,6 +37,8 @@ async function main(options: BenchOptions): Promise<void> {
     }
   } finally {
     await stop();
+    // The end of the program disconnects, and is no interruption.
+    for (const signal of interruptions) process.off(signal, giveUp);
   }
 }
 
