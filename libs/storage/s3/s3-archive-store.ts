@@ -3,7 +3,7 @@ import { AppError } from '#errors';
 import { checkPrefix, segmentsOf } from '../object-key.js';
 import type { ArchiveStore, DirectUploads, ObjectInfo, ObjectUpload, ResumableObjects, StoredObject } from '../port.js';
 import { S3Bucket, type S3Credentials } from './s3-bucket.js';
-import { missing, s3Error } from './s3-error.js';
+import { ask, missing, s3Error } from './s3-error.js';
 import type { S3Location } from './s3-location.js';
 import { S3Object } from './s3-object.js';
 import { S3Resumable } from './s3-resumable.js';
@@ -28,25 +28,25 @@ export class S3ArchiveStore implements ArchiveStore {
 
   async create(key: string): Promise<ObjectUpload> {
     segmentsOf(key);
-    return new S3Upload(this.bucket, key, await this.ask('writing', key, () => this.bucket.begin(key)));
+    return new S3Upload(this.bucket, key, await ask('writing', key, () => this.bucket.begin(key)));
   }
 
   async open(key: string): Promise<StoredObject> {
     segmentsOf(key);
-    const head = await this.ask('reading', key, () => this.bucket.head(key));
+    const head = await ask('reading', key, () => this.bucket.head(key));
     if (head === null) throw missing(key);
     return new S3Object(this.bucket, key, head.sizeBytes, head.etag);
   }
 
   async stat(key: string): Promise<ObjectInfo | null> {
     segmentsOf(key);
-    const head = await this.ask('reading', key, () => this.bucket.head(key));
+    const head = await ask('reading', key, () => this.bucket.head(key));
     return head && { key, sizeBytes: head.sizeBytes, modifiedAt: head.modifiedAt };
   }
 
   async delete(key: string): Promise<boolean> {
     segmentsOf(key);
-    return this.ask('deleting', key, async () => {
+    return ask('deleting', key, async () => {
       if ((await this.bucket.head(key)) === null) return false;
       await this.bucket.delete(key);
       return true;
@@ -64,7 +64,7 @@ export class S3ArchiveStore implements ArchiveStore {
 
   async discardIncomplete(key: string): Promise<void> {
     segmentsOf(key);
-    await this.ask('removing the unfinished', key, async () => {
+    await ask('removing the unfinished', key, async () => {
       for (const uploadId of await this.bucket.unfinished(key)) await this.bucket.abort(key, uploadId);
       await this.pieces.dropTails(key);
     });
@@ -77,20 +77,11 @@ export class S3ArchiveStore implements ArchiveStore {
   async check(): Promise<void> {
     const probe = `.holdfast-probe-${randomBytes(8).toString('hex')}`;
     const content = randomBytes(64);
-    await this.ask('checking', 'itself', async () => {
+    await ask('checking', 'itself', async () => {
       await this.bucket.put(probe, content);
-      const chunks: Uint8Array[] = [];
-      for await (const chunk of await this.bucket.get(probe, 0, content.length, undefined)) chunks.push(chunk);
+      const kept = await this.bucket.getWhole(probe, content.length, undefined);
       await this.bucket.delete(probe);
-      if (!Buffer.concat(chunks).equals(content)) throw new AppError('STORAGE_UNAVAILABLE', 'The archive store gave back other bytes than were written');
+      if (!kept.equals(content)) throw new AppError('STORAGE_UNAVAILABLE', 'The archive store gave back other bytes than were written');
     });
-  }
-
-  private async ask<T>(doing: string, key: string, work: () => Promise<T>): Promise<T> {
-    try {
-      return await work();
-    } catch (error) {
-      throw s3Error(error, doing, key);
-    }
   }
 }

@@ -62,6 +62,13 @@ export class S3Bucket {
     return Body as unknown as AsyncIterable<Uint8Array>;
   }
 
+  /** A small object. */
+  async getWhole(key: string, sizeBytes: number, etag: string | undefined): Promise<Buffer> {
+    const chunks: Uint8Array[] = [];
+    for await (const chunk of await this.get(key, 0, sizeBytes, etag)) chunks.push(chunk);
+    return Buffer.concat(chunks);
+  }
+
   async put(key: string, body: Buffer): Promise<void> {
     await this.client.send(new PutObjectCommand({ ...this.named(key), Body: body, ContentLength: body.length }));
   }

@@ -13,6 +13,15 @@ export function s3Error(error: unknown, doing: string, key: string): AppError {
   return new AppError('STORAGE_UNAVAILABLE', `The archive store failed while ${doing} ${key} (${name})`, { cause: error });
 }
 
+/** Does it; what fails is told as `s3Error` tells it. */
+export async function ask<T>(doing: string, key: string, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    throw s3Error(error, doing, key);
+  }
+}
+
 export function missing(key: string): AppError {
   return new AppError('ARCHIVE_MISSING', `The archive store has no object ${key}`);
 }

@@ -2,7 +2,7 @@ import { AppError } from '#errors';
 import { segmentsOf } from '../object-key.js';
 import type { AppendResult, DirectParts, DirectUploads, ResumableObjects } from '../port.js';
 import type { S3Bucket, StoredPart } from './s3-bucket.js';
-import { missing, s3Error } from './s3-error.js';
+import { ask, missing, s3Error } from './s3-error.js';
 
 /** Parts but the last have at least 5 MiB. */
 const partBytes = 8 * 1024 * 1024;
@@ -26,7 +26,7 @@ export class S3Resumable implements ResumableObjects, DirectUploads {
 
   async received(key: string): Promise<number> {
     segmentsOf(key);
-    return this.guarded('reading', key, async () => {
+    return ask('reading', key, async () => {
       const progress = await this.progress(key);
       return progress.uploadId === null ? ((await this.bucket.head(key))?.sizeBytes ?? 0) : sizeOf(progress);
     });
@@ -34,7 +34,7 @@ export class S3Resumable implements ResumableObjects, DirectUploads {
 
   async append(key: string, offset: number, limitBytes: number, body: AsyncIterable<Buffer>): Promise<AppendResult> {
     segmentsOf(key);
-    return this.guarded('writing', key, async () => {
+    return ask('writing', key, async () => {
       const progress = await this.progress(key);
       const size = sizeOf(progress);
       if (size !== offset || (progress.uploadId === null && (await this.bucket.head(key)) !== null)) throw new AppError('UPLOAD_CONFLICT', `${size} bytes have arrived, not ${offset}`);
@@ -45,7 +45,7 @@ export class S3Resumable implements ResumableObjects, DirectUploads {
 
   async publish(key: string): Promise<void> {
     segmentsOf(key);
-    await this.guarded('writing', key, async () => {
+    await ask('writing', key, async () => {
       const { uploadId, parts, tail } = await this.progress(key);
       if (uploadId === null || (parts.length === 0 && tail.length === 0)) {
         if ((await this.bucket.head(key)) === null) throw missing(key);
@@ -59,7 +59,7 @@ export class S3Resumable implements ResumableObjects, DirectUploads {
 
   async begin(key: string, sizeBytes: number, expiresInSeconds: number): Promise<DirectParts> {
     segmentsOf(key);
-    return this.guarded('writing', key, async () => {
+    return ask('writing', key, async () => {
       const uploadId = await this.bucket.begin(key, false);
       const bytes = Math.max(this.bucket.location.partBytes, Math.ceil(sizeBytes / mostDirectParts));
       const numbers = Array.from({ length: Math.ceil(sizeBytes / bytes) }, (_, index) => index + 1);
@@ -75,10 +75,9 @@ export class S3Resumable implements ResumableObjects, DirectUploads {
     const [uploadId] = await this.bucket.unfinished(key);
     if (uploadId === undefined) return { uploadId: null, parts: [], tail: Buffer.alloc(0) };
     const parts = await this.bucket.parts(key, uploadId);
-    const head = await this.bucket.head(tailKey(key, parts.length));
-    const chunks: Uint8Array[] = [];
-    if (head !== null && head.sizeBytes > 0) for await (const chunk of await this.bucket.get(tailKey(key, parts.length), 0, head.sizeBytes, head.etag)) chunks.push(chunk);
-    return { uploadId, parts, tail: Buffer.concat(chunks) };
+    const name = tailKey(key, parts.length);
+    const head = await this.bucket.head(name);
+    return { uploadId, parts, tail: head === null || head.sizeBytes === 0 ? Buffer.alloc(0) : await this.bucket.getWhole(name, head.sizeBytes, head.etag) };
   }
 
   private async write(key: string, uploadId: string, { parts, tail }: Progress, limitBytes: number, body: AsyncIterable<Buffer>): Promise<AppendResult> {
@@ -112,14 +111,6 @@ export class S3Resumable implements ResumableObjects, DirectUploads {
     }
     if (pendingBytes > 0 && !(number === parts.length && pendingBytes === tail.length)) await this.bucket.put(tailKey(key, number), Buffer.concat(pending));
     return { receivedBytes, brokenOff };
-  }
-
-  private async guarded<T>(doing: string, key: string, work: () => Promise<T>): Promise<T> {
-    try {
-      return await work();
-    } catch (error) {
-      throw s3Error(error, doing, key);
-    }
   }
 }
 
