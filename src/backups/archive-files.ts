@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { Inject, Injectable } from '@nestjs/common';
 import { MongodumpParser, type OnDocuments, openArchive, type OpenArchive, verifyArchive, verifySelection } from '#archive';
 import type { NamespaceSummary, PayloadSource, Work } from '#engines';
-import { AppError } from '#errors';
+import { AppError, asAppError } from '#errors';
 import type { ArchiveStore, StoredObject } from '#storage';
 import type { TenantScope } from '../access/access.service.js';
 import { EncryptionService } from '../encryption/encryption.service.js';
@@ -65,6 +65,27 @@ export class ArchiveFiles {
     } catch (error) {
       await object.close();
       throw error;
+    }
+  }
+
+  /**
+   * Opens what was written a moment ago, reads every byte of it and lets `compare` look at the rest: only what the store gives back counts, nothing that the writer said.
+   *
+   * @throws AppError READ_BACK_FAILED, STORAGE_UNAVAILABLE
+   */
+  async readBack(work: TenantScope & Pick<Work, 'signal' | 'report'>, ref: SealedRef, compare: (archive: StoredArchive) => void): Promise<void> {
+    try {
+      const archive = await this.open(work, ref);
+      try {
+        await archive.verify(work);
+        compare(archive);
+      } finally {
+        await archive.close();
+      }
+    } catch (error) {
+      const cause = asAppError(error);
+      if (!isArchiveFault(cause)) throw error;
+      throw new AppError('READ_BACK_FAILED', `The stored file is not what was written: ${cause.message}`, { cause });
     }
   }
 
@@ -205,6 +226,11 @@ export class StoredArchive {
   close(): Promise<void> {
     return this.archive.close();
   }
+}
+
+/** Of this one file or of its key, not of the store or of the program: other archives may be good. */
+export function isArchiveFault({ code }: AppError): boolean {
+  return code.startsWith('ARCHIVE_') || code.startsWith('KEY_');
 }
 
 /** @throws AppError BACKUP_NOT_USABLE for a backup that was never finished */

@@ -9,9 +9,12 @@ import type { TenantScope } from '../access/access.service.js';
 import { EncryptionService } from '../encryption/encryption.service.js';
 import { ARCHIVE_STORE } from '../platform/storage/storage.module.js';
 import { ArchiveFiles, archiveRefOf, isSealed, type SealedRef } from './archive-files.js';
-import type { BackupEntity } from './backup.entity.js';
+import { type BackupEntity, isUsable } from './backup.entity.js';
 import { BackupsRepository } from './backups.repository.js';
 import { DiscardedArchives } from './discarded-archives.js';
+
+/** `isUsable` in SQL. */
+const usable = `state = 'COMPLETED' and deleted_at is null`;
 
 export interface KeyUse {
   readonly keyId: string;
@@ -47,7 +50,7 @@ export class BackupKeys {
   async usage(): Promise<KeyUse[]> {
     const rows: { key_id: string; archives: string; bytes: string; tenants: string }[] = await this.dataSource.query(
       `select key_id, count(*) as archives, coalesce(sum(size_bytes), 0) as bytes, count(distinct tenant_id) as tenants
-       from backup where key_id is not null and state = 'COMPLETED' and deleted_at is null group by key_id order by key_id`,
+       from backup where key_id is not null and ${usable} group by key_id order by key_id`,
     );
     return rows.map(({ key_id, archives, bytes, tenants }) => ({ keyId: key_id, archives: Number(archives), bytes: Number(bytes), tenants: Number(tenants) }));
   }
@@ -55,7 +58,7 @@ export class BackupKeys {
   /** Tenants with archives under other keys than this one. */
   async tenantsBesides(keyId: string): Promise<string[]> {
     const rows: { tenant_id: string }[] = await this.dataSource.query(
-      `select distinct tenant_id from backup where key_id <> $1 and state = 'COMPLETED' and deleted_at is null order by tenant_id`,
+      `select distinct tenant_id from backup where key_id <> $1 and ${usable} order by tenant_id`,
       [keyId],
     );
     return rows.map((row) => row.tenant_id);
@@ -64,7 +67,7 @@ export class BackupKeys {
   /** Ids of the tenant's keys: those that its archives need. */
   async keysOf({ tenantId }: TenantScope): Promise<string[]> {
     const rows: { key_id: string }[] = await this.dataSource.query(
-      `select distinct key_id from backup where tenant_id = $1 and key_id is not null and state = 'COMPLETED' and deleted_at is null order by key_id`,
+      `select distinct key_id from backup where tenant_id = $1 and key_id is not null and ${usable} order by key_id`,
       [tenantId],
     );
     return rows.map((row) => row.key_id);
@@ -73,7 +76,7 @@ export class BackupKeys {
   /** Ids of the tenant's archives under other keys than this one, oldest first. */
   async besides({ tenantId }: TenantScope, keyId: string): Promise<string[]> {
     const rows: { id: string }[] = await this.dataSource.query(
-      `select id from backup where tenant_id = $1 and key_id <> $2 and state = 'COMPLETED' and deleted_at is null order by created_at, id`,
+      `select id from backup where tenant_id = $1 and key_id <> $2 and ${usable} order by created_at, id`,
       [tenantId, keyId],
     );
     return rows.map((row) => row.id);
@@ -87,7 +90,7 @@ export class BackupKeys {
   async reseal(work: ResealWork, backupId: string): Promise<ResealOutcome> {
     const backup = await this.backups.find(work, backupId);
     const { keyId } = this.encryption.sealingKey(work.tenantId);
-    if (backup?.state !== 'COMPLETED' || backup.deletedAt !== null || backup.keyId === keyId) return 'NOT_NEEDED';
+    if (backup === null || !isUsable(backup) || backup.keyId === keyId) return 'NOT_NEEDED';
     const ref = archiveRefOf(backup);
     if (!isSealed(ref)) return 'NOT_NEEDED';
     const storeKey = besideOf(ref.storeKey);
@@ -113,7 +116,9 @@ export class BackupKeys {
       const old = await openArchive(object, { keys: this.encryption.keyRing, tenantId: keyTenantId, expected: { backupId: ref.archiveId, salt: ref.salt } });
       const copied = await this.copy(work, old, keyTenantId, storeKey);
       const written = { ...ref, storeKey, ...copied };
-      await this.readBack(work, old, written);
+      await this.files.readBack(work, written, ({ payloadSha256 }) => {
+        if (payloadSha256 !== old.manifest.payload.sha256) throw new AppError('ARCHIVE_CORRUPT', 'The payload differs from that of the file that it was copied from');
+      });
       return written;
     } finally {
       await object.close();
@@ -145,28 +150,11 @@ export class BackupKeys {
     }
   }
 
-  /** Nothing that the writer said counts here: only what the store gives back. */
-  private async readBack(work: ResealWork, old: OpenArchive, written: SealedRef): Promise<void> {
-    try {
-      const archive = await this.files.open(work, written);
-      try {
-        await archive.verify(work);
-        if (archive.payloadSha256 !== old.manifest.payload.sha256) throw new AppError('ARCHIVE_CORRUPT', 'The payload differs from that of the file that it was copied from');
-      } finally {
-        await archive.close();
-      }
-    } catch (error) {
-      const cause = asAppError(error);
-      if (!cause.code.startsWith('ARCHIVE_') && !cause.code.startsWith('KEY_')) throw error;
-      throw new AppError('READ_BACK_FAILED', `The stored file is not what was written: ${cause.message}`, { cause });
-    }
-  }
-
   /** False where something reads the old file, or the backup has another one by now. */
   private switch(work: ResealWork, before: BackupEntity, { storeKey, sizeBytes, sha256, salt, keyId }: SealedRef & { readonly keyId: string }): Promise<boolean> {
     return work.fenced(async (manager) => {
       const backup = await this.backups.lock(work, before.id, manager);
-      if (backup?.state !== 'COMPLETED' || backup.deletedAt !== null || backup.storeKey !== before.storeKey || before.storeKey === null) return false;
+      if (backup === null || !isUsable(backup) || backup.storeKey !== before.storeKey || before.storeKey === null) return false;
       if ((await this.backups.operationsOn(backup.id, manager)).length > 0) return false;
       const fileName = storeKey.split('/').at(-1) ?? null;
       await this.backups.update(work, backup.id, ['COMPLETED'], { storeKey, fileName, sizeBytes, sha256, salt: Buffer.from(salt, 'hex'), keyId }, manager);

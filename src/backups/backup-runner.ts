@@ -45,7 +45,7 @@ export class BackupRunner {
       const written = await this.dump(work, backup, options);
       await work.enter('READ_BACK');
       await work.faultPoint('backup.read-back');
-      await this.readBack(work, written);
+      await this.files.readBack(work, written.ref, (archive) => requireSame(written.dump.namespaces, archive.namespaces));
       work.signal.throwIfAborted();
       return await this.complete(work, backup, written);
     } catch (error) {
@@ -119,23 +119,6 @@ export class BackupRunner {
           await work.fenced((manager) => this.tenants.rememberFuzzyOnly(work, manager));
         } else throw error;
       }
-    }
-  }
-
-  /** Nothing that the writer said counts here: only what the store gives back. */
-  private async readBack(work: BackupWork, written: WrittenArchive): Promise<void> {
-    try {
-      const archive = await this.files.open(work, written.ref);
-      try {
-        await archive.verify(work);
-        requireSame(written.dump.namespaces, archive.namespaces);
-      } finally {
-        await archive.close();
-      }
-    } catch (error) {
-      const cause = asAppError(error);
-      if (!cause.code.startsWith('ARCHIVE_') && !cause.code.startsWith('KEY_')) throw error;
-      throw new AppError('READ_BACK_FAILED', `The stored file is not what was written: ${cause.message}`, { cause });
     }
   }
 

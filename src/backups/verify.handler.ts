@@ -5,7 +5,7 @@ import { Permission } from '../access/permission.js';
 import { AuditService } from '../audit/audit.service.js';
 import type { JsonObject, OperationContext, OperationHandler } from '../operations/operation-handler.js';
 import { OperationHandlers } from '../operations/operation-handlers.js';
-import { archiveRefOf, ArchiveFiles } from './archive-files.js';
+import { archiveRefOf, ArchiveFiles, isArchiveFault } from './archive-files.js';
 import { type BackupEntity, isUsable, type VerificationRow } from './backup.entity.js';
 import { BackupsRepository } from './backups.repository.js';
 
@@ -70,9 +70,9 @@ export class VerifyHandler implements OperationHandler<VerifyInput>, OnModuleIni
       return { at, ok: true, code: null, message: 'Every byte was read; hash, tags, counts and sums are right' };
     } catch (error) {
       context.signal.throwIfAborted();
-      const { code, message } = asAppError(error);
-      if (!code.startsWith('ARCHIVE_') && !code.startsWith('KEY_')) throw error;
-      return { at, ok: false, code, message };
+      const fault = asAppError(error);
+      if (!isArchiveFault(fault)) throw error;
+      return { at, ok: false, code: fault.code, message: fault.message };
     }
   }
 }

@@ -5,6 +5,7 @@ import type { WorkProgress } from '#engines';
 import { AppError, asAppError } from '#errors';
 import { Permission } from '../access/permission.js';
 import { AuditService } from '../audit/audit.service.js';
+import { isArchiveFault } from '../backups/archive-files.js';
 import { BackupKeys, type ResealOutcome, type ResealWork } from '../backups/backup-keys.js';
 import { EncryptionService } from '../encryption/encryption.service.js';
 import type { JsonObject, OperationContext, OperationHandler, SettledOperation } from '../operations/operation-handler.js';
@@ -57,7 +58,7 @@ export class ReencryptHandler implements OperationHandler<ReencryptInput>, OnMod
         context.signal.throwIfAborted();
         const failure = asAppError(error);
         // A damaged archive, or one whose key is gone, holds no other one up.
-        if (!failure.code.startsWith('ARCHIVE_') && !failure.code.startsWith('KEY_')) throw error;
+        if (!isArchiveFault(failure)) throw error;
         failures.push(failure);
         context.log(`The backup ${id} stays under its key: ${failure.message}`, 'WARN');
       }
