@@ -1,38 +1,28 @@
-import { Injectable, Logger, type OnApplicationBootstrap } from '@nestjs/common';
-import { Interval } from '@nestjs/schedule';
+import { Injectable } from '@nestjs/common';
 import { DataSource } from 'typeorm';
-import { redact } from '#errors';
 import { AppConfig } from '../config/app-config.js';
+import { Sweep } from '../platform/queue/sweep.js';
 import { ArchiveFiles } from './archive-files.js';
 import { BackupsRepository } from './backups.repository.js';
 
-const everyMs = 10 * 60 * 1000;
 const atOnce = 100;
 
 /** Removes the bytes of backups that came to nothing while the store would not let them go. Any process may do it: the row's lock decides who does. */
 @Injectable()
-export class BackupLeftovers implements OnApplicationBootstrap {
-  private readonly logger = new Logger(BackupLeftovers.name);
+export class BackupLeftovers extends Sweep {
+  protected readonly failure = 'The bytes of unfinished backups are still there';
 
   constructor(
-    private readonly config: AppConfig,
+    config: AppConfig,
     private readonly dataSource: DataSource,
     private readonly backups: BackupsRepository,
     private readonly files: ArchiveFiles,
-  ) {}
-
-  onApplicationBootstrap(): Promise<void> {
-    return this.tick();
+  ) {
+    super(config);
   }
 
-  @Interval(everyMs)
-  async tick(): Promise<void> {
-    if (!this.config.runsWorker) return;
-    try {
-      for (let removed = 0; removed < atOnce && (await this.removeOne()); removed++);
-    } catch (error) {
-      this.logger.warn({ msg: 'The bytes of unfinished backups are still there', error: redact(String(error)) });
-    }
+  protected async look(): Promise<void> {
+    for (let removed = 0; removed < atOnce && (await this.removeOne()); removed++);
   }
 
   /** False when there is none. */

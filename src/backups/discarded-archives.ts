@@ -1,11 +1,9 @@
-import { Injectable, Logger, type OnApplicationBootstrap } from '@nestjs/common';
-import { Interval } from '@nestjs/schedule';
+import { Injectable } from '@nestjs/common';
 import { DataSource, type EntityManager } from 'typeorm';
-import { redact } from '#errors';
 import { AppConfig } from '../config/app-config.js';
+import { Sweep } from '../platform/queue/sweep.js';
 import { ArchiveFiles } from './archive-files.js';
 
-const everyMs = 10 * 60 * 1000;
 const atOnce = 100;
 
 /**
@@ -13,30 +11,22 @@ const atOnce = 100;
  * makes it a backup's; whatever a crash leaves is removed once the operation has ended.
  */
 @Injectable()
-export class DiscardedArchives implements OnApplicationBootstrap {
-  private readonly logger = new Logger(DiscardedArchives.name);
+export class DiscardedArchives extends Sweep {
+  protected readonly failure = 'Discarded archives could not be removed; this is tried again';
 
   constructor(
-    private readonly config: AppConfig,
+    config: AppConfig,
     private readonly dataSource: DataSource,
     private readonly files: ArchiveFiles,
-  ) {}
-
-  onApplicationBootstrap(): Promise<void> {
-    return this.tick();
+  ) {
+    super(config);
   }
 
-  @Interval(everyMs)
-  async tick(): Promise<void> {
-    if (!this.config.runsWorker) return;
-    try {
-      const rows: { store_key: string }[] = await this.dataSource.query(
-        `select store_key from discarded_archive d join operation o on o.id = d.operation_id where o.state not in ('QUEUED', 'RUNNING') order by noted_at limit ${atOnce}`,
-      );
-      for (const { store_key } of rows) await this.remove(store_key);
-    } catch (error) {
-      this.logger.warn({ msg: 'Discarded archives could not be removed; this is tried again', error: redact(String(error)) });
-    }
+  protected async look(): Promise<void> {
+    const rows: { store_key: string }[] = await this.dataSource.query(
+      `select store_key from discarded_archive d join operation o on o.id = d.operation_id where o.state not in ('QUEUED', 'RUNNING') order by noted_at limit ${atOnce}`,
+    );
+    for (const { store_key } of rows) await this.remove(store_key);
   }
 
   async note(of: { readonly id: string; readonly tenantId: string }, storeKey: string, manager: EntityManager): Promise<void> {

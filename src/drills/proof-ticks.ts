@@ -1,40 +1,39 @@
-import { Injectable, Logger, type OnApplicationBootstrap } from '@nestjs/common';
+import { Injectable } from '@nestjs/common';
 import { Interval } from '@nestjs/schedule';
-import { asAppError, redact } from '#errors';
+import { asAppError } from '#errors';
 import { BackupsService } from '../backups/backups.service.js';
 import { AppConfig } from '../config/app-config.js';
 import type { ActorStamp } from '../platform/auth/actor.js';
+import { Sweep } from '../platform/queue/sweep.js';
 import { DrillsService } from './drills.service.js';
 import { type DueProof, ProofPlansRepository } from './proof-plans.repository.js';
 
+/** More often than other sweeps: a proof is due at a time. */
 const everyMs = 60_000;
 const atOnce = 20;
 const startedBy: ActorStamp = { id: 'system:proof-plan', kind: 'SYSTEM', email: null, name: 'The proof plan' };
 
 /** Starts the verifications and drills that are due. Any process may do it. */
 @Injectable()
-export class ProofTicks implements OnApplicationBootstrap {
-  private readonly logger = new Logger(ProofTicks.name);
+export class ProofTicks extends Sweep {
+  protected readonly failure = 'Due proofs could not be looked for';
 
   constructor(
-    private readonly config: AppConfig,
+    config: AppConfig,
     private readonly plans: ProofPlansRepository,
     private readonly drills: DrillsService,
     private readonly backups: BackupsService,
-  ) {}
-
-  onApplicationBootstrap(): Promise<void> {
-    return this.tick();
+  ) {
+    super(config);
   }
 
   @Interval(everyMs)
-  async tick(): Promise<void> {
-    if (!this.config.runsWorker) return;
-    try {
-      for (const due of await this.plans.takeDue(atOnce)) await this.start(due);
-    } catch (error) {
-      this.logger.warn({ msg: 'Due proofs could not be looked for', error: redact(String(error)) });
-    }
+  override tick(): Promise<void> {
+    return super.tick();
+  }
+
+  protected async look(): Promise<void> {
+    for (const due of await this.plans.takeDue(atOnce)) await this.start(due);
   }
 
   private async start({ tenantId, verify, drill }: DueProof): Promise<void> {

@@ -1,16 +1,15 @@
-import { Injectable, Logger, type OnApplicationBootstrap } from '@nestjs/common';
-import { Interval } from '@nestjs/schedule';
+import { Injectable } from '@nestjs/common';
 import { DataSource } from 'typeorm';
-import { AppError, redact } from '#errors';
+import { AppError } from '#errors';
 import { AuditService } from '../audit/audit.service.js';
 import { AppConfig } from '../config/app-config.js';
 import { OperationsService } from '../operations/operations.service.js';
 import { runInTransaction } from '../platform/database/data-source.js';
+import { Sweep } from '../platform/queue/sweep.js';
 import { DatabaseClaims, type KeptDatabase } from '../tenants/database-claims.js';
 import { TenantsService } from '../tenants/tenants.service.js';
 import { ReleaseHandler } from './release.handler.js';
 
-const everyMs = 10 * 60 * 1000;
 const atOnce = 20;
 
 /**
@@ -18,31 +17,23 @@ const atOnce = 20;
  * people. Any process may do it.
  */
 @Injectable()
-export class KeptDatabaseSweep implements OnApplicationBootstrap {
-  private readonly logger = new Logger(KeptDatabaseSweep.name);
+export class KeptDatabaseSweep extends Sweep {
+  protected readonly failure = 'Former databases could not be dropped';
 
   constructor(
-    private readonly config: AppConfig,
+    config: AppConfig,
     private readonly dataSource: DataSource,
     private readonly claims: DatabaseClaims,
     private readonly tenants: TenantsService,
     private readonly operations: OperationsService,
     private readonly audit: AuditService,
     private readonly handler: ReleaseHandler,
-  ) {}
-
-  onApplicationBootstrap(): Promise<void> {
-    return this.tick();
+  ) {
+    super(config);
   }
 
-  @Interval(everyMs)
-  async tick(): Promise<void> {
-    if (!this.config.runsWorker) return;
-    try {
-      for (const kept of await this.claims.expired(atOnce)) await this.start(kept);
-    } catch (error) {
-      this.logger.warn({ msg: 'Former databases could not be dropped', error: redact(String(error)) });
-    }
+  protected async look(): Promise<void> {
+    for (const kept of await this.claims.expired(atOnce)) await this.start(kept);
   }
 
   /** Work that has begun meanwhile goes first: the next sweep finds the database again. */

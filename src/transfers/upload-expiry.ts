@@ -1,43 +1,33 @@
-import { Inject, Injectable, Logger, type OnApplicationBootstrap } from '@nestjs/common';
-import { Interval } from '@nestjs/schedule';
+import { Inject, Injectable } from '@nestjs/common';
 import { DataSource } from 'typeorm';
-import { redact } from '#errors';
 import type { ArchiveStore } from '#storage';
 import { AuditService } from '../audit/audit.service.js';
 import { BackupImports } from '../backups/backup-imports.js';
 import { AppConfig } from '../config/app-config.js';
+import { Sweep } from '../platform/queue/sweep.js';
 import { ARCHIVE_STORE } from '../platform/storage/storage.module.js';
 import { UploadsRepository } from './uploads.repository.js';
 
-const everyMs = 10 * 60 * 1000;
 const atOnce = 100;
 
 /** Removes uploads that nobody completed or used in time, bytes and row. Any process may do it: the row's lock decides who does. */
 @Injectable()
-export class UploadExpiry implements OnApplicationBootstrap {
-  private readonly logger = new Logger(UploadExpiry.name);
+export class UploadExpiry extends Sweep {
+  protected readonly failure = 'Expired uploads could not be removed';
 
   constructor(
-    private readonly config: AppConfig,
+    config: AppConfig,
     private readonly dataSource: DataSource,
     private readonly uploads: UploadsRepository,
     private readonly imports: BackupImports,
     private readonly audit: AuditService,
     @Inject(ARCHIVE_STORE) private readonly store: ArchiveStore,
-  ) {}
-
-  onApplicationBootstrap(): Promise<void> {
-    return this.tick();
+  ) {
+    super(config);
   }
 
-  @Interval(everyMs)
-  async tick(): Promise<void> {
-    if (!this.config.runsWorker) return;
-    try {
-      for (let removed = 0; removed < atOnce && (await this.removeOne()); removed++);
-    } catch (error) {
-      this.logger.warn({ msg: 'Expired uploads could not be removed', error: redact(String(error)) });
-    }
+  protected async look(): Promise<void> {
+    for (let removed = 0; removed < atOnce && (await this.removeOne()); removed++);
   }
 
   /** False when there is none. */
