@@ -1,5 +1,6 @@
 import { fork } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
+import { allocator, collectorFlags } from '../src/config/lean-process.ts';
 import type { BenchCodec } from './options.ts';
 
 /** One run of ours, in a process of its own: its peak memory is then the run's own, and nothing is warm. */
@@ -46,12 +47,8 @@ export interface Rate {
 
 export type JobReply = { readonly result: JobResult } | { readonly failure: string };
 
-/** What a worker sets for itself: src/config/lean-process.ts. */
-const asWorker = ['--semi-space-growth-factor=1', '--no-incremental-marking'];
-const allocator = { MALLOC_ARENA_MAX: '1', MALLOC_MMAP_THRESHOLD_: '131072' };
-
 export async function runJob(job: Job, profileFolder: string | null = null): Promise<JobResult> {
-  const execArgv = ['--disable-warning=ExperimentalWarning', ...asWorker, ...(profileFolder === null ? [] : ['--cpu-prof', `--cpu-prof-dir=${profileFolder}`, `--cpu-prof-name=${job.kind}-${'codec' in job ? job.codec : 'all'}.cpuprofile`])];
+  const execArgv = ['--disable-warning=ExperimentalWarning', ...collectorFlags, ...(profileFolder === null ? [] : ['--cpu-prof', `--cpu-prof-dir=${profileFolder}`, `--cpu-prof-name=${job.kind}-${'codec' in job ? job.codec : 'all'}.cpuprofile`])];
   const child = fork(fileURLToPath(new URL('job-process.ts', import.meta.url)), [JSON.stringify(job)], { execArgv, env: { ...process.env, ...allocator }, stdio: ['ignore', 'ignore', 'inherit', 'ipc'] });
   let reply: JobReply | null = null;
   child.on('message', (message) => {

@@ -32,6 +32,9 @@ export const alertEvents = {
   WORK_ANNOUNCED: { severity: 'WARNING', title: 'Maintenance announced' },
 } as const satisfies Record<string, EventNotes>;
 
+/** The server has no usable key: one condition of the whole installation, whoever meets it. */
+export const noKey = { tenantId: null, event: 'KEY_MISSING', subject: 'key' } as const;
+
 export type AlertEvent = keyof typeof alertEvents;
 export const AlertEvent = Object.fromEntries(Object.keys(alertEvents).map((name) => [name, name])) as { readonly [Name in AlertEvent]: Name };
 registerEnumType(AlertEvent, { name: 'AlertEvent' });

@@ -5,7 +5,7 @@ import { toGlobalId } from '../platform/graphql/global-id.js';
 import { Node } from '../platform/graphql/node.model.js';
 import { ByteCount, Count, type Int64 } from '../platform/graphql/scalars.js';
 import { type BackupEntity, BackupScope, BackupState, BackupTrigger, Codec, Consistency, isUsable } from './backup.entity.js';
-import { CollectionStatModel } from './collection-stat.model.js';
+import { CollectionStatModel } from '../platform/graphql/collection-stat.model.js';
 import { VerificationModel } from './verification.model.js';
 
 @ObjectType('Backup', { implements: () => [Node] })

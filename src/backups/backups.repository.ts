@@ -2,6 +2,7 @@ import { Injectable } from '@nestjs/common';
 import { InjectEntityManager } from '@nestjs/typeorm';
 import { type EntityManager, type QueryDeepPartialEntity, type SelectQueryBuilder } from 'typeorm';
 import type { TenantScope } from '../access/access.service.js';
+import { containing } from '../platform/database/text-search.js';
 import { BackupEntity, type BackupState, type BackupTrigger } from './backup.entity.js';
 
 export interface BackupFilter {
@@ -63,7 +64,7 @@ export class BackupsRepository {
     if (filter.to) query.andWhere('backup.created_at < :to', { to: filter.to });
     const text = filter.text?.trim();
     if (text) {
-      const pattern = `%${text.replace(/[\\%_]/g, '\\$&')}%`;
+      const pattern = containing(text);
       query.andWhere('(backup.name ilike :pattern or backup.description ilike :pattern or backup.notes ilike :pattern or backup.file_name ilike :pattern)', { pattern });
     }
     return query;

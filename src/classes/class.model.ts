@@ -1,6 +1,6 @@
 import { Field, Int, ObjectType, registerEnumType } from '@nestjs/graphql';
+import { CollectionStatModel } from '../platform/graphql/collection-stat.model.js';
 import { PageInfo } from '../platform/graphql/connection.js';
-import { ByteCount, Count, type Int64 } from '../platform/graphql/scalars.js';
 import { DataClass } from './data-class.js';
 
 export const RuleOwner = { TENANT: 'TENANT', PROVIDER: 'PROVIDER' } as const;
@@ -20,22 +20,7 @@ export class ClassRuleModel {
 }
 
 @ObjectType('ClassRow', { description: 'A collection as it is live, and what the rules make of it. Undecided ones belong to no partial backup and are never wiped.' })
-export class ClassRowModel {
-  @Field(() => String)
-  name!: string;
-
-  @Field(() => String, { description: 'collection, view or timeseries.' })
-  kind!: string;
-
-  @Field(() => Count, { description: 'Of a time series: its buckets.' })
-  documents!: Int64;
-
-  @Field(() => ByteCount)
-  bytes!: Int64;
-
-  @Field(() => Int)
-  indexes!: number;
-
+export class ClassRowModel extends CollectionStatModel {
   @Field(() => DataClass, { nullable: true, description: 'Null: undecided.' })
   dataClass!: DataClass | null;
 

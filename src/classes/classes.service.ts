@@ -76,8 +76,7 @@ export class ClassesService {
 
   /** For callers that have checked the permission. */
   async classify(scope: TenantScope, namespaces: readonly NamespaceState[]): Promise<readonly ClassifiedNamespace[]> {
-    const lists = await this.listsOf(scope);
-    return namespaces.map((namespace) => ({ namespace, decision: decide(namespace.name, lists) }));
+    return classified(namespaces, await this.listsOf(scope));
   }
 
   /**
@@ -100,11 +99,15 @@ export class ClassesService {
   private async read(scope: TenantScope, lists: RuleLists): Promise<readonly ClassifiedNamespace[]> {
     const session = await this.tenants.openTarget(scope);
     try {
-      return (await session.catalogue()).map((namespace) => ({ namespace, decision: decide(namespace.name, lists) }));
+      return classified(await session.catalogue(), lists);
     } finally {
       await session.close();
     }
   }
+}
+
+function classified(namespaces: readonly NamespaceState[], lists: RuleLists): readonly ClassifiedNamespace[] {
+  return namespaces.map((namespace) => ({ namespace, decision: decide(namespace.name, lists) }));
 }
 
 function plain({ pattern, dataClass, resettable }: ClassRule): ClassRule {

@@ -1,5 +1,5 @@
 import { Field, ObjectType } from '@nestjs/graphql';
-import { CollectionStatModel } from '../backups/collection-stat.model.js';
+import { CollectionStatModel } from '../platform/graphql/collection-stat.model.js';
 import { registerOperationResult } from '../operations/operation-result.js';
 import { ByteCount, Count, type Int64 } from '../platform/graphql/scalars.js';
 import { DiffKind } from '../restore/collection-diff.js';

@@ -4,7 +4,13 @@ import { setFlagsFromString } from 'node:v8';
  * Of glibc, which reads them before any of our code runs: one arena instead of one a thread, and large blocks go back to the system when
  * they are freed. Otherwise what the buffers of one phase leave behind counts until the end.
  */
-const allocator = { MALLOC_ARENA_MAX: '1', MALLOC_MMAP_THRESHOLD_: '131072' };
+export const allocator = { MALLOC_ARENA_MAX: '1', MALLOC_MMAP_THRESHOLD_: '131072' };
+
+/**
+ * Of V8. Loading the program alone would let the young generation grow by 40 MB; and V8 collects after every so many megabytes of buffers, where marking
+ * beside the work each time costs more than it saves.
+ */
+export const collectorFlags = ['--semi-space-growth-factor=1', '--no-incremental-marking'] as const;
 
 /**
  * Keeps a process small that moves gigabytes through buffers and makes few objects. To be called before the program is loaded: a young generation
@@ -14,8 +20,5 @@ export function leanProcess(): void {
   if (process.platform === 'linux' && process.execve !== undefined && process.env['MALLOC_ARENA_MAX'] === undefined) {
     process.execve(process.execPath, [process.execPath, ...process.execArgv, ...process.argv.slice(1)], { ...process.env, ...allocator });
   }
-  // Loading the program alone would let it grow by 40 MB.
-  setFlagsFromString('--semi-space-growth-factor=1');
-  // V8 collects after every so many megabytes of buffers; marking beside the work each time costs more than it saves.
-  setFlagsFromString('--no-incremental-marking');
+  for (const flag of collectorFlags) setFlagsFromString(flag);
 }

@@ -4,6 +4,7 @@ import { stringify } from 'csv-stringify';
 import type { Response } from 'express';
 import { Access } from '../platform/auth/access.decorator.js';
 import type { HistoryRow } from './history-row.js';
+import { attachment } from '../platform/http/content-disposition.js';
 import { HistoryService } from './history.service.js';
 
 const header = ['Time', 'Type', 'Name', 'File', 'Size in bytes', 'Status', 'User', 'Finished', 'Label', 'Notes', 'Failure'];
@@ -20,7 +21,7 @@ export class ExportsController {
     const day = new Date().toISOString().slice(0, 10);
     response.set({
       'Content-Type': 'text/csv; charset=utf-8',
-      'Content-Disposition': `attachment; filename="history_${slug}_${day}.csv"`,
+      'Content-Disposition': attachment(`history_${slug}_${day}.csv`),
       'Cache-Control': 'private, no-store',
       'X-Content-Type-Options': 'nosniff',
       'Referrer-Policy': 'no-referrer',

@@ -2,6 +2,7 @@ import { Injectable } from '@nestjs/common';
 import { DataSource } from 'typeorm';
 import type { TenantScope } from '../access/access.service.js';
 import type { Page, PageOfRows } from '../platform/database/page.js';
+import { containing } from '../platform/database/text-search.js';
 import type { HistoryFilter, HistoryRow } from './history-row.js';
 
 /**
@@ -97,7 +98,7 @@ function conditionsOf(scope: TenantScope, filter: HistoryFilter): { readonly whe
   if (filter.from != null) add(filter.from, (place) => `at >= ${place}`);
   if (filter.to != null) add(filter.to, (place) => `at < ${place}`);
   if (filter.text != null && filter.text !== '') {
-    add(`%${filter.text.replace(/[\\%_]/g, '\\$&')}%`, (place) => `concat_ws(' ', name, file_name, label, notes, actor->>'email', actor->>'name', failure->>'code', failure->>'message') ilike ${place}`);
+    add(containing(filter.text), (place) => `concat_ws(' ', name, file_name, label, notes, actor->>'email', actor->>'name', failure->>'code', failure->>'message') ilike ${place}`);
   }
   return { where: parts.join(' and '), values };
 }

@@ -1,4 +1,4 @@
-import { createHash, randomBytes, randomUUID } from 'node:crypto';
+import { randomUUID } from 'node:crypto';
 import { Injectable } from '@nestjs/common';
 import { AppError } from '#errors';
 import { AccessService } from '../access/access.service.js';
@@ -8,10 +8,10 @@ import { AppConfig } from '../config/app-config.js';
 import type { Actor } from '../platform/auth/actor.js';
 import type { Keyset, Page, PageOfRows } from '../platform/database/page.js';
 import { notFound } from '../platform/graphql/global-id.js';
+import { hashOfToken, newToken } from '../platform/secrets/link-token.js';
 import type { HistoryFilter, HistoryRow } from './history-row.js';
 import { HistoryRepository } from './history.repository.js';
 
-const tokenBytes = 32;
 const validForSeconds = 5 * 60;
 const rowsAtOnce = 500;
 const maxExportedRows = 100_000;
@@ -33,16 +33,16 @@ export class HistoryService {
     const scope = await this.access.authorize(actor, tenantId, Permission.BACKUP_READ);
     const count = await this.repository.count(scope, filter);
     if (count > maxExportedRows) throw new AppError('BAD_USER_INPUT', `The history has ${count} entries and a file holds ${maxExportedRows}: ask for a shorter time`);
-    const token = randomBytes(tokenBytes);
-    const expiresAt = await this.repository.insertExport(scope, randomUUID(), hashOf(token), filter, validForSeconds);
+    const token = newToken();
+    const expiresAt = await this.repository.insertExport(scope, randomUUID(), token.hash, filter, validForSeconds);
     await this.audit.record({ action: 'history.exported', tenantId, actor });
-    return { url: `${this.config.publicUrl}/exports/${token.toString('base64url')}`, expiresAt };
+    return { url: `${this.config.publicUrl}/exports/${token.text}`, expiresAt };
   }
 
   /** @throws AppError NOT_FOUND for a link that was used, has expired or never was */
   async openExport(token: string): Promise<{ readonly slug: string; readonly rows: AsyncIterable<HistoryRow> }> {
-    const bytes = Buffer.from(token, 'base64url');
-    const found = bytes.length === tokenBytes ? await this.repository.takeExport(hashOf(bytes)) : null;
+    const hash = hashOfToken(token);
+    const found = hash === null ? null : await this.repository.takeExport(hash);
     if (found === null) throw notFound('Export');
     return { slug: found.slug, rows: this.rows(found, found.filter) };
   }
@@ -58,8 +58,4 @@ export class HistoryService {
       after = { at: last.at, id: last.id };
     }
   }
-}
-
-function hashOf(token: Buffer): Buffer {
-  return createHash('sha256').update(token).digest();
 }

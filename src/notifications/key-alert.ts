@@ -1,4 +1,5 @@
 import { Injectable, type OnApplicationBootstrap } from '@nestjs/common';
+import { noKey } from '../alerts/alert-event.js';
 import { AlertsService } from '../alerts/alerts.service.js';
 import { AppConfig } from '../config/app-config.js';
 import { EncryptionService } from '../encryption/encryption.service.js';
@@ -14,9 +15,8 @@ export class KeyAlert implements OnApplicationBootstrap {
 
   async onApplicationBootstrap(): Promise<void> {
     if (!this.config.runsWorker) return;
-    const about = { tenantId: null, event: 'KEY_MISSING', subject: 'key' } as const;
     const { banner } = this.encryption.summary;
-    if (banner === null) await this.alerts.resolve(about);
-    else await this.alerts.raise({ ...about, text: banner });
+    if (banner === null) await this.alerts.resolve(noKey);
+    else await this.alerts.raise({ ...noKey, text: banner });
   }
 }

@@ -1,7 +1,7 @@
 import { Injectable, type OnModuleInit } from '@nestjs/common';
 import type { EntityManager } from 'typeorm';
 import type { TenantScope } from '../access/access.service.js';
-import type { AlertEvent } from '../alerts/alert-event.js';
+import { type AlertEvent, noKey } from '../alerts/alert-event.js';
 import { AlertsService } from '../alerts/alerts.service.js';
 import { BackupsService } from '../backups/backups.service.js';
 import { type EndedOperation, OperationHandlers } from '../operations/operation-handlers.js';
@@ -48,7 +48,7 @@ export class OperationAlerts implements OnModuleInit {
     const { id, tenantId, state, failure, result } = operation;
     if (failure?.code === 'ENCRYPTION_KEY_MISSING') {
       // Each schedule of each tenant fails of it: people are told once.
-      await this.alerts.raise({ tenantId: null, event: 'KEY_MISSING', subject: 'key', text: failure.message }, manager);
+      await this.alerts.raise({ ...noKey, text: failure.message }, manager);
     } else if (state === 'FAILED' || result?.['ok'] === false) {
       const reason = failure?.message ?? (typeof result?.['message'] === 'string' ? result['message'] : 'See the operation');
       await this.alerts.raise({ tenantId, event: known.failed, subject: id, text: `The ${known.noun} failed: ${reason}`, detail: { code: failure?.code ?? null } }, manager);

@@ -6,7 +6,7 @@ import type { JsonObject, OperationContext } from '../operations/operation-handl
 import { DatabaseClaims } from '../tenants/database-claims.js';
 import { TenantPointer } from '../tenants/tenant-pointer.js';
 import { RestoreMaintenance } from './restore-maintenance.js';
-import { lateWrites, type PointerJournal, pointerWarnings, RestoreRepoint } from './restore-repoint.js';
+import { identityOf, lateWrites, type PointerJournal, pointerWarnings, RestoreRepoint } from './restore-repoint.js';
 
 const expectedNamespace = z.strictObject({ name: z.string(), uuid: z.string().nullable() });
 
@@ -59,8 +59,8 @@ export class PointerUndo {
     if (kept === null) throw new AppError('NOT_UNDOABLE', `The former database ${to} is no longer kept`);
     const session = await this.pointer.openKept(context, kept);
     try {
-      const now = new Set((await session.catalogue()).map(({ name, uuid }) => `${name} ${uuid ?? ''}`));
-      const missing = former.filter(({ name, uuid }) => !now.has(`${name} ${uuid ?? ''}`)).map(({ name }) => name);
+      const now = new Set((await session.catalogue()).map(identityOf));
+      const missing = former.filter((one) => !now.has(identityOf(one))).map(({ name }) => name);
       if (former.length > 0 && missing.length === former.length) throw new AppError('NOT_UNDOABLE', `The former database ${to} holds nothing any more of what it held; restore a backup instead`);
       return missing.length === 0 ? [] : [`Dropped or replaced in the former database since the workspace left it: ${missing.slice(0, 10).join(', ')}`];
     } finally {

@@ -1,5 +1,5 @@
 import { Field, ID, Int, ObjectType, registerEnumType } from '@nestjs/graphql';
-import { CollectionStatModel } from '../backups/collection-stat.model.js';
+import { CollectionStatModel } from '../platform/graphql/collection-stat.model.js';
 import { toGlobalId } from '../platform/graphql/global-id.js';
 import { Node } from '../platform/graphql/node.model.js';
 import { ByteCount, Count, type Int64 } from '../platform/graphql/scalars.js';

@@ -76,10 +76,14 @@ export function pointerWarnings({ from, to }: PointerJournal): string[] {
   return [`The workspace's database is ${to} now: the product reads Tenant.database.name and starts its change streams anew; the former one, ${from}, stays 7 days as the way back and is then dropped`];
 }
 
+/** Differs for a collection that was dropped and made anew. */
+export function identityOf({ name, uuid }: ExpectedNamespace): string {
+  return `${name} ${uuid ?? ''}`;
+}
+
 function requireSame(live: readonly ExpectedNamespace[], expected: readonly ExpectedNamespace[]): void {
-  const key = ({ name, uuid }: ExpectedNamespace): string => `${name} ${uuid ?? ''}`;
-  const before = new Set(expected.map(key));
-  const now = new Set(live.map(key));
-  const changed = [...live.filter((one) => !before.has(key(one))), ...expected.filter((one) => !now.has(key(one)))];
+  const before = new Set(expected.map(identityOf));
+  const now = new Set(live.map(identityOf));
+  const changed = [...live.filter((one) => !before.has(identityOf(one))), ...expected.filter((one) => !now.has(identityOf(one)))];
   if (changed.length > 0) throw new AppError('LIVE_CHANGED', `Created, dropped or replaced since the plan was made: ${[...new Set(changed.map(({ name }) => name))].slice(0, 10).join(', ')}`);
 }

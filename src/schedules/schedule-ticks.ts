@@ -2,6 +2,7 @@ import { Injectable, Logger } from '@nestjs/common';
 import { Interval } from '@nestjs/schedule';
 import { DataSource, type EntityManager } from 'typeorm';
 import { AppError, asAppError, redact } from '#errors';
+import { noKey } from '../alerts/alert-event.js';
 import { AlertsService } from '../alerts/alerts.service.js';
 import { AuditService } from '../audit/audit.service.js';
 import { AppConfig } from '../config/app-config.js';
@@ -73,7 +74,7 @@ export class ScheduleTicks {
       if (!(error instanceof AppError)) throw error;
       const { code, message } = asAppError(error);
       if (code === 'OPERATION_ALREADY_RUNNING' || code === 'MAINTENANCE') return false;
-      if (code === 'ENCRYPTION_KEY_MISSING') await this.alerts.raise({ tenantId: null, event: 'KEY_MISSING', subject: 'key', text: message }, manager);
+      if (code === 'ENCRYPTION_KEY_MISSING') await this.alerts.raise({ ...noKey, text: message }, manager);
       else await this.alerts.raise({ tenantId, event: 'BACKUP_FAILED', subject: `${id} ${String(schedule.nextRunAt?.toISOString())}`, text: `The schedule "${name}" could not start its backup: ${message}`, detail: { code } }, manager);
       await this.audit.record({ action: 'schedule.run-refused', outcome: 'REFUSED', tenantId, actor: startedBy, subject: { type: 'Schedule', id }, detail: { code } }, manager);
       return true;

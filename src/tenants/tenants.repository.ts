@@ -4,6 +4,7 @@ import { type EntityManager, Repository } from 'typeorm';
 import type { QueryDeepPartialEntity } from 'typeorm';
 import type { TenantScope } from '../access/access.service.js';
 import { findPage, type Page, type PageOfRows } from '../platform/database/page.js';
+import { containing } from '../platform/database/text-search.js';
 import { TenantEntity } from './tenant.entity.js';
 import { TenantStatus } from './tenant.model.js';
 
@@ -48,7 +49,7 @@ export class TenantsRepository {
     const query = this.rows.createQueryBuilder('tenant').where('true');
     if (visible !== null) query.andWhere('tenant.id = any(:visible)', { visible });
     if (filter.text != null && filter.text !== '') {
-      query.andWhere('(tenant.name ilike :text or tenant.slug ilike :text)', { text: `%${filter.text.normalize('NFC').replace(/[\\%_]/g, '\\$&')}%` });
+      query.andWhere('(tenant.name ilike :text or tenant.slug ilike :text)', { text: containing(filter.text.normalize('NFC')) });
     }
     if (filter.status != null) query.andWhere(`(${statusConditions[filter.status]})`);
     return findPage(query, 'createdAt', page);

@@ -4,7 +4,7 @@ import { pipeline } from 'node:stream/promises';
 import type { Request, Response } from 'express';
 import { Access } from '../platform/auth/access.decorator.js';
 import { readRange } from './byte-range.js';
-import { attachment } from './content-disposition.js';
+import { attachment } from '../platform/http/content-disposition.js';
 import { type DownloadFile, DownloadsService } from './downloads.service.js';
 
 /** `/downloads/<token>`: the token is all the permission that is needed. Express answers HEAD by the same route. */

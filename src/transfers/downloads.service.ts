@@ -1,4 +1,4 @@
-import { createHash, randomBytes, randomUUID } from 'node:crypto';
+import { randomUUID } from 'node:crypto';
 import { Injectable } from '@nestjs/common';
 import { DataSource } from 'typeorm';
 import { AppError } from '#errors';
@@ -11,13 +11,13 @@ import { BackupsService, requireUsable } from '../backups/backups.service.js';
 import { AppConfig } from '../config/app-config.js';
 import { type Actor, stampOf } from '../platform/auth/actor.js';
 import { notFound } from '../platform/graphql/global-id.js';
+import { hashOfToken, newToken } from '../platform/secrets/link-token.js';
 import { PoliciesService } from '../policies/policies.service.js';
 import type { DownloadEntity } from './download.entity.js';
 import { DownloadsRepository } from './downloads.repository.js';
 import type { DownloadCreateInput } from './dto/download.inputs.js';
 import { addRange, coversWhole, type SentRange } from './sent-ranges.js';
 
-const tokenBytes = 32;
 const validForSeconds = 5 * 60;
 
 export interface DownloadLink {
@@ -60,20 +60,20 @@ export class DownloadsService {
     const { variant } = input;
     // What is missing or does not open is said here, where a person can read it, not to a download manager.
     await (await this.openFile(backup, variant)).close();
-    const token = randomBytes(tokenBytes);
+    const token = newToken();
     const id = randomUUID();
     const expiresAt = await this.dataSource.transaction(async (manager) => {
-      const ends = await this.downloads.insert(scope, { id, backupId: backup.id, variant, tokenHash: hashOf(token), validForSeconds, createdBy: stampOf(actor) }, manager);
+      const ends = await this.downloads.insert(scope, { id, backupId: backup.id, variant, tokenHash: token.hash, validForSeconds, createdBy: stampOf(actor) }, manager);
       await this.audit.record({ action: 'download.created', tenantId: scope.tenantId, actor, subject: { type: 'Backup', id: backup.id }, detail: { fileName: backup.fileName, variant } }, manager);
       return ends;
     });
-    return { url: `${this.config.publicUrl}/downloads/${token.toString('base64url')}`, expiresAt };
+    return { url: `${this.config.publicUrl}/downloads/${token.text}`, expiresAt };
   }
 
   /** @throws AppError NOT_FOUND, DOWNLOAD_EXPIRED, ARCHIVE_*, KEY_* */
   async open(token: string): Promise<{ readonly download: DownloadEntity; readonly file: DownloadFile }> {
-    const bytes = Buffer.from(token, 'base64url');
-    const found = bytes.length === tokenBytes && bytes.toString('base64url') === token ? await this.downloads.findByToken(hashOf(bytes)) : null;
+    const hash = hashOfToken(token);
+    const found = hash === null ? null : await this.downloads.findByToken(hash);
     if (found === null) throw notFound('Download');
     const { download, isOpen } = found;
     if (!isOpen) throw new AppError('DOWNLOAD_EXPIRED', download.spentAt === null ? 'The download link has expired' : 'The download link was used already');
@@ -127,8 +127,4 @@ export class DownloadsService {
       close: () => archive.close(),
     };
   }
-}
-
-function hashOf(token: Buffer): Buffer {
-  return createHash('sha256').update(token).digest();
 }

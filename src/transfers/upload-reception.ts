@@ -4,7 +4,7 @@ import { AppError } from '#errors';
 import type { AppendResult, ArchiveStore } from '#storage';
 import { notFound } from '../platform/graphql/global-id.js';
 import { ARCHIVE_STORE } from '../platform/storage/storage.module.js';
-import { hashOfToken } from './upload-token.js';
+import { hashOfToken } from '../platform/secrets/link-token.js';
 import type { UploadEntity } from './upload.entity.js';
 import { UploadsRepository } from './uploads.repository.js';
 

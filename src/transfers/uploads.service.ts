@@ -16,7 +16,7 @@ import { ARCHIVE_STORE } from '../platform/storage/storage.module.js';
 import { type TenantEntity } from '../tenants/tenant.entity.js';
 import { TenantsService } from '../tenants/tenants.service.js';
 import type { UploadCreateInput } from './dto/upload.inputs.js';
-import { newToken } from './upload-token.js';
+import { newToken } from '../platform/secrets/link-token.js';
 import type { UploadEntity, UploadProtocol } from './upload.entity.js';
 import type { UploadWay } from './upload.model.js';
 import { UploadsRepository } from './uploads.repository.js';

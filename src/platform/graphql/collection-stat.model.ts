@@ -1,5 +1,5 @@
 import { Field, Int, ObjectType } from '@nestjs/graphql';
-import { ByteCount, Count, type Int64 } from '../platform/graphql/scalars.js';
+import { ByteCount, Count, type Int64 } from './scalars.js';
 
 @ObjectType('CollectionStat', { description: 'A collection, view or time series and what it holds.' })
 export class CollectionStatModel {

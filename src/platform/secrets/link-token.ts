@@ -3,12 +3,12 @@ import { createHash, randomBytes } from 'node:crypto';
 const tokenBytes = 32;
 
 /** A secret that stands in an address; only its hash is kept. */
-export interface UploadToken {
+export interface LinkToken {
   readonly text: string;
   readonly hash: Buffer;
 }
 
-export function newToken(): UploadToken {
+export function newToken(): LinkToken {
   const token = randomBytes(tokenBytes);
   return { text: token.toString('base64url'), hash: hashOf(token) };
 }
