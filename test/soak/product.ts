@@ -46,6 +46,7 @@ export class Product {
   /** A product that has been in use for a while. */
   async found(random: Random): Promise<void> {
     for (let count = 0; count < 5; count += 1) await this.create(random);
+    for (let count = 0; count < 10; count += 1) await this.define(random, 'createIndex');
     for (let count = 0; count < 5; count += 1) await this.write(random);
   }
 
@@ -72,9 +73,9 @@ export class Product {
   }
 
   /** A change of definitions; a server that refuses it has changed nothing. */
-  async define(random: Random): Promise<string> {
+  async define(random: Random, only?: 'createIndex'): Promise<string> {
     const full = this.model.size >= mostNamespaces;
-    const act = random.weighted({ create: full ? 0 : 6, createIndex: 6, dropIndex: 2, modify: 3, drop: full ? 4 : 1.5, rename: 1.5, empty: 0.5, dropDatabase: 0.15 });
+    const act = only ?? random.weighted({ create: full ? 0 : 6, createIndex: 6, dropIndex: 2, modify: 3, drop: full ? 4 : 1.5, rename: 1.5, empty: 0.5, dropDatabase: 0.15 });
     try {
       return await this.change(act, random);
     } catch (error) {
