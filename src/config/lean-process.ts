@@ -8,9 +8,9 @@ export const allocator = { MALLOC_ARENA_MAX: '1', MALLOC_MMAP_THRESHOLD_: '13107
 
 /**
  * Of V8. Loading the program alone would let the young generation grow by 40 MB; and V8 collects after every so many megabytes of buffers, where marking
- * beside the work each time costs more than it saves.
+ * beside the work each time costs more than it saves. Set while the program runs, --optimize-for-size only lets the old generation grow in smaller steps.
  */
-export const collectorFlags = ['--semi-space-growth-factor=1', '--no-incremental-marking'] as const;
+export const collectorFlags = ['--semi-space-growth-factor=1', '--no-incremental-marking', '--optimize-for-size'] as const;
 
 /**
  * Keeps a process small that moves gigabytes through buffers and makes few objects. To be called before the program is loaded: a young generation
