@@ -28,6 +28,11 @@ export interface Ending {
 
 export type CommitOutcome = 'COMMITTED' | 'CANCELED' | 'LOST';
 
+/** Claims at the same moment that each get one operation of a tenant, where no other tenant waits. */
+const oldestOfEach = 8;
+/** Claims at the same moment that do not keep each other from finding one. */
+const mostPassedOver = 64;
+
 /** The lease holder's row, by id and token: a write by anybody else changes nothing. */
 const held = `id = $1 and fencing_token = $2 and state = 'RUNNING' and lease_owner is not null`;
 
@@ -36,12 +41,33 @@ const held = `id = $1 and fencing_token = $2 and state = 'RUNNING' and lease_own
 export class LeasedOperationRepository {
   constructor(private readonly dataSource: DataSource) {}
 
-  /** The next queued operation: of the tenant that has the fewest running, oldest first. Null when there is none for this worker. */
+  /**
+   * The next queued operation: of the tenant that has the fewest running, then of the one that was served longest ago, then the oldest. Of each tenant that waits the few oldest are looked
+   * at, the second as if the first were running already: what another worker is just claiming is passed over for another tenant's. Null when there is none for this worker.
+   */
   claimQueued(owner: string, kinds: readonly OperationKind[], leaseMs: number): Promise<Claim | null> {
     return this.claim(
-      `select o.id from operation o
-       where o.state = 'QUEUED' and o.kind = any($1) and o.deadline > clock_timestamp()
-       order by (select count(*) from operation r where r.tenant_id = o.tenant_id and r.state = 'RUNNING'), o.created_at, o.id`,
+      `waiting as (
+         (select tenant_id from operation where state = 'QUEUED' order by tenant_id limit 1)
+         union all
+         select (select o.tenant_id from operation o where o.state = 'QUEUED' and o.tenant_id > waiting.tenant_id order by o.tenant_id limit 1)
+         from waiting where waiting.tenant_id is not null),
+       first as (
+         select oldest.id, oldest.created_at, oldest.place + tenant.running as load, tenant.served_at
+         from waiting,
+           lateral (
+             select (select count(*) from operation r where r.tenant_id = waiting.tenant_id and r.state = 'RUNNING') as running,
+               (select max(s.started_at) from operation s where s.tenant_id = waiting.tenant_id) as served_at) tenant,
+           lateral (
+             select q.id, q.created_at, row_number() over (order by q.created_at, q.id) as place from (
+               select o.id, o.created_at from operation o
+               where o.tenant_id = waiting.tenant_id and o.state = 'QUEUED' and o.kind = any($1) and o.deadline > clock_timestamp()
+               order by o.created_at, o.id limit ${oldestOfEach}) q) oldest
+         order by load, served_at nulls first, created_at, id limit ${mostPassedOver}),
+       next as (
+         select o.id from first join operation o on o.id = first.id
+         where o.state = 'QUEUED'
+         order by first.load, first.served_at nulls first, first.created_at, first.id limit 1 for update of o skip locked)`,
       owner,
       kinds,
       leaseMs,
@@ -51,9 +77,10 @@ export class LeasedOperationRepository {
   /** An operation whose worker has not renewed its lease in time, the longest dead first. */
   takeOver(owner: string, kinds: readonly OperationKind[], leaseMs: number): Promise<Claim | null> {
     return this.claim(
-      `select o.id from operation o
-       where o.state = 'RUNNING' and o.kind = any($1) and o.lease_until < clock_timestamp()
-       order by o.lease_until`,
+      `next as (
+         select o.id from operation o
+         where o.state = 'RUNNING' and o.kind = any($1) and o.lease_until < clock_timestamp()
+         order by o.lease_until limit 1 for update of o skip locked)`,
       owner,
       kinds,
       leaseMs,
@@ -161,9 +188,10 @@ export class LeasedOperationRepository {
     return rows[0]?.revision ?? null;
   }
 
-  private async claim(candidates: string, owner: string, kinds: readonly OperationKind[], leaseMs: number): Promise<Claim | null> {
+  /** @param next the query called `next`, and those that it builds on: it locks what it finds */
+  private async claim(next: string, owner: string, kinds: readonly OperationKind[], leaseMs: number): Promise<Claim | null> {
     const rows: { id: string; deadline_in_ms: string }[] = await this.dataSource.query(
-      `with next as (${candidates} limit 1 for update of o skip locked),
+      `with recursive ${next},
        changed as (
          update operation o
          set state = 'RUNNING', lease_owner = $2, lease_until = clock_timestamp() + $3 * interval '1 millisecond',

@@ -15,6 +15,7 @@ import { DataClasses1763790000000 } from './1763790000000-data-classes.js';
 import { Alerts1763791000000 } from './1763791000000-alerts.js';
 import { DiscardedArchives1763792000000 } from './1763792000000-discarded-archives.js';
 import { Drills1763793000000 } from './1763793000000-drills.js';
+import { FairClaims1763804000000 } from './1763804000000-fair-claims.js';
 
 /** In the order in which they run; one that has shipped is never edited. */
 export const migrations = [
@@ -35,4 +36,5 @@ export const migrations = [
   Alerts1763791000000,
   DiscardedArchives1763792000000,
   Drills1763793000000,
+  FairClaims1763804000000,
 ];
