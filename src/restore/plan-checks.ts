@@ -86,6 +86,15 @@ export class PlanChecks {
     }
   }
 
+  /** The safety backup is outside the quota, so the restore goes on; the workspace's next backup does not. */
+  async quota(scope: TenantScope, quotaBytes: number | null): Promise<PlanCheckRow> {
+    if (quotaBytes === null) return passed('quota', 'The workspace has no storage quota');
+    const { usedBytes } = await this.backups.storageTotals(scope);
+    const message = `${usedBytes} of ${quotaBytes} bytes of the storage quota are used; the safety backup is outside it`;
+    if (usedBytes < quotaBytes) return passed('quota', message);
+    return failed('quota', `${message}. The restore goes on, the next backup does not fit`, errorCatalogue.STORAGE_QUOTA_EXCEEDED.hint, false);
+  }
+
   /** A chosen view shows what the collections that it reads hold afterwards, chosen or not. */
   dependencies(archived: readonly NamespaceShape[], choice: RestoreChoice, live: readonly { readonly name: string }[] | null): PlanCheckRow[] {
     if (choice.collections === null) return [];

@@ -39,6 +39,8 @@ interface ArchiveView {
   readonly expiring: readonly ExpiringRow[] | null;
   /** Null: it is of a whole database, as far as anybody can tell. */
   readonly partOf: readonly string[] | null;
+  /** Of the server that it was taken of; null where nothing tells. */
+  readonly engineVersion: string | null;
 }
 
 interface LiveView {
@@ -95,9 +97,11 @@ export class RestorePlanner {
     if (repoint !== undefined && choice.collections !== null) throw new AppError('BAD_USER_INPUT', 'cutover: REPOINT is of the whole database; chosen collections take the SWAP', { field: ['cutover'] });
     const archived = archive.shapes.filter(({ name }) => isChosen(choice, name));
     const chosen = live.catalogue?.filter(({ name }) => isChosen(choice, name)) ?? null;
+    // With REPOINT the live collections are neither renamed nor copied.
+    const replaced = repoint === undefined ? (chosen ?? []).map(toShape) : [];
     const liveBytes = choice.collections === null ? (live.inspection?.sizeBytes ?? 0) : sum(chosen ?? [], ({ sizeBytes }) => sizeBytes);
-    const version = live.inspection === null ? [] : [this.checks.version(live.inspection.version, source.backup?.engineVersion ?? null)];
-    const space = copy === undefined ? [await this.checks.space(scope, liveBytes)] : [];
+    const version = live.inspection === null ? [] : [this.checks.version(live.inspection.version, archive.engineVersion)];
+    const room = copy === undefined ? await Promise.all([this.checks.space(scope, liveBytes), this.checks.quota(scope, tenant.quotaBytes === null ? null : Number(tenant.quotaBytes))]) : [];
     const targetSpace = live.inspection === null ? [] : [checkTargetSpace(live.inspection, sum(archived, ({ bytes }) => bytes))];
     const createdAt = new Date();
     const id = randomUUID();
@@ -116,11 +120,14 @@ export class RestorePlanner {
         ...(copy === undefined ? {} : { copy }),
         ...(repoint === undefined ? {} : { repoint }),
       },
-      checks: [...more, ...environment, ...archive.checks, ...(fresh?.checks ?? []), ...live.checks, ...version, ...space, ...targetSpace, ...this.checks.dependencies(archived, choice, live.catalogue), ...this.checks.merge(archived, chosen ?? [], choice, live.inspection)],
+      checks: [...more, ...environment, ...archive.checks, ...(fresh?.checks ?? []), ...live.checks, ...version, ...room, ...targetSpace, ...this.checks.dependencies(archived, choice, live.catalogue), ...this.checks.merge(archived, chosen ?? [], choice, live.inspection)],
       changes: chosen === null ? [] : diffCollections(chosen.map(toShape), archived),
       dataLossSince: dataLossSince(source),
       expiring: archive.expiring?.filter(({ name }) => isChosen(choice, name)) ?? null,
-      estimate: estimateOf({ documents: sum(archived, ({ documents }) => documents), bytes: sum(archived, ({ bytes }) => bytes), liveBytes, namespaces: archived.length + (repoint === undefined ? (chosen?.length ?? 0) : 0), acknowledgementMs: copy === undefined ? (await this.acknowledgement.waitOf(scope)).ms : null }),
+      estimate: estimateOf({
+        documents: sum(archived, ({ documents }) => documents), bytes: sum(archived, ({ bytes }) => bytes), liveBytes, isMerge: choice.merge !== null, timeSeriesBytes: timeSeriesBytes(archived) + timeSeriesBytes(replaced),
+        namespaces: archived.length + replaced.length, acknowledgementMs: copy === undefined ? (await this.acknowledgement.waitOf(scope)).ms : null,
+      }),
       createdBy: stampOf(actor),
       createdAt,
       expiresAt: new Date(createdAt.getTime() + validForMs),
@@ -152,8 +159,8 @@ export class RestorePlanner {
   private async readArchive(scope: TenantScope, { ref, backup }: PlanSource, fullRead: boolean): Promise<ArchiveView> {
     const known = knownShapes(backup);
     const missing = this.checks.key(ref);
-    const view = (shapes: readonly NamespaceShape[], checks: readonly PlanCheckRow[], partOf = backup?.collections ?? null, expiring: ArchiveView['expiring'] = null): ArchiveView => ({ shapes, checks, partOf, expiring });
-    if (!missing.ok) return view(known, [missing, this.checks.integrity(null, fullRead, 'It could not be checked without the key')]);
+    const view = (checks: readonly PlanCheckRow[]): ArchiveView => ({ shapes: known, checks, partOf: backup?.collections ?? null, expiring: null, engineVersion: backup?.engineVersion ?? null });
+    if (!missing.ok) return view([missing, this.checks.integrity(null, fullRead, 'It could not be checked without the key')]);
     try {
       const source = await this.sources.open(scope, ref);
       try {
@@ -163,7 +170,7 @@ export class RestorePlanner {
         if (counter !== null) await source.verify(work, source.partOf, counter.take);
         const shapes = await source.shapes(work);
         const expiring = expiringOf(shapes).map(({ name, documents }) => ({ name, documents: counter?.documentsOf(name) ?? (documents === 0 ? 0 : null) }));
-        return view(shapes, [missing, this.checks.integrity(null, fullRead)], source.partOf, expiring);
+        return { shapes, checks: [missing, this.checks.integrity(null, fullRead)], partOf: source.partOf, expiring, engineVersion: source.engineVersion };
       } finally {
         await source.close();
       }
@@ -173,7 +180,7 @@ export class RestorePlanner {
       if (cause.code === 'ARCHIVE_FOREIGN' || cause.code === 'ARCHIVE_REPLACED') {
         await this.audit.record({ action: 'restore.source-refused', outcome: 'REFUSED', tenantId: scope.tenantId, actor: null, subject: { type: 'Backup', id: backup?.id ?? '' }, detail: { code: cause.code } });
       }
-      return view(known, [cause.code.startsWith('KEY_') ? this.checks.failedKey(cause) : missing, this.checks.integrity(cause, fullRead)]);
+      return view([cause.code.startsWith('KEY_') ? this.checks.failedKey(cause) : missing, this.checks.integrity(cause, fullRead)]);
     }
   }
 
@@ -217,6 +224,11 @@ function knownShapes(backup: BackupEntity | null): NamespaceShape[] {
 
 function sum<T>(rows: readonly T[], of: (row: T) => number): number {
   return rows.reduce((total, row) => total + of(row), 0);
+}
+
+/** Time series cannot be renamed: in SWAP the live ones are copied aside, and the archived ones into their places. */
+function timeSeriesBytes(shapes: readonly NamespaceShape[]): number {
+  return sum(shapes, ({ kind, bytes }) => (kind === 'timeseries' ? bytes : 0));
 }
 
 /** The moment that the archive shows: its cluster time, else when it was taken. */

@@ -28,6 +28,8 @@ export type SourceRef = z.output<typeof sourceRef>;
 export interface RestoreSource {
   /** What its trailer or, for a plain file, its whole content says it holds. */
   shapes(work: Work): Promise<readonly NamespaceShape[]>;
+  /** Of the server that it was taken of; null where the archive does not tell, and of a plain one until it was read. */
+  readonly engineVersion: string | null;
   /** Names of the collections that it is a backup of, whether they existed or not; null: of the whole database. */
   readonly partOf: readonly string[] | null;
   /**

@@ -31,6 +31,10 @@ class ArchiveSource implements RestoreSource {
     return (await this.archive.definitions(work)).map(toShape);
   }
 
+  get engineVersion(): string | null {
+    return this.archive.provenance.engineVersion;
+  }
+
   get partOf(): readonly string[] | null {
     return this.archive.partOf;
   }
