@@ -1,4 +1,8 @@
 import { Binary, BSON, type Db, type Document, type IndexDescription, ObjectId } from 'mongodb';
+import { inParallel } from '../libs/engines/mongodb/in-parallel.ts';
+
+/** Of the mixed data set, which is what sizes in bytes are reckoned by. */
+export const bytesPerDocument = 535;
 
 /** What a run's database holds. */
 export interface DataSet {
@@ -7,7 +11,13 @@ export interface DataSet {
   readonly collections: number;
   /** Without those of `_id`. */
   readonly indexes: number;
+  /** Brought back alone by a selective restore. */
+  readonly selected: string;
 }
+
+/** mixed: what a product has. many: as many documents in 10,000 collections. one: in one collection. large: as many bytes in documents of nearly 16 MiB. */
+export const dataShapes = ['mixed', 'many', 'one', 'large'] as const;
+export type DataShape = (typeof dataShapes)[number];
 
 interface CollectionShape {
   readonly name: string;
@@ -17,9 +27,15 @@ interface CollectionShape {
   make(random: Random, index: number): Document;
 }
 
-export const selectedCollection = 'articles';
+const selectedCollection = 'articles';
+const manyCollections = 10_000;
+/** Of many collections, one in so many has an index. */
+const indexedEvery = 10;
+const largeBytes = 16 * 2 ** 20 - 1_024;
+const collectionsAtOnce = 8;
 const seed = 0x5eed;
 const batchDocuments = 2_000;
+const batchBytes = 16_000_000;
 const batchesAtOnce = 4;
 const firstDay = Date.UTC(2024, 0, 1);
 const dayMs = 86_400_000;
@@ -106,7 +122,7 @@ function productsOf(random: Random): readonly Document[] {
   return Array.from({ length: 400 }, (_, index) => ({ sku: `SKU-${10_000 + index}`, title: random.text(3), price: Math.round(random.next() * 1e5) / 100 }));
 }
 
-const shapes: readonly CollectionShape[] = [
+const mixed: readonly CollectionShape[] = [
   {
     name: 'orders',
     share: 0.375,
@@ -179,38 +195,61 @@ const shapes: readonly CollectionShape[] = [
   },
 ];
 
-/** Fills an empty database. The same `documents` give the same database, byte for byte. */
-export async function fill(db: Db, documents: number): Promise<DataSet> {
-  let bytes = 0;
-  let made = 0;
-  for (const [place, shape] of shapes.entries()) {
-    const random = new Random(seed + 1 + place);
-    const wanted = Math.max(1, Math.round(documents * shape.share));
-    const collection = db.collection(shape.name);
-    const running = new Set<Promise<void>>();
-    for (let index = 0; index < wanted; ) {
-      const batch: Document[] = [];
-      for (; batch.length < batchDocuments && index < wanted; index += 1) {
-        const document = shape.make(random, index);
-        bytes += BSON.calculateObjectSize(document);
-        batch.push(document);
-      }
-      if (running.size >= batchesAtOnce) await Promise.race(running);
-      const inserted: Promise<void> = collection.insertMany(batch, { ordered: false }).then(() => {
-        running.delete(inserted);
-      });
-      running.add(inserted);
-    }
-    await Promise.all(running);
-    if (shape.indexes.length > 0) await collection.createIndexes([...shape.indexes]);
-    made += wanted;
+function shapesOf(shape: DataShape): readonly CollectionShape[] {
+  const [, events, customers] = mixed as [CollectionShape, CollectionShape, CollectionShape];
+  switch (shape) {
+    case 'mixed':
+      return mixed;
+    case 'many':
+      return Array.from({ length: manyCollections }, (_, index) => ({ ...customers, name: `part_${index}`, share: 1 / manyCollections, indexes: index % indexedEvery === 0 ? customers.indexes : [] }));
+    case 'one':
+      return [{ ...events, share: 1 }];
+    case 'large':
+      return [{ name: 'scans', share: bytesPerDocument / largeBytes, indexes: [], make: (random, index) => ({ _id: random.id(index), content: new Binary(random.bytes(largeBytes)) }) }];
   }
-  return { documents: made, bytes, collections: shapes.length, indexes: shapes.reduce((sum, { indexes }) => sum + indexes.length, 0) };
+}
+
+/** Fills an empty database. The same `documents` and `shape` give the same database, byte for byte. */
+export async function fill(db: Db, documents: number, shape: DataShape): Promise<DataSet> {
+  const shapes = shapesOf(shape);
+  const filled = await inParallel([...shapes.entries()], collectionsAtOnce, ([place, one]) => fillOne(db, one, new Random(seed + 1 + place), Math.max(1, Math.round(documents * one.share))));
+  return {
+    documents: filled.reduce((sum, one) => sum + one.documents, 0),
+    bytes: filled.reduce((sum, one) => sum + one.bytes, 0),
+    collections: shapes.length,
+    indexes: shapes.reduce((sum, { indexes }) => sum + indexes.length, 0),
+    selected: shape === 'mixed' ? selectedCollection : (shapes[0]?.name ?? ''),
+  };
+}
+
+async function fillOne(db: Db, shape: CollectionShape, random: Random, wanted: number): Promise<{ readonly documents: number; readonly bytes: number }> {
+  let bytes = 0;
+  const collection = db.collection(shape.name);
+  const running = new Set<Promise<void>>();
+  for (let index = 0; index < wanted; ) {
+    const batch: Document[] = [];
+    let size = 0;
+    for (; batch.length < batchDocuments && size < batchBytes && index < wanted; index += 1) {
+      const document = shape.make(random, index);
+      size += BSON.calculateObjectSize(document);
+      batch.push(document);
+    }
+    bytes += size;
+    if (running.size >= batchesAtOnce) await Promise.race(running);
+    const inserted: Promise<void> = collection.insertMany(batch, { ordered: false }).then(() => {
+      running.delete(inserted);
+    });
+    running.add(inserted);
+  }
+  await Promise.all(running);
+  if (shape.indexes.length > 0) await collection.createIndexes([...shape.indexes]);
+  return { documents: wanted, bytes };
 }
 
 /** Tells whether a database is still what it was: documents, and the names of the indexes. */
-export async function fingerprint(db: Db): Promise<string> {
-  const { md5 } = await db.command({ dbHash: 1, collections: shapes.map(({ name }) => name) });
-  const indexes = await Promise.all(shapes.map(async ({ name }) => `${name}: ${(await db.collection(name).indexes()).map((index) => index.name).sort().join(' ')}`));
+export async function fingerprint(db: Db, shape: DataShape): Promise<string> {
+  const names = shapesOf(shape).map(({ name }) => name);
+  const { md5 } = await db.command({ dbHash: 1, collections: names });
+  const indexes = await inParallel(names, collectionsAtOnce, async (name) => `${name}: ${(await db.collection(name).indexes()).map((index) => index.name).sort().join(' ')}`);
   return [String(md5), ...indexes].join('\n');
 }

@@ -1,9 +1,8 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { cpus, loadavg, release, totalmem, type as systemName } from 'node:os';
 import { contest } from './contest.ts';
-import { BenchEnvironment } from './environment.ts';
-import { selectedCollection } from './data-set.ts';
-import { type JobResult, type JobTarget, runJob } from './job.ts';
+import { BenchEnvironment, type BenchServer } from './environment.ts';
+import { type JobResult, runJob } from './job.ts';
 import { measureOperations } from './operations.ts';
 import { type BenchOptions, parseOptions, usage } from './options.ts';
 import { PublicTools } from './peers.ts';
@@ -23,7 +22,7 @@ async function main(options: BenchOptions): Promise<void> {
   if (tools === null) say(`The public tools are left out: ${missing.join(', ')} not found on PATH or in MONGO_TOOLS_DIR`);
   const before = loadavg()[0] ?? 0;
   say(`Filling a database with ${options.documents} documents`);
-  const environment = await BenchEnvironment.start(options.documents, options.cacheMegabytes, process.env, say);
+  const environment = await BenchEnvironment.start(options.documents, options.shape, options.cacheMegabytes, process.env, say);
   const stop = once(() => environment.stop());
   const giveUp = (): void => void stop().finally(() => process.exit(130));
   for (const signal of interruptions) process.once(signal, giveUp);
@@ -47,7 +46,7 @@ async function measure(environment: BenchEnvironment, tools: PublicTools | null,
   say(`${server.dataSet.documents} documents, ${(server.dataSet.bytes / 1e6).toFixed(1)} MB of BSON, ${server.dataSet.indexes} secondary indexes`);
   const rates = options.parts.has('limits') ? (await runJob({ kind: 'limits', target: server.target })).rates : [];
   const runs = options.parts.has('engine') ? await contest(environment, tools, options, say) : [];
-  const selection = runs.length > 0 ? await selectOne(server.target, options) : null;
+  const selection = runs.length > 0 ? await selectOne(server, options) : null;
   const operations = options.parts.has('operations') ? await measureOperations(environment, options, say) : null;
   return {
     options,
@@ -70,9 +69,9 @@ async function measure(environment: BenchEnvironment, tools: PublicTools | null,
   };
 }
 
-async function selectOne(target: JobTarget, { codecs, pairs }: BenchOptions): Promise<JobResult> {
+async function selectOne({ target, dataSet }: BenchServer, { codecs, pairs }: BenchOptions): Promise<JobResult> {
   const [codec = 'gzip'] = codecs;
-  return runJob({ kind: 'selection', target, codec, number: pairs + 1, collection: selectedCollection });
+  return runJob({ kind: 'selection', target, codec, number: pairs + 1, collection: dataSet.selected });
 }
 
 function once<T>(work: () => Promise<T>): () => Promise<T> {

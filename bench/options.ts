@@ -1,4 +1,5 @@
 import { parseArgs } from 'node:util';
+import { bytesPerDocument, type DataShape, dataShapes } from './data-set.ts';
 
 export const codecs = ['gzip', 'zstd', 'none'] as const;
 export type BenchCodec = (typeof codecs)[number];
@@ -8,6 +9,7 @@ export type Part = (typeof parts)[number];
 
 export interface BenchOptions {
   readonly documents: number;
+  readonly shape: DataShape;
   /** Rounds; in each round every contestant runs once. */
   readonly pairs: number;
   readonly codecs: readonly BenchCodec[];
@@ -24,8 +26,6 @@ export interface BenchOptions {
   readonly command: string;
 }
 
-/** The set of 400,000 documents takes so much BSON. */
-export const bytesPerDocument = 535;
 const defaultDocuments = 400_000;
 const quickDocuments = 40_000;
 
@@ -33,6 +33,7 @@ export const usage = `npm run bench -- [options]
   --documents <n>     size of the data set; default ${defaultDocuments} (about 214 MB)
   --megabytes <n>     the same in MB of BSON
   --size <n>          the same with a unit, as 3gb or 200mb
+  --shape <name>      mixed, many (10,000 collections), one (collection) or large (documents of 16 MiB); default mixed
   --pairs <n>         rounds; default 5 (whole operations: 2 at most)
   --codecs <list>     of ${codecs.join(',')}; default all
   --parts <list>      of ${parts.join(',')}; default all
@@ -50,6 +51,7 @@ export function parseOptions(args: readonly string[]): BenchOptions {
       documents: { type: 'string' },
       megabytes: { type: 'string' },
       size: { type: 'string' },
+      shape: { type: 'string' },
       pairs: { type: 'string' },
       codecs: { type: 'string' },
       parts: { type: 'string' },
@@ -65,6 +67,7 @@ export function parseOptions(args: readonly string[]): BenchOptions {
   const wanted = megabytes === null ? null : Math.round((megabytes * 1e6) / bytesPerDocument);
   return {
     documents: values.documents === undefined ? (wanted ?? (quick ? quickDocuments : defaultDocuments)) : count('documents', values.documents),
+    shape: list('shape', values.shape, ['mixed'], dataShapes)[0] ?? 'mixed',
     pairs: values.pairs === undefined ? (quick ? 1 : 5) : count('pairs', values.pairs),
     codecs: list('codecs', values.codecs, quick ? ['gzip', 'zstd'] : codecs, codecs),
     parts: new Set(list('parts', values.parts, parts, parts)),
