@@ -1,6 +1,7 @@
 import { type DynamicModule, Module } from '@nestjs/common';
 import type { DestinationStream } from 'pino';
 import { AccessModule } from './access/access.module.js';
+import { AddressRulesModule } from './address-rules/address-rules.module.js';
 import { AlertsModule } from './alerts/alerts.module.js';
 import { AuditModule } from './audit/audit.module.js';
 import { BackupsModule } from './backups/backups.module.js';
@@ -52,6 +53,7 @@ export class AppModule {
         AuditModule,
         AccessModule,
         TenantsModule,
+        AddressRulesModule,
         OperationsModule,
         EncryptionModule,
         ClassesModule,

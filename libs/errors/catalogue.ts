@@ -20,6 +20,7 @@ export const errorCatalogue = {
   // Requests
   UNAUTHENTICATED: client('Log in again and send the new token as "Authorization: Bearer <token>"'),
   FORBIDDEN: client('Ask an owner of the workspace for the permission that is named in the message'),
+  ADDRESS_REFUSED: client('Come from an address that the workspace allows, or ask one of its owners to allow yours; your provider can lift the rules'),
   NOT_FOUND: client('Check the id; it may have been deleted or may belong to a workspace you cannot see'),
   BAD_USER_INPUT: client('Correct the fields that the message names'),
   RATE_LIMITED: client('Wait for the time given in retryAfterMs and try again', true),
@@ -47,6 +48,10 @@ export const errorCatalogue = {
   TARGET_IN_USE: user('Each workspace needs a database of its own; one that is kept for an undo is free after 7 days'),
   DATABASE_EXISTS: user('Name a database that does not exist yet'),
   TARGET_PRIVILEGE_MISSING: user('Grant the database user the privilege that the message names, then try again'),
+
+  // Address rules
+  ADDRESS_RANGE_INVALID: user('Give an address or a range such as 203.0.113.7, 10.0.0.0/8 or 2001:db8::/32'),
+  ADDRESS_RULES_LOCKOUT: user('Add a range that holds your own address; Viewer.address shows it'),
 
   // Policies
   POLICY_FORBIDS: user('Ask your provider to switch it on in the policy of the workspace'),

@@ -1,4 +1,5 @@
 import { AbilityBuilder, createMongoAbility, type ForcedSubject, type MongoAbility, subject } from '@casl/ability';
+import type { AddressRule } from './address-rules.js';
 import { Permission } from './permission.js';
 import { type MemberRole, permissionsOfRole } from './role.js';
 
@@ -15,6 +16,7 @@ export type TenantAbility = MongoAbility<[TenantAction, TenantSubject]>;
 export interface Membership {
   readonly tenantId: string;
   readonly role: MemberRole;
+  readonly addressRules: readonly AddressRule[];
 }
 
 /** The rules of an actor. Every rule of a member carries a tenant's id: a rule without one would mean all tenants. */

@@ -2,6 +2,7 @@ import { Global, Module } from '@nestjs/common';
 import { APP_GUARD } from '@nestjs/core';
 import { TypeOrmModule } from '@nestjs/typeorm';
 import { AccountDirectory } from '../platform/auth/account-directory.js';
+import { AddressGate } from '../platform/auth/address-gate.js';
 import { EventsModule } from '../platform/events/events.module.js';
 import { AccessGuard } from './access.guard.js';
 import { AccessRepository } from './access.repository.js';
@@ -31,8 +32,9 @@ import { MembersService } from './members.service.js';
     MembersResolver,
     MembersService,
     { provide: AccountDirectory, useExisting: AccountsService },
+    { provide: AddressGate, useExisting: AccessService },
     { provide: APP_GUARD, useClass: AccessGuard },
   ],
-  exports: [AccessService, AccountDirectory, LoginLimiter, MembersService],
+  exports: [AccessService, AccountDirectory, AddressGate, LoginLimiter, MembersService],
 })
 export class AccessModule {}

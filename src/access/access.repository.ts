@@ -1,34 +1,39 @@
 import { Injectable } from '@nestjs/common';
-import { DataSource } from 'typeorm';
+import { DataSource, type EntityManager } from 'typeorm';
 import type { Actor } from '../platform/auth/actor.js';
 import type { Membership } from './ability.js';
+import type { AddressRule } from './address-rules.js';
 import { isMemberRole } from './role.js';
 
 interface MembershipRow {
   readonly tenant_id: string;
   readonly role: string;
+  readonly address_rules: readonly AddressRule[];
 }
+
+const membershipRows = 'select m.tenant_id, m.role, t.address_rules from member m join tenant t on t.id = m.tenant_id';
 
 @Injectable()
 export class AccessRepository {
   constructor(private readonly dataSource: DataSource) {}
 
-  async tenantExists(tenantId: string): Promise<boolean> {
-    const rows: unknown[] = await this.dataSource.query('select 1 from tenant where id = $1', [tenantId]);
-    return rows.length > 0;
+  /** Null for a tenant that does not exist. */
+  async findAddressRules({ tenantId }: { readonly tenantId: string }, manager: EntityManager = this.dataSource.manager): Promise<readonly AddressRule[] | null> {
+    const rows: { address_rules: readonly AddressRule[] }[] = await manager.query('select address_rules from tenant where id = $1', [tenantId]);
+    return rows[0]?.address_rules ?? null;
   }
 
   /** An embedded account has the memberships that were made for it; a host product's user those of the e-mail address and those in the token. */
   async memberships(actor: Actor): Promise<Membership[]> {
     if (actor.accountId !== null) {
-      const rows: MembershipRow[] = await this.dataSource.query('select tenant_id, role from member where account_id = $1', [actor.accountId]);
+      const rows: MembershipRow[] = await this.dataSource.query(`${membershipRows} where m.account_id = $1`, [actor.accountId]);
       return rows.flatMap(toMembership);
     }
     const byEmail: MembershipRow[] =
-      actor.email === null ? [] : await this.dataSource.query('select tenant_id, role from member where lower(email) = $1', [actor.email.toLowerCase()]);
+      actor.email === null ? [] : await this.dataSource.query(`${membershipRows} where lower(m.email) = $1`, [actor.email.toLowerCase()]);
     if (actor.memberships.length === 0) return byEmail.flatMap(toMembership);
     const claimed: MembershipRow[] = await this.dataSource.query(
-      `select t.id as tenant_id, c.role from unnest($1::text[], $2::text[]) as c (tenant, role)
+      `select t.id as tenant_id, c.role, t.address_rules from unnest($1::text[], $2::text[]) as c (tenant, role)
        join tenant t on t.slug = c.tenant or t.id::text = c.tenant`,
       [actor.memberships.map(({ tenant }) => tenant), actor.memberships.map(({ role }) => role)],
     );
@@ -36,6 +41,6 @@ export class AccessRepository {
   }
 }
 
-function toMembership({ tenant_id: tenantId, role }: MembershipRow): Membership[] {
-  return isMemberRole(role) ? [{ tenantId, role }] : [];
+function toMembership({ tenant_id: tenantId, role, address_rules: addressRules }: MembershipRow): Membership[] {
+  return isMemberRole(role) ? [{ tenantId, role, addressRules }] : [];
 }

@@ -1,11 +1,14 @@
 import { Injectable } from '@nestjs/common';
+import type { EntityManager } from 'typeorm';
 import { AppError } from '#errors';
 import type { Actor } from '../platform/auth/actor.js';
+import type { AddressGate, TenantsByAddress } from '../platform/auth/address-gate.js';
 import { notFound } from '../platform/graphql/global-id.js';
-import { abilityOf, mayEver, mayIn, type TenantAbility } from './ability.js';
+import { abilityOf, mayEver, mayIn, type Membership, type TenantAbility } from './ability.js';
 import { AccessRepository } from './access.repository.js';
 import type { ActionState } from './action-state.model.js';
-import { allPermissions, type Permission } from './permission.js';
+import { type AddressRule, allowsAddress } from './address-rules.js';
+import { allPermissions, Permission } from './permission.js';
 
 /** The tenant that a call was allowed to touch: the first argument of every repository method that reads its rows. */
 export interface TenantScope {
@@ -15,8 +18,18 @@ export interface TenantScope {
 /** Why an action that the actor has the permission for cannot be done now, as a sentence for people; null where it can. */
 export type BlockedReason = (permission: Permission) => string | null;
 
+/** A tenant's address rules do not keep the provider from seeing that its backups run; whatever gives out data or changes something needs an address that they allow. */
+const seenByProviderFromAnywhere: ReadonlySet<Permission> = new Set([Permission.BACKUP_READ, Permission.AUDIT_READ]);
+
+/** What the actor may do in one tenant, and from where. */
+interface Standing {
+  readonly ability: TenantAbility;
+  /** Null: there is no such tenant, or the actor has no role in it. */
+  readonly addressRules: readonly AddressRule[] | null;
+}
+
 @Injectable()
-export class AccessService {
+export class AccessService implements AddressGate {
   constructor(private readonly repository: AccessRepository) {}
 
   /** Read anew on each call: a role that was taken away is gone at once. */
@@ -27,14 +40,30 @@ export class AccessService {
   /**
    * Lets the call through if the actor has `permission` in the tenant; null asks only whether the tenant is there for the actor.
    *
-   * @throws AppError NOT_FOUND for a tenant that does not exist or that the actor cannot see, FORBIDDEN naming the permission
+   * @throws AppError NOT_FOUND for a tenant that does not exist or that the actor cannot see, FORBIDDEN naming the permission, ADDRESS_REFUSED
    */
   async authorize(actor: Actor, tenantId: string, permission: Permission | null): Promise<TenantScope> {
-    const ability = await this.abilityFor(actor);
-    if (!mayIn(ability, 'VIEW', tenantId)) throw notFound('Tenant');
-    if (actor.isProvider && !(await this.repository.tenantExists(tenantId))) throw notFound('Tenant');
+    const { ability, addressRules } = await this.standingOf(actor, tenantId);
+    if (addressRules === null || !mayIn(ability, 'VIEW', tenantId)) throw notFound('Tenant');
     if (permission !== null && !mayIn(ability, permission, tenantId)) throw forbidden(permission);
+    if (!isFromAllowedAddress(addressRules, actor, permission)) throw addressRefused(actor.address, permission);
     return { tenantId };
+  }
+
+  /**
+   * For doors that take a link instead of an actor: whoever made the link was allowed to, and whoever uses it must come from an allowed address.
+   *
+   * @throws AppError ADDRESS_REFUSED
+   */
+  async requireAddress(scope: TenantScope, address: string, permission: Permission): Promise<void> {
+    if (!allowsAddress(await this.addressRules(scope), address, permission)) throw addressRefused(address, permission);
+  }
+
+  /** For callers that have checked the permission. @throws AppError NOT_FOUND */
+  async addressRules(scope: TenantScope, manager?: EntityManager): Promise<readonly AddressRule[]> {
+    const rules = await this.repository.findAddressRules(scope, manager);
+    if (rules === null) throw notFound('Tenant');
+    return rules;
   }
 
   /**
@@ -62,10 +91,17 @@ export class AccessService {
     return mayEver(await this.abilityFor(actor), permission);
   }
 
-  /** The tenants that the actor sees; null means all of them. */
+  /** The tenants that the actor sees from where the call comes from; null means all of them. */
   async visibleTenants(actor: Actor): Promise<readonly string[] | null> {
-    if (actor.isProvider) return null;
-    return [...new Set((await this.repository.memberships(actor)).map(({ tenantId }) => tenantId))];
+    return actor.isProvider ? null : (await this.tenantsByAddress(actor)).open;
+  }
+
+  async tenantsByAddress(actor: Actor): Promise<TenantsByAddress> {
+    if (actor.isProvider) return { open: [], closed: [] };
+    const memberships = await this.repository.memberships(actor);
+    const isOpen = ({ addressRules }: Membership): boolean => allowsAddress(addressRules, actor.address, null);
+    const idsOf = (some: readonly Membership[]): string[] => [...new Set(some.map(({ tenantId }) => tenantId))];
+    return { open: idsOf(memberships.filter(isOpen)), closed: idsOf(memberships.filter((one) => !isOpen(one))) };
   }
 
   /** What the actor may do in the tenant now, of `permissions`, so that a frontend greys out what the server would refuse. */
@@ -75,11 +111,21 @@ export class AccessService {
     permissions: readonly Permission[] = allPermissions,
     blocked: BlockedReason = () => null,
   ): Promise<ActionState[]> {
-    const ability = await this.abilityFor(actor);
+    const { ability, addressRules } = await this.standingOf(actor, tenantId);
+    const reasonFor = (permission: Permission): string | null => {
+      if (!mayIn(ability, permission, tenantId)) return `You need the permission ${permission}`;
+      return isFromAllowedAddress(addressRules ?? [], actor, permission) ? blocked(permission) : addressRefused(actor.address, permission).message;
+    };
     return permissions.map((permission) => {
-      const reason = mayIn(ability, permission, tenantId) ? blocked(permission) : `You need the permission ${permission}`;
+      const reason = reasonFor(permission);
       return { permission, allowed: reason === null, reason };
     });
+  }
+
+  private async standingOf(actor: Actor, tenantId: string): Promise<Standing> {
+    if (actor.isProvider) return { ability: abilityOf(true, []), addressRules: await this.repository.findAddressRules({ tenantId }) };
+    const memberships = await this.repository.memberships(actor);
+    return { ability: abilityOf(false, memberships), addressRules: memberships.find((one) => one.tenantId === tenantId)?.addressRules ?? null };
   }
 }
 
@@ -89,4 +135,13 @@ export function forbidden(permission: string): AppError {
 
 export function forbiddenToAllButProvider(): AppError {
   return new AppError('FORBIDDEN', 'Only the provider may do this');
+}
+
+function addressRefused(address: string, permission: Permission | null): AppError {
+  return new AppError('ADDRESS_REFUSED', `The workspace does not allow ${permission === null ? 'its use' : permission} from the address ${address}`);
+}
+
+function isFromAllowedAddress(rules: readonly AddressRule[], actor: Actor, permission: Permission | null): boolean {
+  if (actor.isProvider && (permission === null || seenByProviderFromAnywhere.has(permission))) return true;
+  return allowsAddress(rules, actor.address, permission);
 }

@@ -1,7 +1,7 @@
 import { pipeline } from 'node:stream/promises';
-import { Controller, Get, Param, Res } from '@nestjs/common';
+import { Controller, Get, Param, Req, Res } from '@nestjs/common';
 import { stringify } from 'csv-stringify';
-import type { Response } from 'express';
+import type { Request, Response } from 'express';
 import { Access } from '../platform/auth/access.decorator.js';
 import type { HistoryRow } from './history-row.js';
 import { attachment } from '../platform/http/content-disposition.js';
@@ -16,8 +16,8 @@ export class ExportsController {
 
   @Access('public')
   @Get(':token')
-  async export(@Param('token') token: string, @Res() response: Response): Promise<void> {
-    const { slug, rows } = await this.history.openExport(token);
+  async export(@Param('token') token: string, @Req() request: Request, @Res() response: Response): Promise<void> {
+    const { slug, rows } = await this.history.openExport(token, request.ip ?? '');
     const day = new Date().toISOString().slice(0, 10);
     response.set({
       'Content-Type': 'text/csv; charset=utf-8',

@@ -71,6 +71,11 @@ export class HistoryRepository {
     return row.expires_at;
   }
 
+  async tenantOfExport(tokenHash: Buffer): Promise<TenantScope | null> {
+    const rows: TenantScope[] = await this.dataSource.query('select tenant_id as "tenantId" from history_export where token_hash = $1', [tokenHash]);
+    return rows[0] ?? null;
+  }
+
   /** Spends the link; null where there is none that is open. */
   async takeExport(tokenHash: Buffer): Promise<{ readonly tenantId: string; readonly slug: string; readonly filter: HistoryFilter } | null> {
     const rows: { tenantId: string; slug: string; filter: HistoryFilter }[] = await this.dataSource.query(

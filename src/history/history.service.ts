@@ -39,10 +39,13 @@ export class HistoryService {
     return { url: `${this.config.publicUrl}/exports/${token.text}`, expiresAt };
   }
 
-  /** @throws AppError NOT_FOUND for a link that was used, has expired or never was */
-  async openExport(token: string): Promise<{ readonly slug: string; readonly rows: AsyncIterable<HistoryRow> }> {
+  /** @throws AppError NOT_FOUND for a link that was used, has expired or never was; ADDRESS_REFUSED, which does not use it up */
+  async openExport(token: string, address: string): Promise<{ readonly slug: string; readonly rows: AsyncIterable<HistoryRow> }> {
     const hash = hashOfToken(token);
-    const found = hash === null ? null : await this.repository.takeExport(hash);
+    const scope = hash === null ? null : await this.repository.tenantOfExport(hash);
+    if (hash === null || scope === null) throw notFound('Export');
+    await this.access.requireAddress(scope, address, Permission.BACKUP_READ);
+    const found = await this.repository.takeExport(hash);
     if (found === null) throw notFound('Export');
     return { slug: found.slug, rows: this.rows(found, found.filter) };
   }

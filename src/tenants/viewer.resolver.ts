@@ -24,6 +24,9 @@ export class ViewerModel {
   @Field(() => Boolean)
   isProvider!: boolean;
 
+  @Field(() => String, { description: 'Where the call comes from, as address rules see it.' })
+  address!: string;
+
   @Field(() => String, { nullable: true })
   supportUrl!: string | null;
 
@@ -41,8 +44,8 @@ export class ViewerResolver {
   @Access('authenticated')
   @Query(() => ViewerModel)
   viewer(@CurrentActor() actor: Actor): ViewerModel {
-    const { email, name, timeZone, isProvider } = actor;
-    return { id: Buffer.from(`Viewer:${actor.id}`).toString('base64url'), email, name, timeZone, isProvider, supportUrl: this.config.supportUrl, helpUrl: this.config.helpUrl };
+    const { email, name, timeZone, isProvider, address } = actor;
+    return { id: Buffer.from(`Viewer:${actor.id}`).toString('base64url'), email, name, timeZone, isProvider, address, supportUrl: this.config.supportUrl, helpUrl: this.config.helpUrl };
   }
 
   @ResolveField(() => TenantConnection)

@@ -15,7 +15,7 @@ export class DownloadsController {
   @Access('public')
   @Get(':token')
   async download(@Param('token') token: string, @Req() request: Request, @Res() response: Response): Promise<void> {
-    const { download, file } = await this.downloads.open(token);
+    const { download, file } = await this.downloads.open(token, request.ip ?? '');
     try {
       const part = partOf(file, request);
       setHeaders(response, file);

@@ -70,13 +70,14 @@ export class DownloadsService {
     return { url: `${this.config.publicUrl}/downloads/${token.text}`, expiresAt };
   }
 
-  /** @throws AppError NOT_FOUND, DOWNLOAD_EXPIRED, ARCHIVE_*, KEY_* */
-  async open(token: string): Promise<{ readonly download: DownloadEntity; readonly file: DownloadFile }> {
+  /** @throws AppError NOT_FOUND, DOWNLOAD_EXPIRED, ADDRESS_REFUSED, ARCHIVE_*, KEY_* */
+  async open(token: string, address: string): Promise<{ readonly download: DownloadEntity; readonly file: DownloadFile }> {
     const hash = hashOfToken(token);
     const found = hash === null ? null : await this.downloads.findByToken(hash);
     if (found === null) throw notFound('Download');
     const { download, isOpen } = found;
     if (!isOpen) throw new AppError('DOWNLOAD_EXPIRED', download.spentAt === null ? 'The download link has expired' : 'The download link was used already');
+    await this.access.requireAddress(download, address, Permission.BACKUP_DOWNLOAD);
     const backup = await this.backups.find(download, download.backupId);
     if (backup === null) throw notFound('Download');
     requireUsable(backup);

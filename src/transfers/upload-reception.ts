@@ -2,6 +2,8 @@ import { randomUUID } from 'node:crypto';
 import { Inject, Injectable } from '@nestjs/common';
 import { AppError } from '#errors';
 import type { AppendResult, ArchiveStore } from '#storage';
+import { AccessService } from '../access/access.service.js';
+import { Permission } from '../access/permission.js';
 import { notFound } from '../platform/graphql/global-id.js';
 import { ARCHIVE_STORE } from '../platform/storage/storage.module.js';
 import { hashOfToken } from '../platform/secrets/link-token.js';
@@ -20,16 +22,18 @@ export class UploadReception {
   private readonly receiving = new Map<string, { readonly stop: AbortController; readonly ended: Promise<unknown> }>();
 
   constructor(
+    private readonly access: AccessService,
     private readonly uploads: UploadsRepository,
     @Inject(ARCHIVE_STORE) private readonly store: ArchiveStore,
   ) {}
 
-  /** @throws AppError NOT_FOUND, UPLOAD_EXPIRED */
-  async find(token: string): Promise<UploadEntity> {
+  /** @throws AppError NOT_FOUND, UPLOAD_EXPIRED, ADDRESS_REFUSED */
+  async find(token: string, address: string): Promise<UploadEntity> {
     const hash = hashOfToken(token);
     const found = hash === null ? null : await this.uploads.findByToken(hash);
     if (found === null || found.upload.protocol !== 'TUS') throw notFound('Upload');
     if (found.isExpired || found.upload.state === 'REFUSED') throw new AppError('UPLOAD_EXPIRED', found.isExpired ? 'The upload has expired' : 'The upload was refused');
+    await this.access.requireAddress(found.upload, address, Permission.RESTORE_RUN);
     return found.upload;
   }
 

@@ -38,7 +38,7 @@ export class UploadsController {
       response.status(412).set('Tus-Version', version).end();
       return;
     }
-    const upload = await this.reception.find(token);
+    const upload = await this.reception.find(token, request.ip ?? '');
     if (method === 'HEAD') await this.head(upload, response);
     else if (method === 'PATCH') await this.patch(upload, request, response);
     else {

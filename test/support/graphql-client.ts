@@ -31,13 +31,19 @@ export class GraphqlClient {
   constructor(
     readonly url: string,
     readonly accessToken: string | null,
+    readonly headers: Readonly<Record<string, string>> = {},
   ) {}
+
+  /** The same client as if a proxy had passed its calls on. */
+  via(forwardedFor: string): GraphqlClient {
+    return new GraphqlClient(this.url, this.accessToken, { ...this.headers, 'x-forwarded-for': forwardedFor });
+  }
 
   /** The whole HTTP answer. */
   post(body: unknown, headers: Readonly<Record<string, string>> = {}): Promise<Response> {
     return fetch(`${this.url}/graphql`, {
       method: 'POST',
-      headers: { 'content-type': 'application/json', ...(this.accessToken === null ? {} : { authorization: `Bearer ${this.accessToken}` }), ...headers },
+      headers: { 'content-type': 'application/json', ...(this.accessToken === null ? {} : { authorization: `Bearer ${this.accessToken}` }), ...this.headers, ...headers },
       body: typeof body === 'string' ? body : JSON.stringify(body),
     });
   }
@@ -68,6 +74,14 @@ export class GraphqlClient {
   }
 }
 
+function socketsWith(headers: Readonly<Record<string, string>>): new (url: string | URL, protocols?: string | string[]) => WebSocket {
+  return class extends WebSocket {
+    constructor(url: string | URL, protocols?: string | string[]) {
+      super(url, protocols, { headers });
+    }
+  };
+}
+
 /** What a subscription brings: whole answers, with data or errors. A refused document ends it with `GraphqlFailure`, a closed socket with `SocketClosed`. */
 export class Subscription<Data> implements AsyncIterableIterator<Answer<Data>> {
   private readonly client: Client;
@@ -76,7 +90,7 @@ export class Subscription<Data> implements AsyncIterableIterator<Answer<Data>> {
   constructor(api: GraphqlClient, query: string, variables: Variables) {
     this.client = createClient({
       url: `${api.url.replace(/^http/, 'ws')}/graphql`,
-      webSocketImpl: WebSocket,
+      webSocketImpl: socketsWith(api.headers),
       retryAttempts: 0,
       lazyCloseTimeout: 0,
       connectionParams: api.accessToken === null ? {} : { authorization: `Bearer ${api.accessToken}` },

@@ -6,6 +6,7 @@ import { ErrorFormatter } from './error-formatter.js';
 const statusOfCode: Partial<Record<ErrorCode, number>> = {
   UNAUTHENTICATED: 401,
   FORBIDDEN: 403,
+  ADDRESS_REFUSED: 403,
   NOT_FOUND: 404,
   BAD_USER_INPUT: 400,
   RATE_LIMITED: 429,

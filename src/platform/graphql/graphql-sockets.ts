@@ -8,6 +8,7 @@ import { type Context, GRAPHQL_TRANSPORT_WS_PROTOCOL, handleProtocols, makeServe
 import { type WebSocket, WebSocketServer } from 'ws';
 import { AppError, asAppError } from '#errors';
 import type { Actor } from '../auth/actor.js';
+import { AddressGate } from '../auth/address-gate.js';
 import { Authenticator } from '../auth/authenticator.js';
 import { EventBus } from '../events/event-bus.js';
 import type { NoticeStream } from '../events/notice-stream.js';
@@ -27,6 +28,8 @@ const maxTimerMs = 2 ** 31 - 1;
 
 /** Clients may come back with another token after 4403; 4401 says that none was sent. */
 const closeCodes = { unauthorized: 4401, forbidden: 4403, internal: 4500, goingAway: 1001 } as const;
+
+const addressNotAllowed = 'Address not allowed';
 
 interface Connection {
   readonly socket: WebSocket;
@@ -49,12 +52,14 @@ export class GraphqlSockets implements OnApplicationBootstrap, BeforeApplication
   private readonly connections = new Set<Connection>();
   private readonly protocol: Server<Connection>;
   private revocations: NoticeStream | null = null;
+  private ruleChanges: NoticeStream | null = null;
 
   constructor(
     private readonly http: HttpAdapterHost,
     private readonly schemaHost: GraphQLSchemaHost,
     private readonly contexts: RequestContextFactory,
     private readonly authenticator: Authenticator,
+    private readonly addresses: AddressGate,
     private readonly rates: RateLimiter,
     private readonly limits: DocumentLimits,
     private readonly errors: ErrorFormatter,
@@ -74,11 +79,14 @@ export class GraphqlSockets implements OnApplicationBootstrap, BeforeApplication
     this.server.on('upgrade', this.upgrade);
     this.revocations = this.bus.subscribe('account');
     void this.watchRevocations(this.revocations);
+    this.ruleChanges = this.bus.subscribe('address-rules');
+    void this.watchRuleChanges(this.ruleChanges);
   }
 
   async beforeApplicationShutdown(): Promise<void> {
     this.server.off('upgrade', this.upgrade);
     await this.revocations?.return();
+    await this.ruleChanges?.return();
     for (const { socket } of this.connections) socket.close(closeCodes.goingAway, 'Going away');
   }
 
@@ -139,7 +147,22 @@ export class GraphqlSockets implements OnApplicationBootstrap, BeforeApplication
       connection.socket.close(closeCodes.unauthorized, 'Unauthorized');
       return false;
     }
-    return this.authenticate(connection);
+    return (await this.authenticate(connection)) && this.admit(connection);
+  }
+
+  /** Closes a socket from an address from which its actor may use none of the tenants that are theirs. */
+  private async admit(connection: Connection): Promise<boolean> {
+    const { actor } = connection;
+    if (actor === null) return false;
+    try {
+      const { open, closed } = await this.addresses.tenantsByAddress(actor);
+      if (open.length > 0 || closed.length === 0) return true;
+      connection.socket.close(closeCodes.forbidden, addressNotAllowed);
+    } catch (error) {
+      this.errors.format(error);
+      connection.socket.close(closeCodes.internal, 'Internal error');
+    }
+    return false;
   }
 
   /** Checks the token, closes the socket if it is not good, else checks it again when it expires. */
@@ -196,6 +219,24 @@ export class GraphqlSockets implements OnApplicationBootstrap, BeforeApplication
     for await (const notice of notices) {
       const concerned = [...this.connections].filter(({ actor }) => actor !== null && (notice.kind === 'resync' || notice.id === actor.accountId));
       await Promise.all(concerned.map((connection) => this.authenticate(connection)));
+    }
+  }
+
+  /** New rules of a tenant close the sockets of its members that they no longer allow; whoever may use other tenants comes back with a new socket. */
+  private async watchRuleChanges(notices: NoticeStream): Promise<void> {
+    for await (const notice of notices) {
+      await Promise.all([...this.connections].map((connection) => this.closeIfRefused(connection, notice.kind === 'resync' ? null : notice.tenantId)));
+    }
+  }
+
+  private async closeIfRefused({ actor, socket }: Connection, tenantId: string | null): Promise<void> {
+    if (actor === null) return;
+    try {
+      const { closed } = await this.addresses.tenantsByAddress(actor);
+      if (tenantId === null ? closed.length > 0 : closed.includes(tenantId)) socket.close(closeCodes.forbidden, addressNotAllowed);
+    } catch (error) {
+      this.errors.format(error);
+      socket.close(closeCodes.internal, 'Internal error');
     }
   }
 }

@@ -59,6 +59,7 @@ export const calls: Readonly<Record<string, Call>> = {
   'Query.viewer': query('viewer', '', '{ id tenants { totalCount } }', () => ({})),
 
   'Tenant.actions': ofTenant('actions', '{ permission }'),
+  'Tenant.addressRules': ofTenant('addressRules', '{ range }'),
   'Tenant.alerts': ofTenant('alerts', '{ totalCount }'),
   'Tenant.auditEvents': ofTenant('auditEvents', '{ edges { node { action } } }'),
   'Tenant.backups': ofTenant('backups', '{ edges { node { id } } }'),
@@ -81,6 +82,8 @@ export const calls: Readonly<Record<string, Call>> = {
   'Tenant.storage': ofTenant('storage', '{ usedBytes }'),
   'Tenant.webhookDeliveries': ofTenant('webhookDeliveries', '{ totalCount }'),
 
+  'Mutation.addressRulesLift': mutation('addressRulesLift', ({ tenant }) => ({ tenantId: tenant, reason: 'A test' })),
+  'Mutation.addressRulesUpdate': mutation('addressRulesUpdate', ({ tenant }) => ({ tenantId: tenant, rules: [] })),
   'Mutation.backupCompare': mutation('backupCompare', ({ backup }) => ({ backupId: backup, otherBackupId: backup })),
   'Mutation.backupCreate': mutation('backupCreate', ({ tenant }) => ({ tenantId: tenant, scope: 'MASTER' })),
   'Mutation.backupDelete': mutation('backupDelete', ({ backup }) => ({ backupId: backup })),

@@ -16,6 +16,7 @@ import { Alerts1763791000000 } from './1763791000000-alerts.js';
 import { DiscardedArchives1763792000000 } from './1763792000000-discarded-archives.js';
 import { Drills1763793000000 } from './1763793000000-drills.js';
 import { FairClaims1763804000000 } from './1763804000000-fair-claims.js';
+import { AddressRules1763806000000 } from './1763806000000-address-rules.js';
 
 /** In the order in which they run; one that has shipped is never edited. */
 export const migrations = [
@@ -37,4 +38,5 @@ export const migrations = [
   DiscardedArchives1763792000000,
   Drills1763793000000,
   FairClaims1763804000000,
+  AddressRules1763806000000,
 ];
