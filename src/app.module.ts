@@ -29,6 +29,7 @@ import { TelemetryModule } from './platform/telemetry/telemetry.module.js';
 import { PoliciesModule } from './policies/policies.module.js';
 import { ReconcileModule } from './reconcile/reconcile.module.js';
 import { RestoreModule } from './restore/restore.module.js';
+import { RetentionModule } from './retention/retention.module.js';
 import { SchedulesModule } from './schedules/schedules.module.js';
 import { TenantsModule } from './tenants/tenants.module.js';
 import { TransfersModule } from './transfers/transfers.module.js';
@@ -71,6 +72,7 @@ export class AppModule {
         DrillsModule,
         ReconcileModule,
         SchedulesModule,
+        RetentionModule,
         ...(config.runsApi ? [graphqlServer()] : []),
       ],
     };

@@ -113,6 +113,11 @@ export class ArchiveFiles {
     await this.store.discardIncomplete(storeKey);
     await this.store.delete(storeKey);
   }
+
+  /** @throws AppError STORAGE_UNAVAILABLE where the store says that it has deleted it, and still has it */
+  async requireGone(storeKey: string): Promise<void> {
+    if ((await this.store.stat(storeKey)) !== null) throw new AppError('STORAGE_UNAVAILABLE', `The store still has ${storeKey} after it was deleted`);
+  }
 }
 
 /** An open archive of ours. */

@@ -1,25 +1,26 @@
-import { Injectable, Logger, type OnApplicationBootstrap } from '@nestjs/common';
+import { Injectable } from '@nestjs/common';
 import { DataSource, type EntityManager } from 'typeorm';
 import { AppError, redact } from '#errors';
-import { AccessService } from '../access/access.service.js';
+import { AccessService, type TenantScope } from '../access/access.service.js';
 import { Permission } from '../access/permission.js';
 import { AuditService } from '../audit/audit.service.js';
 import { AppConfig } from '../config/app-config.js';
-import type { Actor } from '../platform/auth/actor.js';
+import type { Actor, ActorStamp } from '../platform/auth/actor.js';
 import { runInTransaction } from '../platform/database/data-source.js';
+import { Sweep } from '../platform/queue/sweep.js';
 import { PoliciesService } from '../policies/policies.service.js';
 import { ArchiveFiles } from './archive-files.js';
 import type { BackupEntity } from './backup.entity.js';
 import { BackupsRepository } from './backups.repository.js';
-import { BackupsService } from './backups.service.js';
+import { BackupsService, requireUsable } from './backups.service.js';
 
-/** Deletes backups in two phases: the row says so first, then the bytes go. A crash in between is finished at the next start. */
+/** Deletes backups in two phases: the row says so first, then the bytes go. What a crash or a store that is away interrupts is finished by any worker later. */
 @Injectable()
-export class BackupDeletion implements OnApplicationBootstrap {
-  private readonly logger = new Logger(BackupDeletion.name);
+export class BackupDeletion extends Sweep {
+  protected readonly failure = 'Deletions that were interrupted could not be looked for';
 
   constructor(
-    private readonly config: AppConfig,
+    config: AppConfig,
     private readonly dataSource: DataSource,
     private readonly access: AccessService,
     private readonly audit: AuditService,
@@ -27,10 +28,11 @@ export class BackupDeletion implements OnApplicationBootstrap {
     private readonly backups: BackupsRepository,
     private readonly files: ArchiveFiles,
     private readonly policies: PoliciesService,
-  ) {}
+  ) {
+    super(config);
+  }
 
-  async onApplicationBootstrap(): Promise<void> {
-    if (!this.config.runsWorker) return;
+  protected async look(): Promise<void> {
     for (const backup of await this.backups.halfDeleted()) {
       await this.finish(backup).catch((error: unknown) => this.logger.warn({ msg: 'The bytes of a deleted backup are still there', backupId: backup.id, error: redact(String(error)) }));
     }
@@ -54,8 +56,29 @@ export class BackupDeletion implements OnApplicationBootstrap {
     return begun.state === 'DELETED' ? begun : this.finish(begun);
   }
 
-  private async finish(backup: BackupEntity): Promise<BackupEntity> {
-    if (backup.storeKey !== null) await this.files.remove(backup.storeKey);
+  /**
+   * The first phase for retention, whose transaction holds the tenant's row: from its commit on the backup is not usable. What people may not delete retention may not either.
+   *
+   * @throws AppError BACKUP_NOT_USABLE, BACKUP_PROTECTED, BACKUP_IN_USE, UNDO_WOULD_BE_LOST
+   */
+  async begin(scope: TenantScope, id: string, by: ActorStamp, because: { readonly reason: string; readonly text: string }, manager: EntityManager): Promise<BackupEntity> {
+    const backup = await this.service.lock(scope, id, manager);
+    requireUsable(backup);
+    await this.requireDeletable(backup, manager);
+    const undoableUntil = (await this.backups.undoable(scope, manager)).get(id);
+    if (undoableUntil !== undefined) throw undoWouldBeLost(undoableUntil);
+    await this.backups.update(scope, id, ['COMPLETED'], { deletedAt: () => 'clock_timestamp()' }, manager);
+    const { fileName, name } = backup;
+    await this.audit.record({ action: 'backup.deleted', tenantId: scope.tenantId, actor: by, subject: { type: 'Backup', id }, detail: { fileName, name, reason: because.reason, because: because.text } }, manager);
+    return backup;
+  }
+
+  /** The second phase. Idempotent. @throws AppError STORAGE_UNAVAILABLE: the row stays as it is, and this is tried again */
+  async finish(backup: BackupEntity): Promise<BackupEntity> {
+    if (backup.storeKey !== null) {
+      await this.files.remove(backup.storeKey);
+      await this.files.requireGone(backup.storeKey);
+    }
     await this.backups.update(backup, backup.id, [backup.state], { state: 'DELETED' });
     return this.dataSource.transaction((manager) => this.service.lock(backup, backup.id, manager));
   }

@@ -1,4 +1,5 @@
 import { Injectable } from '@nestjs/common';
+import type { EntityManager } from 'typeorm';
 import type { TenantScope } from '../access/access.service.js';
 import { PoliciesService } from '../policies/policies.service.js';
 import type { TenantPolicy } from '../policies/tenant-policy.js';
@@ -30,6 +31,14 @@ export class BackupProtection {
     const reading = tenants.get(scope.tenantId) ?? this.read(scope).finally(() => tenants.delete(scope.tenantId));
     tenants.set(scope.tenantId, reading);
     return reading;
+  }
+
+  /** Inside a transaction that holds the tenant's row, so that no work begins meanwhile; what somebody has prepared to read counts as read. */
+  async ofNow(scope: TenantScope, manager?: EntityManager): Promise<Omit<Protection, 'policy'>> {
+    const lastGood = await this.backups.lastGood(scope, manager);
+    const inUse = await this.backups.inUse(scope, manager);
+    const askedFor = await this.backups.askedFor(scope, manager);
+    return { lastGoodId: lastGood?.id ?? null, inUse: new Set([...inUse, ...askedFor]), undoable: await this.backups.undoable(scope, manager) };
   }
 
   private async read(scope: TenantScope): Promise<Protection> {

@@ -41,7 +41,7 @@ const exclusiveWork: ReadonlySet<Permission> = new Set([Permission.BACKUP_CREATE
     ArchiveFiles, ArchiveInspection, ArchiveRecorder, BackupCatalogue, BackupImports, BackupKeys, DiscardedArchives, ImportHandler, BackupDeletion, BackupHandler, BackupLeftovers, BackupMetrics, BackupProtection, BackupResultResolver, BackupRunner, BackupsRepository, BackupsResolver,
     BackupsService, OperationBackupsResolver, SafetyBackups, TenantBackupsResolver, VerifyHandler, VerifyResultResolver,
   ],
-  exports: [ArchiveFiles, ArchiveInspection, BackupCatalogue, BackupImports, BackupKeys, BackupsService, SafetyBackups],
+  exports: [ArchiveFiles, ArchiveInspection, BackupCatalogue, BackupDeletion, BackupImports, BackupKeys, BackupProtection, BackupsService, SafetyBackups],
 })
 export class BackupsModule implements OnModuleInit {
   constructor(

@@ -1,9 +1,10 @@
 import { Injectable } from '@nestjs/common';
 import { InjectEntityManager } from '@nestjs/typeorm';
-import { type EntityManager, type QueryDeepPartialEntity, type SelectQueryBuilder } from 'typeorm';
+import { type EntityManager, In, type QueryDeepPartialEntity, type SelectQueryBuilder } from 'typeorm';
 import type { TenantScope } from '../access/access.service.js';
 import { containing } from '../platform/database/text-search.js';
 import { BackupEntity, type BackupState, type BackupTrigger } from './backup.entity.js';
+import type { StoredBackup } from './stored-backup.js';
 
 export interface BackupFilter {
   readonly states?: readonly BackupState[] | null;
@@ -162,14 +163,38 @@ export class BackupsRepository {
     return rows.map((row) => row.id);
   }
 
-  async inUse(scope: TenantScope): Promise<ReadonlySet<string>> {
-    const rows: { id: string }[] = await this.manager.query(
+  async inUse(scope: TenantScope, manager = this.manager): Promise<ReadonlySet<string>> {
+    const rows: { id: string }[] = await manager.query(
       `select b.id from backup b join operation o
          on o.backup_id = b.id or o.input->>'otherBackupId' = b.id::text or o.id = b.operation_id
        where o.tenant_id = $1 and b.tenant_id = $1 and o.state in ('QUEUED', 'RUNNING')`,
       [scope.tenantId],
     );
     return new Set(rows.map((row) => row.id));
+  }
+
+  /** What somebody is about to read: by a plan that can still be used, or by a download that is open or was a short while ago. */
+  async askedFor(scope: TenantScope, manager = this.manager): Promise<ReadonlySet<string>> {
+    const rows: { id: string }[] = await manager.query(
+      `select backup_id as id from restore_plan where tenant_id = $1 and backup_id is not null and used_at is null and expires_at > clock_timestamp()
+       union select backup_id from download where tenant_id = $1 and expires_at > clock_timestamp() - interval '1 hour'`,
+      [scope.tenantId],
+    );
+    return new Set(rows.map((row) => row.id));
+  }
+
+  async stored(scope: TenantScope, manager = this.manager): Promise<StoredBackup[]> {
+    const rows: (Omit<StoredBackup, 'sizeBytes'> & { readonly sizeBytes: string })[] = await manager.query(
+      `select id, trigger, scope, schedule_id as "scheduleId", label, created_at as "createdAt", coalesce(finished_at, created_at) as at, coalesce(size_bytes, 0) as "sizeBytes",
+              collections is null as "isWhole", not coalesce((verification->>'ok')::boolean, true) as "isDamaged", operation_id is null as "isRegistered", pinned, held, expires_at as "expiresAt"
+       from backup where tenant_id = $1 and state = 'COMPLETED' and deleted_at is null`,
+      [scope.tenantId],
+    );
+    return rows.map((row) => ({ ...row, sizeBytes: Number(row.sizeBytes) }));
+  }
+
+  findAll(scope: TenantScope, ids: readonly string[]): Promise<BackupEntity[]> {
+    return this.manager.findBy(BackupEntity, { tenantId: scope.tenantId, id: In([...ids]) });
   }
 
   /** Safety backups by which a completed operation can still be undone, and until when. */

@@ -20,6 +20,7 @@ import { type BackupEntity, type BackupScope, type Codec, isUsable } from './bac
 import { BackupHandler, type BackupOperationInput } from './backup.handler.js';
 import { type BackupFilter, BackupsRepository, type StorageTotals } from './backups.repository.js';
 import type { BackupCreateInput, BackupUpdateInput, BackupVerifyInput } from './dto/backup.inputs.js';
+import type { StoredBackup } from './stored-backup.js';
 import { VerifyHandler } from './verify.handler.js';
 
 export interface StartedBackup {
@@ -142,6 +143,15 @@ export class BackupsService {
 
   find(scope: TenantScope, id: string): Promise<BackupEntity | null> {
     return this.backups.find(scope, id);
+  }
+
+  findAll(scope: TenantScope, ids: readonly string[]): Promise<BackupEntity[]> {
+    return this.backups.findAll(scope, ids);
+  }
+
+  /** COMPLETED ones with their bytes in place, whatever took them. */
+  stored(scope: TenantScope, manager?: EntityManager): Promise<StoredBackup[]> {
+    return this.backups.stored(scope, manager);
   }
 
   list(scope: TenantScope, filter: BackupFilter, page: Page): Promise<PageOfRows<BackupEntity>> {

@@ -62,6 +62,8 @@ export class AppConfig {
   /** Per tenant. */
   readonly uploadsPerHour: number;
   readonly faultPoints: readonly string[];
+  /** Backups of one tenant. */
+  readonly retentionMaxPerRun: number;
   readonly auditRetentionYears: number;
   readonly shutdownDrainMs: number;
   readonly shutdownGraceMs: number;
@@ -118,6 +120,7 @@ export class AppConfig {
     this.faultPoints = env.HOLDFAST_FAULT_POINTS;
     this.shutdownDrainMs = env.HOLDFAST_SHUTDOWN_DRAIN_SECONDS * 1000;
     this.shutdownGraceMs = env.HOLDFAST_SHUTDOWN_GRACE_SECONDS * 1000;
+    this.retentionMaxPerRun = env.HOLDFAST_RETENTION_MAX_PER_RUN;
     this.auditRetentionYears = env.HOLDFAST_AUDIT_RETENTION_YEARS;
     this.metricsToken = env.HOLDFAST_METRICS_TOKEN ?? null;
     this.metricsTenants = env.HOLDFAST_METRICS_TENANTS;

@@ -278,6 +278,7 @@ export const environmentSchema = z.object({
   }),
   HOLDFAST_SHUTDOWN_DRAIN_SECONDS: limit(0, 0, 300, 'How long a process that is told to end goes on answering requests, with 503 at `/readyz`, before it waits for their end.'),
   HOLDFAST_SHUTDOWN_GRACE_SECONDS: limit(10, 0, 3600, 'How long running operations and requests may go on then; after it backups are handed over to another worker and other uncommitted work is stopped.'),
+  HOLDFAST_RETENTION_MAX_PER_RUN: limit(20, 1, 10_000, 'Old backups that are deleted of one workspace in one run; there is one an hour.'),
   HOLDFAST_AUDIT_RETENTION_YEARS: limit(10, 1, 100, 'Years that audit events are kept.'),
   HOLDFAST_FAULT_POINTS: noted(list.default([]), {
     description: 'Points at which the program fails on purpose, for tests; refused in production.',

@@ -1,9 +1,9 @@
 import { Field, Int, ObjectType } from '@nestjs/graphql';
 import { ActorModel, toActorModel } from '../platform/graphql/actor.model.js';
 import { Paginated } from '../platform/graphql/connection.js';
-import { RetentionRuleModel } from '../retention/retention-rule.js';
 import { Cadence, CatchUp, EncryptionPolicy, PolicyPreset, SchedulingPolicy, UploadFormat } from './policy-enums.js';
 import type { PolicyChangeEntity } from './policy-change.entity.js';
+import { RetentionRuleModel } from './retention-rule.js';
 
 @ObjectType('DefaultSchedule', { description: 'What a frontend offers for a new schedule.' })
 export class DefaultScheduleModel {
@@ -61,8 +61,11 @@ export class TenantPolicyModel {
   @Field(() => DefaultScheduleModel)
   defaultSchedule!: DefaultScheduleModel;
 
-  @Field(() => RetentionRuleModel, { description: 'What a frontend offers for a new schedule.' })
+  @Field(() => RetentionRuleModel, { description: 'How long backups of schedules without a rule of their own are kept, and those of the cron key.' })
   retention!: RetentionRuleModel;
+
+  @Field(() => RetentionRuleModel, { description: 'How long backups that people take are kept.' })
+  manualRetention!: RetentionRuleModel;
 
   @Field(() => Boolean, { description: 'A frontend lists exports beside backups, labelled "not restorable".' })
   exportsInHistory!: boolean;

@@ -1,6 +1,6 @@
 import { z } from 'zod';
-import { retentionRule } from '../retention/retention-rule.js';
 import { Cadence, CatchUp, EncryptionPolicy, PolicyPreset, SchedulingPolicy, UploadFormat } from './policy-enums.js';
+import { retentionRule } from './retention-rule.js';
 
 const cadences = z.array(z.enum(Cadence)).min(1);
 
@@ -21,7 +21,10 @@ export const tenantPolicy = z.strictObject({
   catchUp: z.enum(CatchUp),
   /** What a frontend offers for a new schedule. */
   defaultSchedule: z.strictObject({ active: z.boolean(), cadence: z.enum(Cadence), atTime: z.string().regex(/^([01]\d|2[0-3]):[0-5]\d$/) }),
+  /** Of the backups that schedules and crons take. */
   retention: retentionRule,
+  /** Of those that people take. */
+  manualRetention: retentionRule,
   exportsInHistory: z.boolean(),
   completedLabel: z.string().trim().min(1).max(40),
   pageSize: z.int().min(1).max(100),
@@ -57,6 +60,7 @@ const base: TenantPolicy = {
   catchUp: 'RUN_ONCE',
   defaultSchedule: { active: true, cadence: 'EVERY_15_DAYS', atTime: '01:00' },
   retention: byFrequency,
+  manualRetention: retentionRule.parse({ mode: 'FOREVER' }),
   exportsInHistory: false,
   completedLabel: 'completed',
   pageSize: 50,
@@ -96,4 +100,4 @@ export function policyOf(stored: unknown): TenantPolicy {
 export type PolicyKey = keyof TenantPolicy;
 
 /** What a workspace's own people may set; the rest is the provider's. */
-export const ofTenants: ReadonlySet<PolicyKey> = new Set<PolicyKey>(['autoDownload', 'catchUp', 'retention', 'exportsInHistory', 'completedLabel', 'pageSize']);
+export const ofTenants: ReadonlySet<PolicyKey> = new Set<PolicyKey>(['autoDownload', 'catchUp', 'retention', 'manualRetention', 'exportsInHistory', 'completedLabel', 'pageSize']);

@@ -2,7 +2,7 @@ import { Column, Entity, PrimaryColumn } from 'typeorm';
 import type { BackupScope } from '../backups/backup.entity.js';
 import type { ActorStamp } from '../platform/auth/actor.js';
 import type { Cadence } from '../policies/policy-enums.js';
-import type { RetentionRule } from '../retention/retention-rule.js';
+import type { RetentionRule } from '../policies/retention-rule.js';
 import type { Recurrence } from './occurrences.js';
 
 /** Another cadence for a while; it falls back by itself. */

@@ -17,5 +17,6 @@ import { SchedulesService } from './schedules.service.js';
   imports: [TypeOrmModule.forFeature([ScheduleEntity]), AlertsModule, BackupsModule, PoliciesModule, TenantsModule],
   controllers: [CronController],
   providers: [CronKeys, CronKeysResolver, SchedulesRepository, SchedulesResolver, SchedulesService, ScheduleTicks, TenantSchedulesResolver],
+  exports: [SchedulesService],
 })
 export class SchedulesModule {}

@@ -47,6 +47,10 @@ export class SchedulesRepository {
     return findPage(this.manager.createQueryBuilder(ScheduleEntity, 'schedule').where('schedule.tenantId = :tenantId', { tenantId }), 'createdAt', page);
   }
 
+  ofTenant({ tenantId }: TenantScope, manager = this.manager): Promise<ScheduleEntity[]> {
+    return manager.findBy(ScheduleEntity, { tenantId });
+  }
+
   count({ tenantId }: TenantScope, manager: EntityManager): Promise<number> {
     return manager.countBy(ScheduleEntity, { tenantId });
   }

@@ -10,7 +10,7 @@ import type { Actor } from '../platform/auth/actor.js';
 import { PageArgs, pageOf, toConnection } from '../platform/graphql/connection.js';
 import { CurrentActor } from '../platform/graphql/current-actor.decorator.js';
 import { NodeRegistry } from '../platform/graphql/node-registry.js';
-import { RetentionRuleModel } from '../retention/retention-rule.js';
+import { RetentionRuleModel } from '../policies/retention-rule.js';
 import { TenantModel, toTenantModel } from '../tenants/tenant.model.js';
 import {
   ScheduleCreateInput, ScheduleCreatePayload, ScheduleDeleteInput, ScheduleDeletePayload, ScheduleRequestChangeInput, ScheduleRequestChangePayload, ScheduleRunNowInput, ScheduleRunNowPayload, ScheduleSetActiveInput,

@@ -13,8 +13,8 @@ import type { Page, PageOfRows } from '../platform/database/page.js';
 import { fromGlobalId, notFound } from '../platform/graphql/global-id.js';
 import { PoliciesService } from '../policies/policies.service.js';
 import type { Cadence } from '../policies/policy-enums.js';
+import { parseRetentionRule, type RetentionRule } from '../policies/retention-rule.js';
 import { type TenantPolicy, policyOf } from '../policies/tenant-policy.js';
-import { type RetentionRule, retentionRule } from '../retention/retention-rule.js';
 import type { TenantEntity } from '../tenants/tenant.entity.js';
 import { TenantsService } from '../tenants/tenants.service.js';
 import { nextRunAfter } from './next-run.js';
@@ -157,6 +157,11 @@ export class SchedulesService implements OnModuleInit {
     });
   }
 
+  /** For callers that have checked the permission. */
+  ofTenant(scope: TenantScope, manager?: EntityManager): Promise<ScheduleEntity[]> {
+    return this.schedules.ofTenant(scope, manager);
+  }
+
   /** The policy's, where the schedule has none of its own. */
   async retentionOf(schedule: ScheduleEntity): Promise<RetentionRule> {
     return schedule.retention ?? (await this.policies.of(schedule)).retention;
@@ -213,20 +218,12 @@ function fieldsOf(tenant: TenantEntity, policy: TenantPolicy, draft: ScheduleDra
     const problem = cron === null ? 'is needed for CRON' : cronProblem(cron);
     if (problem !== null) throw new AppError('BAD_USER_INPUT', `cron: ${problem}`, { field: ['cron'] });
   }
-  return { name, description, cadence, atTime: isCron ? null : (draft.atTime ?? policy.defaultSchedule.atTime), timeZone: draft.timeZone ?? tenant.timeZone, cron, scope, retention: ruleOf(draft.retention) };
+  return { name, description, cadence, atTime: isCron ? null : (draft.atTime ?? policy.defaultSchedule.atTime), timeZone: draft.timeZone ?? tenant.timeZone, cron, scope, retention: draft.retention == null ? null : parseRetentionRule(draft.retention, 'retention') };
 }
 
 function requireAllowed(policy: TenantPolicy, { environment }: TenantEntity, cadence: Cadence, field: string): void {
   const allowed = environment === 'SANDBOX' ? policy.sandboxCadences : policy.productionCadences;
   if (!allowed.includes(cadence)) throw new AppError('POLICY_FORBIDS', `This workspace may have the cadences ${allowed.join(', ')}`, { field: [field] });
-}
-
-function ruleOf(given: unknown): RetentionRule | null {
-  if (given == null) return null;
-  const parsed = retentionRule.safeParse(given);
-  if (parsed.success) return parsed.data;
-  const [issue] = parsed.error.issues;
-  throw new AppError('BAD_USER_INPUT', `retention.${issue?.path.join('.') ?? ''}: ${issue?.message ?? 'is not valid'}`, { field: ['retention', ...(issue?.path.map(String) ?? [])] });
 }
 
 function bumpOf(bump: { readonly cadence: Cadence; readonly until: Date } | null): Bump | null {

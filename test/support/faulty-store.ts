@@ -11,6 +11,8 @@ export interface StoreFaults {
   failingReads?: number;
   /** Finished objects cannot be deleted. */
   refusesDeletes?: boolean;
+  /** Finished objects that it says it has deleted are still there. */
+  keepsDeleted?: boolean;
   /** This byte of what is written is stored with one bit turned. */
   flipBitAtByte?: number;
 }
@@ -113,7 +115,7 @@ export class FaultyStore implements ArchiveStore {
 
   delete(key: string): Promise<boolean> {
     if (this.faults.refusesDeletes === true) return Promise.reject(new AppError('STORAGE_UNAVAILABLE', `The archive store failed while deleting ${key} (EIO)`));
-    return this.inner.delete(key);
+    return this.faults.keepsDeleted === true ? Promise.resolve(true) : this.inner.delete(key);
   }
 
   list(prefix: string): AsyncIterable<ObjectInfo> {

@@ -2,9 +2,9 @@ import { Field, ID, InputType, Int, ObjectType, type ReturnTypeFunc } from '@nes
 import { Type } from 'class-transformer';
 import { ArrayMaxSize, IsArray, IsBoolean, IsEnum, IsInt, IsOptional, IsString, Matches, Max, MaxLength, Min, ValidateNested } from 'class-validator';
 import { MutationPayload } from '../../platform/graphql/user-error.model.js';
-import { RetentionRuleInput } from '../../retention/retention-rule.js';
 import { TenantModel } from '../../tenants/tenant.model.js';
 import { Cadence, CatchUp, EncryptionPolicy, PolicyPreset, SchedulingPolicy, UploadFormat } from '../policy-enums.js';
+import { RetentionRuleInput } from '../retention-rule.js';
 
 function Optional(type: ReturnTypeFunc, ...rules: PropertyDecorator[]): PropertyDecorator {
   return (target, name) => {
@@ -29,7 +29,7 @@ export class DefaultScheduleInput {
   atTime!: string;
 }
 
-@InputType({ description: 'What is left out stays as it is. Members may set autoDownload, catchUp, retention, exportsInHistory, completedLabel and pageSize, the provider all.' })
+@InputType({ description: 'What is left out stays as it is. Members may set autoDownload, catchUp, retention, manualRetention, exportsInHistory, completedLabel and pageSize, the provider all.' })
 export class TenantPolicyUpdateInput {
   @Field(() => ID)
   @IsString()
@@ -81,6 +81,9 @@ export class TenantPolicyUpdateInput {
 
   @Optional(() => RetentionRuleInput, ValidateNested(), Type(() => RetentionRuleInput))
   retention?: RetentionRuleInput | null;
+
+  @Optional(() => RetentionRuleInput, ValidateNested(), Type(() => RetentionRuleInput))
+  manualRetention?: RetentionRuleInput | null;
 
   @Optional(() => Boolean, IsBoolean())
   exportsInHistory?: boolean | null;

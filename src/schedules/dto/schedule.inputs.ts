@@ -7,7 +7,7 @@ import { OperationModel } from '../../operations/operation.model.js';
 import { IsDisplayName } from '../../platform/graphql/display-name.js';
 import { MutationPayload } from '../../platform/graphql/user-error.model.js';
 import { Cadence } from '../../policies/policy-enums.js';
-import { RetentionRuleInput } from '../../retention/retention-rule.js';
+import { RetentionRuleInput } from '../../policies/retention-rule.js';
 import { TenantModel } from '../../tenants/tenant.model.js';
 import { ScheduleModel } from '../schedule.model.js';
 

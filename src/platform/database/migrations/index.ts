@@ -15,6 +15,7 @@ import { DataClasses1763790000000 } from './1763790000000-data-classes.js';
 import { Alerts1763791000000 } from './1763791000000-alerts.js';
 import { DiscardedArchives1763792000000 } from './1763792000000-discarded-archives.js';
 import { Drills1763793000000 } from './1763793000000-drills.js';
+import { Retention1763803000000 } from './1763803000000-retention.js';
 import { FairClaims1763804000000 } from './1763804000000-fair-claims.js';
 import { AddressRules1763806000000 } from './1763806000000-address-rules.js';
 
@@ -37,6 +38,7 @@ export const migrations = [
   Alerts1763791000000,
   DiscardedArchives1763792000000,
   Drills1763793000000,
+  Retention1763803000000,
   FairClaims1763804000000,
   AddressRules1763806000000,
 ];

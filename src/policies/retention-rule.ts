@@ -1,6 +1,7 @@
 import { Field, InputType, Int, ObjectType, registerEnumType } from '@nestjs/graphql';
 import { IsEnum, IsInt, IsOptional, Max, Min } from 'class-validator';
 import { z } from 'zod';
+import { AppError } from '#errors';
 
 export const RetentionMode = { COUNT: 'COUNT', AGE: 'AGE', GFS: 'GFS', BY_FREQUENCY: 'BY_FREQUENCY', FOREVER: 'FOREVER' } as const;
 export type RetentionMode = keyof typeof RetentionMode;
@@ -31,6 +32,15 @@ export const retentionRule = shape.superRefine(({ mode, count, days, hourly, dai
   if (mode !== 'GFS' && tiers.some((tier) => tier !== null)) problem('daily', 'hourly, daily, weekly, monthly and yearly are for GFS alone');
 });
 export type RetentionRule = z.output<typeof retentionRule>;
+
+/** @throws AppError BAD_USER_INPUT naming what is wrong below `field` */
+export function parseRetentionRule(given: unknown, field: string): RetentionRule {
+  const parsed = retentionRule.safeParse(given);
+  if (parsed.success) return parsed.data;
+  const [issue] = parsed.error.issues;
+  const path = issue?.path.map(String) ?? [];
+  throw new AppError('BAD_USER_INPUT', `${[field, ...path].join('.')}: ${issue?.message ?? 'is not valid'}`, { field: [field, ...path] });
+}
 
 @ObjectType('RetentionRule', { description: 'How long backups are kept. What the mode does not use is null.' })
 export class RetentionRuleModel {
