@@ -1,6 +1,6 @@
 import type { Document } from 'mongodb';
 import { AppError } from '#errors';
-import { throwTargetError } from './errors.js';
+import { serverCodeOf, throwTargetError } from './errors.js';
 import { TryAgain, type LeasedCommands } from './leased-commands.js';
 import { toUuid } from './find-namespaces.js';
 import { RawWriter, type RawBatch, type RawWriteOptions } from './raw-insert.js';
@@ -23,6 +23,8 @@ export interface Destination {
 
 const duplicateKey = 11_000;
 const mixedSchemaBuckets = 408;
+/** A message that holds such a document is refused as a whole, before it is a write. */
+const unreadable = new Map([[15, 'it is nested too deeply'], [22, 'it is no valid BSON']]);
 const statementsBytes = 8 * 1024 * 1024;
 
 /** Writes batches over several connections. A batch that is sent again, after a lost reply or a stepdown, is written once. */
@@ -99,6 +101,8 @@ export class BatchWriter {
         });
       }
     } catch (error) {
+      const reason = unreadable.get(serverCodeOf(error) ?? 0);
+      if (reason !== undefined) throw new AppError('STAGE_REJECTED', `The server refuses a document of collection "${destination.label}": ${reason}`, { cause: error });
       throwTargetError(error, doing, this.commands.work.signal);
     }
   }

@@ -9,6 +9,17 @@ import { MongodbSession } from './mongodb-session.js';
 const bson = (document: object): Buffer => Buffer.from(BSON.serialize(document));
 const idIndex = '{"v":{"$numberInt":"2"},"key":{"_id":{"$numberInt":"1"}},"name":"_id_"}';
 
+/** Put together from the inside: the library itself refuses such a document. */
+function nested(levels: number): Buffer {
+  let document = Buffer.from([5, 0, 0, 0, 0]);
+  for (let level = 0; level < levels; level += 1) {
+    const length = Buffer.alloc(4);
+    length.writeInt32LE(document.length + 8);
+    document = Buffer.concat([length, Buffer.from([3, 0x61, 0]), document, Buffer.from([0])]);
+  }
+  return document;
+}
+
 describe('staging', () => {
   let context: MongodbContext;
   let session: EngineSession;
@@ -75,6 +86,8 @@ describe('staging', () => {
     ['kinds of index', { name: 'a', indexes: [idIndex, index('"key":{"x":"nonsense"},"name":"x"')] }, /"a".*nonsense/],
     ['TTL that the server cannot have', { name: 'a', indexes: [idIndex, index('"key":{"x":{"$numberInt":"1"},"y":{"$numberInt":"1"}},"name":"xy","expireAfterSeconds":{"$numberInt":"5"}')] }, /"a".*TTL/],
     ['names that are too long here', { name: 'x'.repeat(245) }, /too long/],
+    ['documents that are nested deeper than any server takes', { name: 'a', documents: [nested(300)] }, /document of collection "a".*nested/],
+    ['documents that are no BSON inside', { name: 'a', documents: [Buffer.from([9, 0, 0, 0, 0x42, 0x61, 0, 1, 0])] }, /document of collection "a".*no valid BSON/],
     ['documents twice', { name: 'a', documents: [bson({ _id: 1 }), bson({ _id: 1 })] }, /"a".*same _id/],
   ])('names the collection whose %s it cannot build', async (_, namespace, message) => {
     expect(await refusal(namespace)).toMatchObject({ code: 'STAGE_REJECTED', message: expect.stringMatching(message) });
