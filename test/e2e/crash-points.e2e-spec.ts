@@ -9,19 +9,16 @@ import { parseGlobalId } from '../../src/platform/graphql/global-id.ts';
 import { createTestTenant, startTestApp, type TestApp, type TestTenant } from '../support/app.ts';
 import { type BackupAnswer, ended, idOf, makePlan, type OperationAnswer, restoreStart, takeBackup } from '../support/backup-calls.ts';
 import type { GraphqlClient } from '../support/graphql-client.ts';
+import { committedPoints, lastStatePoints, uncommittedPoints } from '../support/restore-points.ts';
 import { testDatabaseUrl } from '../support/servers.ts';
 import { storedFiles } from '../support/store-faults.ts';
 import { WorkerProcess } from '../support/worker-process.ts';
 
-/** Every place between two things that a restore of this fixture does, in their order. Before the commit point the live data are the old ones. */
-const uncommitted = [
-  'restore.begun', 'restore.verified', 'backup.prelude', 'backup.dump', 'backup.finalize', 'backup.read-back', 'restore.safe', 'restore.staging', 'restore.staged', 'restore.checked', 'restore.maintenance', 'restore.planned',
-];
 const steps = ['dropView', 'setAside', 'promote', 'setAside', 'promote', 'view', 'timeseries', 'dropTimeseries', 'ttl'];
-/** Reached only if a product wrote after the safety backup. */
-const lastState = ['restore.last-state', 'restore.last-state-kept', 'restore.last-state-noted'];
-const committed = ['restore.committed', ...steps.map((_, index) => `restore.swap.${index}`), 'restore.swapped', 'restore.swap-noted', 'restore.maintenance-off', ...lastState, 'restore.old-dropped', 'restore.cleaned'];
-const points = [...uncommitted, ...committed];
+/** Before the commit point the live data are the old ones. */
+const uncommitted: readonly string[] = uncommittedPoints;
+const lastState: readonly string[] = lastStatePoints;
+const points = [...uncommitted, ...committedPoints(steps.length)];
 const leaseAndSweepMs = operationTiming.leaseMs + 5_000;
 const atOnce = 6;
 
