@@ -1,10 +1,13 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { get, type IncomingMessage } from 'node:http';
-import { readFile, writeFile } from 'node:fs/promises';
+import { readFile, rm, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { gunzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { DataSource } from 'typeorm';
+import type { ArchiveStore } from '../../libs/storage/index.ts';
+import { ARCHIVE_STORE } from '../../src/platform/storage/storage.module.ts';
 import { createTestMember, createTestTenant, startTestApp, type TestApp, type TestTenant } from '../support/app.ts';
 import { type BackupAnswer, takeBackup, withDatabase } from '../support/backup-calls.ts';
 import type { GraphqlClient } from '../support/graphql-client.ts';
@@ -33,6 +36,8 @@ beforeAll(async () => {
 afterAll(async () => {
   await app?.stop();
 });
+
+const sql = (text: string, values: unknown[]): Promise<unknown> => app.nest.get(DataSource).query(text, values);
 
 async function link(variant = 'ARCHIVE', client = admin): Promise<string> {
   const { downloadCreate } = await client.run<{ downloadCreate: { url: string | null; expiresAt: string | null; userErrors: { code: string }[] } }>(
@@ -127,6 +132,59 @@ describe('a download link', () => {
   it('is given only to those who may download', async () => {
     const viewer = await createTestMember(app, admin, tenant.id, 'VIEWER');
     expect(await viewer.codeOf('mutation ($input: DownloadCreateInput!) { downloadCreate(input: $input) { url } }', { input: { backupId: backup.id, variant: 'ARCHIVE' } })).toBe('FORBIDDEN');
+  });
+});
+
+describe('a large download', () => {
+  it('reads the store as fast as the client takes it and no faster, so that memory stays flat', async () => {
+    const bytes = 256 * 1024 * 1024;
+    const large = `${path}.large`;
+    await writeFile(large, '');
+    await truncate(large, bytes);
+    const store = app.nest.get<ArchiveStore>(ARCHIVE_STORE);
+    const open = store.open.bind(store);
+    let read = 0;
+    store.open = async () => {
+      const object = await open(large.slice(storeFolder(app).length + 1));
+      return {
+        sizeBytes: object.sizeBytes,
+        read: (offset, length) => object.read(offset, length),
+        async *stream(start, end) {
+          for await (const chunk of object.stream(start, end)) {
+            read += chunk.length;
+            yield chunk;
+          }
+        },
+        close: () => object.close(),
+      };
+    };
+    await sql('update backup set size_bytes = $1', [bytes]);
+    try {
+      const url = await link();
+      const held = (): number => process.memoryUsage().arrayBuffers;
+      const before = held();
+      const response = await new Promise<IncomingMessage>((resolve, reject) => get(url, resolve).on('error', reject));
+      response.pause();
+      // Whatever lies between the two ends of the connection fills up, and then nothing more is read.
+      for (let last = -1; last !== read || read === 0; ) {
+        last = read;
+        await delay(300);
+      }
+      expect(read).toBeLessThan(bytes / 4);
+      let received = 0;
+      let peak = 0;
+      for await (const chunk of response) {
+        received += (chunk as Buffer).length;
+        peak = Math.max(peak, held() - before);
+      }
+      expect([received, read]).toEqual([bytes, bytes]);
+      expect(peak).toBeLessThan(bytes / 2);
+      await spent(url);
+    } finally {
+      store.open = open;
+      await sql('update backup set size_bytes = $1', [stored.length]);
+      await rm(large);
+    }
   });
 });
 

@@ -163,6 +163,19 @@ describe('a restore', () => {
     expect(await bench.listed(tenant, ['SAFETY'])).toEqual([done.safetyBackup!.id]);
   });
 
+  it('keeps what a product creates again under a live name during the swap, and names it in the result', async () => {
+    const { tenant, backup } = await bench.changedShop();
+    // After the first collection was set aside, before its successor has its name.
+    const off = bench.at('restore.swap.1', () => withDatabase(tenant, async (db) => void (await db.collection('customers').insertOne({ name: 'too late' }))));
+    const done = await restore(admin, tenant.id, backup.id);
+    off();
+    expect(done).toMatchObject({ state: 'COMPLETED', result: { warnings: [expect.stringMatching(/^The product created customers again during the restore: its 1 documents are kept as hf_[0-9a-f]{32}_late_\d+$/)] } });
+    const kept = /kept as (\S+)$/.exec(done.result!.warnings![0]!)![1]!;
+    expect(await withDatabase(tenant, (db) => db.collection(kept).find().toArray())).toMatchObject([{ name: 'too late' }]);
+    expect(await withDatabase(tenant, (db) => db.collection('customers').countDocuments())).toBe(40);
+    expect(await ownNames(tenant)).toEqual([kept]);
+  });
+
   it('goes on when the quota is used up: safety backups are outside it', async () => {
     const { tenant, backup } = await bench.changedShop();
     await bench.sql('update tenant set quota_bytes = 1 where id = $1', [parseGlobalId(tenant.id)!.uuid]);

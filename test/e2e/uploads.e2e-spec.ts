@@ -4,6 +4,7 @@ import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { DataSource } from 'typeorm';
 import type { ArchiveStore } from '../../libs/storage/index.ts';
+import { parseGlobalId } from '../../src/platform/graphql/global-id.ts';
 import { ARCHIVE_STORE } from '../../src/platform/storage/storage.module.ts';
 import { UploadExpiry } from '../../src/transfers/upload-expiry.ts';
 import { createTestMember, createTestTenant, startTestApp, type TestApp, type TestTenant } from '../support/app.ts';
@@ -179,6 +180,22 @@ describe('an upload', () => {
     const backups = new Set(answers.flatMap(({ backup }) => (backup === null ? [] : [backup.id])));
     expect(backups.size).toBe(1);
     for (const { userErrors } of answers) expect([[], ['UPLOAD_BUSY']]).toContainEqual(userErrors.map(({ code }) => code));
+  });
+
+  it('is kept for 24 hours from its announcement, and for 24 more once it is complete', async () => {
+    const hoursLeft = async (id: string): Promise<number> => {
+      const [row] = await app.nest.get(DataSource).query<{ hours: number }[]>('select extract(epoch from expires_at - clock_timestamp())::float8 / 3600 as hours from upload where id = $1', [parseGlobalId(id)!.uuid]);
+      return row!.hours;
+    };
+    const bytes = gzipSync(smallPayload().payload);
+    const upload = await created(bytes);
+    expect(await hoursLeft(upload.id)).toBeGreaterThan(23.9);
+    expect(await hoursLeft(upload.id)).toBeLessThanOrEqual(24);
+    await app.nest.get(DataSource).query(`update upload set expires_at = expires_at - interval '20 hours' where id = $1`, [parseGlobalId(upload.id)!.uuid]);
+    await send(upload.address, bytes);
+    await uploadComplete(admin, upload.id);
+    expect(await hoursLeft(upload.id)).toBeGreaterThan(23.9);
+    expect(await hoursLeft(upload.id)).toBeLessThanOrEqual(24);
   });
 
   it('keeps its token as a hash alone', async () => {
