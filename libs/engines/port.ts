@@ -235,6 +235,14 @@ export interface MergeReport {
   readonly warnings: readonly string[];
 }
 
+/** A collection of counters (`{ _id: 'invoice', seq: 1042 }`) that starts anew: `value` is written to the top-level `field` of each document, in the numeric type that it has. */
+export interface CounterReset {
+  readonly name: string;
+  readonly field: string;
+  /** From 0 to 2^31 - 1. */
+  readonly value: number;
+}
+
 export interface EngineSession {
   inspect(): Promise<TargetInspection>;
   /** Throws TARGET_PRIVILEGE_MISSING naming every missing privilege; reads and writes nothing of the tenant's. */
@@ -248,6 +256,11 @@ export interface EngineSession {
    */
   dump(sink: FrameSink, options: DumpOptions, work: Work): Promise<DumpResult>;
 
+  /**
+   * What an archive of these live collections and time series would hold if they had no documents: the same options, validators and indexes. Those of `counters`
+   * keep their documents, with the counter set. Throws LIVE_CHANGED for a name that is not there or is a view now, COUNTERS_TOO_LARGE.
+   */
+  hollow(names: readonly string[], counters: readonly CounterReset[], work: Work): Promise<PayloadSource>;
   /** Builds everything beside the live data; idempotent for one (operation, token). */
   stage(source: PayloadSource, work: LeasedWork): Promise<StagedDatabase>;
   /** Re-reads the stage: documents, bytes, sums, options, indexes. Throws STAGE_MISMATCH naming the collection. */

@@ -122,6 +122,20 @@ export const errorCatalogue = {
   // Drills
   DRILL_MISMATCH: user('What was restored differs from the archive; tell support, and take a new backup'),
 
+  // Reset
+  RESET_NOTHING: user('Say by classRulesUpdate which collections of this workspace a reset wipes'),
+  RESET_TOO_EARLY: user('Take the step that the message names first'),
+  RESET_OVER: user('Begin a new reset'),
+  RESET_OF_ANOTHER: user('Begin a reset of your own; codes are sent to the person who begins it'),
+  RESET_STALE: user('Begin a new reset and look at the lists again'),
+  RESET_CODE_WRONG: user('Check the verification code: the newest message counts, and it is good for 10 minutes'),
+  RESET_CODE_EXPIRED: user('Send a new code; one is good for 10 minutes'),
+  RESET_CODE_USED: user('This channel is verified already; go on with the next step'),
+  RESET_CHANNEL_UNAVAILABLE: user('Choose the other channel, or have your address added by an administrator of the workspace'),
+  RESET_CODE_UNDELIVERED: user('Check the address and the connection, then send the code again or choose the other channel', true),
+  RESET_TEXT_MISMATCH: user('Type RESET in capital letters'),
+  COUNTERS_TOO_LARGE: user('Leave the counters of the collection that the message names as they are, by classRulesUpdate'),
+
   // Restore
   PLAN_EXPIRED: user('Make a new restore plan; a plan is valid for 15 minutes'),
   PLAN_USED: user('Make a new restore plan; each plan works once'),

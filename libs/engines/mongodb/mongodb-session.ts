@@ -1,5 +1,5 @@
 import type {
-  DumpOptions, DumpResult, EngineSession, ExpectedNamespace, FrameSink, LeasedWork, MergeConflict, MergeForecast, MergePlan, MergeReport, NamespaceState, PayloadSource, StagedDatabase, SwapPlan, SwapReport, SwapStep, TargetInspection, Work,
+  CounterReset, DumpOptions, DumpResult, EngineSession, ExpectedNamespace, FrameSink, LeasedWork, MergeConflict, MergeForecast, MergePlan, MergeReport, NamespaceState, PayloadSource, StagedDatabase, SwapPlan, SwapReport, SwapStep, TargetInspection, Work,
 } from '../port.js';
 import { readCatalogue } from './catalogue.js';
 import { checkStaged } from './check-stage.js';
@@ -7,6 +7,7 @@ import { dropOldOf, dropStage, dropWholeDatabase } from './cleanup.js';
 import type { MongodbContext } from './connection.js';
 import { dump } from './dump.js';
 import { isDriverError, throwTargetError } from './errors.js';
+import { hollow } from './hollow.js';
 import { inspect } from './inspection.js';
 import { forecastMerge } from './merge-forecast.js';
 import { planMerge } from './merge-plan.js';
@@ -38,6 +39,10 @@ export class MongodbSession implements EngineSession {
 
   dump(sink: FrameSink, options: DumpOptions, work: Work): Promise<DumpResult> {
     return dump(this.context, sink, options, work, this.volatile);
+  }
+
+  hollow(names: readonly string[], counters: readonly CounterReset[], work: Work): Promise<PayloadSource> {
+    return mapped('reading what is to be emptied', work, hollow(this.context, names, counters, work));
   }
 
   stage(source: PayloadSource, work: LeasedWork): Promise<StagedDatabase> {
