@@ -28,6 +28,7 @@ import { MetricsModule } from './platform/metrics/metrics.module.js';
 import { TelemetryModule } from './platform/telemetry/telemetry.module.js';
 import { PoliciesModule } from './policies/policies.module.js';
 import { ReconcileModule } from './reconcile/reconcile.module.js';
+import { ResetModule } from './reset/reset.module.js';
 import { RestoreModule } from './restore/restore.module.js';
 import { RetentionModule } from './retention/retention.module.js';
 import { SchedulesModule } from './schedules/schedules.module.js';
@@ -62,6 +63,7 @@ export class AppModule {
         BackupsModule,
         MaintenanceModule,
         RestoreModule,
+        ResetModule,
         CompareModule,
         TransfersModule,
         HistoryModule,

@@ -66,6 +66,10 @@ export const errorCatalogue = {
   MAIL_NOT_CONFIGURED: user('Ask your provider to set HOLDFAST_SMTP_URL and HOLDFAST_MAIL_FROM on the server'),
   MAIL_FAILED: user('Check the address and the mail server, then try again', true),
 
+  // SMS
+  SMS_NOT_CONFIGURED: user('Ask your provider to set HOLDFAST_SMS_URL on the server'),
+  SMS_FAILED: user('Check the number and the provider of SMS, then try again', true),
+
   // Merges
   MERGE_UNSUPPORTED: user('Choose collections of the plain kind, or use REPLACE for those that the message names'),
   MERGE_CLASH: user('Change the documents that hold the same unique keys, or set skipClashes to leave out those of the archive'),
@@ -143,9 +147,9 @@ export const errorCatalogue = {
   PLAN_BLOCKED: user('Mend what the failed checks of the plan name, then make a new plan'),
   CONFIRM_NAME_MISMATCH: user("Type the workspace's name exactly as it is shown"),
   NOTHING_KEPT: user('Name a completed restore that was started with keepOld or with the cutover REPOINT'),
-  NOT_UNDOABLE: user('Only a completed restore or undo whose safety backup or former database is still there can be undone; restore a backup of the history instead'),
-  UNDO_EXPIRED: user('A restore can be undone for 7 days; restore a backup of the history instead'),
-  SAFETY_BACKUP_FAILED: user('The restore did not start because the safety backup failed; see its message', true),
+  NOT_UNDOABLE: user('Only a completed restore, reset or undo whose safety backup or former database is still there can be undone; restore a backup of the history instead'),
+  UNDO_EXPIRED: user('A restore or reset can be undone for 7 days; restore a backup of the history instead'),
+  SAFETY_BACKUP_FAILED: user('Nothing was changed because the safety backup failed; see its message', true),
   STAGE_REJECTED: user('The archive cannot be built on this server; see which collection the message names'),
   STAGE_MISMATCH: user('What was staged differs from the archive; live data are untouched, try again', true),
   LIVE_CHANGED: user('A collection was created, dropped or replaced since the plan was made; make a new plan'),

@@ -1,6 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { InjectRepository } from '@nestjs/typeorm';
 import { type EntityManager, Repository } from 'typeorm';
+import type { Actor } from '../platform/auth/actor.js';
 import { findPage, type Page, type PageOfRows } from '../platform/database/page.js';
 import type { TenantScope } from './access.service.js';
 import { MemberEntity } from './member.entity.js';
@@ -21,6 +22,13 @@ export class MembersRepository {
 
   list(scope: TenantScope, page: Page): Promise<PageOfRows<MemberEntity>> {
     return findPage(this.rows.createQueryBuilder('member').where('member.tenantId = :tenantId', scope), 'createdAt', page);
+  }
+
+  /** The membership that the actor's account, or the address in a host product's token, has in the tenant. */
+  findOf(scope: TenantScope, actor: Pick<Actor, 'accountId' | 'email'>): Promise<MemberEntity | null> {
+    const query = this.rows.createQueryBuilder('member').where('member.tenantId = :tenantId', scope);
+    if (actor.accountId !== null) return query.andWhere('member.accountId = :accountId', { accountId: actor.accountId }).getOne();
+    return actor.email === null ? Promise.resolve(null) : query.andWhere('lower(member.email) = :email', { email: actor.email.toLowerCase() }).getOne();
   }
 
   async insert(member: Omit<MemberEntity, 'createdAt'>, manager: EntityManager): Promise<void> {

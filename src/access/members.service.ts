@@ -26,6 +26,12 @@ export interface Invitation {
   readonly password?: string | null | undefined;
 }
 
+/** Where a person is reached; null: not known. */
+export interface PersonalAddresses {
+  readonly email: string | null;
+  readonly phone: string | null;
+}
+
 @Injectable()
 export class MembersService {
   constructor(
@@ -39,6 +45,13 @@ export class MembersService {
 
   async get(actor: Actor, memberId: string): Promise<MemberEntity> {
     return this.access.authorizeRow(actor, 'Member', await this.members.findById(memberId), Permission.MEMBER_MANAGE);
+  }
+
+  /** Of the actor: the membership's, else the account's own or those that the token vouches for. */
+  async addressesOf(actor: Actor, scope: TenantScope): Promise<PersonalAddresses> {
+    const member = await this.members.findOf(scope, actor);
+    const account = actor.accountId === null ? null : await this.accounts.findById(actor.accountId);
+    return { email: member?.email ?? actor.email, phone: member?.phone ?? account?.phone ?? actor.phone };
   }
 
   async list(actor: Actor, tenantId: string, page: Page): Promise<PageOfRows<MemberEntity>> {

@@ -7,7 +7,7 @@ export function toClassRow({ namespace, decision }: ClassifiedNamespace): ClassR
   const { name, kind, documents, sizeBytes, indexes } = namespace;
   return {
     name, kind, documents, bytes: sizeBytes, indexes: indexes.length,
-    dataClass: decision?.dataClass ?? null, resettable: decision?.resettable ?? false, decidedBy: decision?.pattern ?? null, decidedFrom: decision?.from ?? null,
+    dataClass: decision?.dataClass ?? null, resettable: decision?.resettable ?? false, counter: decision?.counter ?? null, decidedBy: decision?.pattern ?? null, decidedFrom: decision?.from ?? null,
   };
 }
 

@@ -7,6 +7,15 @@ export const RuleOwner = { TENANT: 'TENANT', PROVIDER: 'PROVIDER' } as const;
 export type RuleOwner = keyof typeof RuleOwner;
 registerEnumType(RuleOwner, { name: 'RuleOwner' });
 
+@ObjectType('CounterRule', { description: 'By a reset, this top-level field of each document of the collection gets this value.' })
+export class CounterRuleModel {
+  @Field(() => String)
+  field!: string;
+
+  @Field(() => Int)
+  resetTo!: number;
+}
+
 @ObjectType('ClassRule', { description: 'Says by the name of a collection what it holds. The first rule that fits decides.' })
 export class ClassRuleModel {
   @Field(() => String, { description: '`*` stands for any characters; case does not count.' })
@@ -17,6 +26,9 @@ export class ClassRuleModel {
 
   @Field(() => Boolean, { description: 'Whether a reset wipes it.' })
   resettable!: boolean;
+
+  @Field(() => CounterRuleModel, { nullable: true, description: 'Set where a reset lets counters start anew; null: it leaves them as they are.' })
+  counter?: CounterRuleModel | null | undefined;
 }
 
 @ObjectType('ClassRow', { description: 'A collection as it is live, and what the rules make of it. Undecided ones belong to no partial backup and are never wiped.' })
@@ -26,6 +38,9 @@ export class ClassRowModel extends CollectionStatModel {
 
   @Field(() => Boolean)
   resettable!: boolean;
+
+  @Field(() => CounterRuleModel, { nullable: true })
+  counter?: CounterRuleModel | null;
 
   @Field(() => String, { nullable: true, description: 'The pattern of the rule that decided.' })
   decidedBy!: string | null;

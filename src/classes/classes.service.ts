@@ -42,6 +42,7 @@ export class ClassesService {
 
   async updateProfile(actor: Actor, rules: readonly ClassRule[]): Promise<readonly ClassRule[]> {
     this.access.requireProvider(actor);
+    requireSense(rules);
     await runInTransaction(this.dataSource, async (manager) => {
       await this.rules.replace(null, rules.map(plain), stampOf(actor), manager);
       await this.audit.record({ action: 'classes.profile-updated', tenantId: null, actor, detail: { rules: rules.length } }, manager);
@@ -56,6 +57,7 @@ export class ClassesService {
 
   async updateRules(actor: Actor, tenantGlobalId: string, rules: readonly ClassRule[]): Promise<TenantScope> {
     const scope = await this.access.authorize(actor, fromGlobalId('Tenant', tenantGlobalId), Permission.TENANT_MANAGE);
+    requireSense(rules);
     await runInTransaction(this.dataSource, async (manager) => {
       await this.rules.replace(scope.tenantId, rules.map(plain), stampOf(actor), manager);
       await this.audit.record({ action: 'classes.rules-updated', tenantId: scope.tenantId, actor, detail: { rules: rules.length } }, manager);
@@ -77,6 +79,12 @@ export class ClassesService {
   /** For callers that have checked the permission. */
   async classify(scope: TenantScope, namespaces: readonly NamespaceState[]): Promise<readonly ClassifiedNamespace[]> {
     return classified(namespaces, await this.listsOf(scope));
+  }
+
+  /** What the rules say now of these names. For callers that have checked the permission. */
+  async decisions(scope: TenantScope, names: readonly string[]): Promise<ReadonlyMap<string, ClassDecision | null>> {
+    const lists = await this.listsOf(scope);
+    return new Map(names.map((name) => [name, decide(name, lists)]));
   }
 
   /**
@@ -110,6 +118,11 @@ function classified(namespaces: readonly NamespaceState[], lists: RuleLists): re
   return namespaces.map((namespace) => ({ namespace, decision: decide(namespace.name, lists) }));
 }
 
-function plain({ pattern, dataClass, resettable }: ClassRule): ClassRule {
-  return { pattern, dataClass, resettable };
+function plain({ pattern, dataClass, resettable, counter }: ClassRule): ClassRule {
+  return { pattern, dataClass, resettable, ...(counter == null ? {} : { counter: { field: counter.field, resetTo: counter.resetTo } }) };
+}
+
+function requireSense(rules: readonly ClassRule[]): void {
+  const at = rules.findIndex(({ resettable, counter }) => resettable && counter != null);
+  if (at >= 0) throw new AppError('BAD_USER_INPUT', `rules.${at}.counter: a collection that a reset wipes keeps no counters`, { field: ['rules', String(at), 'counter'] });
 }

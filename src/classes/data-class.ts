@@ -12,12 +12,20 @@ registerEnumType(DataClass, {
   },
 });
 
+/** What a reset writes to a field of each document of a collection of counters. */
+export interface CounterRule {
+  readonly field: string;
+  readonly resetTo: number;
+}
+
 export interface ClassRule {
   /** A collection's name; `*` stands for any characters, case does not count. */
   readonly pattern: string;
   readonly dataClass: DataClass;
   /** Whether a reset wipes it: customers are master data, and yet are wiped. */
   readonly resettable: boolean;
+  /** Set where a reset lets the counters of the collection start anew instead of leaving it as it is. */
+  readonly counter?: CounterRule | null | undefined;
 }
 
 /** The rule that decided, and whose it is; null: nobody's, the collection is undecided. */

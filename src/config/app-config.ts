@@ -11,6 +11,15 @@ export interface HostProductTokens {
   readonly claims: JwtClaimMap;
 }
 
+export interface SmsAccount {
+  /** Without a login. */
+  readonly url: string;
+  readonly accountSid: string;
+  readonly authToken: string;
+  /** The sender, in E.164. */
+  readonly from: string;
+}
+
 export interface RequestLimits {
   readonly requestsPerMinute: number;
   readonly maxDepth: number;
@@ -34,6 +43,8 @@ export class AppConfig {
   readonly publicUrl: string;
   /** Null: no e-mail is sent. */
   readonly mail: { readonly smtpUrl: string; readonly from: string } | null;
+  /** Null: no SMS is sent. OUTBOX: they are written to files. */
+  readonly sms: SmsAccount | 'OUTBOX' | null;
   /** Null: each tenant's own server. */
   readonly drillUri: string | null;
   readonly supportUrl: string | null;
@@ -85,6 +96,7 @@ export class AppConfig {
     this.port = env.HOLDFAST_PORT;
     this.publicUrl = (env.HOLDFAST_PUBLIC_URL ?? ownUrl(env.HOLDFAST_HOST, env.HOLDFAST_PORT)).replace(/\/+$/, '');
     this.mail = env.HOLDFAST_SMTP_URL !== undefined && env.HOLDFAST_MAIL_FROM !== undefined ? { smtpUrl: env.HOLDFAST_SMTP_URL, from: env.HOLDFAST_MAIL_FROM } : null;
+    this.sms = env.HOLDFAST_SMS_URL === undefined ? null : smsOf(env.HOLDFAST_SMS_URL);
     this.drillUri = env.HOLDFAST_DRILL_URI ?? null;
     this.supportUrl = env.HOLDFAST_SUPPORT_URL ?? null;
     this.helpUrl = env.HOLDFAST_HELP_URL ?? null;
@@ -145,6 +157,14 @@ export class AppConfig {
   [inspect.custom](): string {
     return `AppConfig(${this.role} on ${this.host}:${this.port})`;
   }
+}
+
+function smsOf(text: string): SmsAccount | 'OUTBOX' {
+  if (text === 'outbox:') return 'OUTBOX';
+  const { origin, username, password, searchParams } = new URL(text);
+  // A + that was written as it is means a space in an address.
+  const from = (searchParams.get('from') ?? '').replace(' ', '+');
+  return { url: origin, accountSid: decodeURIComponent(username), authToken: decodeURIComponent(password), from };
 }
 
 function ownUrl(host: string, port: number): string {

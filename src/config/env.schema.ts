@@ -76,6 +76,14 @@ const storeUrl = text.superRefine((value, issue) => {
   else if (host !== '' || pathname === '/') issue.addIssue('must name an absolute folder with three slashes, such as file:///var/lib/holdfast/store');
 });
 
+const smsUrl = text.superRefine((value, issue) => {
+  if (value === 'outbox:') return;
+  const url = URL.canParse(value) ? new URL(value) : null;
+  if (url === null || (url.protocol !== 'https:' && url.protocol !== 'http:')) issue.addIssue('must be an address such as https://sid:token@api.twilio.com?from=%2B4930123456, or outbox:');
+  else if (url.username === '' || url.password === '') issue.addIssue('must hold the account sid and the auth token before the host');
+  else if (!/^[+ ][1-9]\d{6,14}$/.test(url.searchParams.get('from') ?? '')) issue.addIssue('must end with ?from= and the number to send from, its + written as %2B');
+});
+
 function isAddressRange(value: string): boolean {
   const [address = '', bits, ...rest] = value.split('/');
   const family = isIP(address);
@@ -97,6 +105,7 @@ const claimMap = z
   .strictObject({
     subject: text.default('sub'),
     email: text.default('email'),
+    phone: text.default('phone_number'),
     name: text.default('name'),
     tenant: text.default('tenant'),
     role: text.default('role'),
@@ -180,6 +189,11 @@ export const environmentSchema = z.object({
     description: 'Who e-mail comes from, such as `Holdfast <backup@example.com>`.',
     default: 'none',
   }),
+  HOLDFAST_SMS_URL: noted(smsUrl.optional(), {
+    description: 'The provider that codes are sent over by SMS, with the HTTP interface of Twilio: `https://<account sid>:<auth token>@api.twilio.com?from=%2B4930123456`. `outbox:` writes them to `<data folder>/outbox` instead, for developers; refused in production.',
+    default: 'none: no SMS is sent',
+    secret: true,
+  }),
   HOLDFAST_DRILL_URI: noted(mongodbUri.optional(), {
     description: 'The MongoDB server that restore drills make their scratch databases on.',
     default: "each workspace's own server",
@@ -230,8 +244,8 @@ export const environmentSchema = z.object({
   HOLDFAST_JWT_ISSUER: noted(text.optional(), { description: "The `iss` that a host product's token must carry.", default: 'none' }),
   HOLDFAST_JWT_AUDIENCE: noted(text.optional(), { description: "The `aud` that a host product's token must carry.", default: 'none' }),
   HOLDFAST_JWT_CLAIMS: noted(claims.default(claimMap.parse({})), {
-    description: "Which claim of a host product's token holds what: a JSON object with any of `subject`, `email`, `name`, `tenant`, `role`, `provider`.",
-    default: 'sub, email, name, tenant, role, provider',
+    description: "Which claim of a host product's token holds what: a JSON object with any of `subject`, `email`, `phone`, `name`, `tenant`, `role`, `provider`.",
+    default: 'sub, email, phone_number, name, tenant, role, provider',
   }),
   HOLDFAST_TRUSTED_PROXIES: noted(proxies.default([]), {
     description: 'Proxies whose `X-Forwarded-For` is believed: addresses, ranges, `loopback`, `linklocal` or `uniquelocal`.',
@@ -303,6 +317,7 @@ export function checkTogether(env: Partial<Environment>): string[] {
   if (env.HOLDFAST_ADMIN_EMAIL !== undefined && env.HOLDFAST_ADMIN_PASSWORD === undefined) problems.push('HOLDFAST_ADMIN_PASSWORD: must be set together with HOLDFAST_ADMIN_EMAIL');
   if (env.HOLDFAST_ADMIN_PASSWORD !== undefined && env.HOLDFAST_ADMIN_EMAIL === undefined) problems.push('HOLDFAST_ADMIN_EMAIL: must be set together with HOLDFAST_ADMIN_PASSWORD');
   if (env.HOLDFAST_SMTP_URL !== undefined && env.HOLDFAST_MAIL_FROM === undefined) problems.push('HOLDFAST_MAIL_FROM: must be set together with HOLDFAST_SMTP_URL');
+  if (production && env.HOLDFAST_SMS_URL !== undefined && !env.HOLDFAST_SMS_URL.startsWith('https:')) problems.push('HOLDFAST_SMS_URL: must begin with https:// when NODE_ENV is production');
   const hostProduct = ['HOLDFAST_JWKS_URL', 'HOLDFAST_JWT_ISSUER', 'HOLDFAST_JWT_AUDIENCE'] as const;
   const given = hostProduct.filter((name) => env[name] !== undefined);
   if (given.length > 0) {

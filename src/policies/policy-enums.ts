@@ -26,3 +26,11 @@ registerEnumType(CatchUp, { name: 'CatchUp', description: 'What happens to runs 
 export const UploadFormat = { HOLDFAST: 'HOLDFAST', DUMP: 'DUMP', COMPRESSED_DUMP: 'COMPRESSED_DUMP' } as const;
 export type UploadFormat = keyof typeof UploadFormat;
 registerEnumType(UploadFormat, { name: 'UploadFormat', description: "What an uploaded file is by its bytes: an encrypted archive of Holdfast, or a dump of the engine's own tool, compressed or not." });
+
+export const ResetCodes = { EITHER: 'EITHER', EMAIL: 'EMAIL', SMS: 'SMS', BOTH: 'BOTH' } as const;
+export type ResetCodes = keyof typeof ResetCodes;
+registerEnumType(ResetCodes, {
+  name: 'ResetCodes',
+  description: 'Over which channels a person is sent a code before a reset.',
+  valuesMap: { EITHER: { description: 'One of them, as the person chooses.' }, BOTH: { description: 'E-mail and SMS, both.' } },
+});

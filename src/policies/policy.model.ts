@@ -1,7 +1,7 @@
 import { Field, Int, ObjectType } from '@nestjs/graphql';
 import { ActorModel, toActorModel } from '../platform/graphql/actor.model.js';
 import { Paginated } from '../platform/graphql/connection.js';
-import { Cadence, CatchUp, EncryptionPolicy, PolicyPreset, SchedulingPolicy, UploadFormat } from './policy-enums.js';
+import { Cadence, CatchUp, EncryptionPolicy, PolicyPreset, ResetCodes, SchedulingPolicy, UploadFormat } from './policy-enums.js';
 import type { PolicyChangeEntity } from './policy-change.entity.js';
 import { RetentionRuleModel } from './retention-rule.js';
 
@@ -66,6 +66,9 @@ export class TenantPolicyModel {
 
   @Field(() => RetentionRuleModel, { description: 'How long backups that people take are kept.' })
   manualRetention!: RetentionRuleModel;
+
+  @Field(() => ResetCodes)
+  resetCodes!: ResetCodes;
 
   @Field(() => Boolean, { description: 'A frontend lists exports beside backups, labelled "not restorable".' })
   exportsInHistory!: boolean;

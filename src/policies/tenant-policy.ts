@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { Cadence, CatchUp, EncryptionPolicy, PolicyPreset, SchedulingPolicy, UploadFormat } from './policy-enums.js';
+import { Cadence, CatchUp, EncryptionPolicy, PolicyPreset, ResetCodes, SchedulingPolicy, UploadFormat } from './policy-enums.js';
 import { retentionRule } from './retention-rule.js';
 
 const cadences = z.array(z.enum(Cadence)).min(1);
@@ -25,6 +25,7 @@ export const tenantPolicy = z.strictObject({
   retention: retentionRule,
   /** Of those that people take. */
   manualRetention: retentionRule,
+  resetCodes: z.enum(ResetCodes),
   exportsInHistory: z.boolean(),
   completedLabel: z.string().trim().min(1).max(40),
   pageSize: z.int().min(1).max(100),
@@ -61,6 +62,7 @@ const base: TenantPolicy = {
   defaultSchedule: { active: true, cadence: 'EVERY_15_DAYS', atTime: '01:00' },
   retention: byFrequency,
   manualRetention: retentionRule.parse({ mode: 'FOREVER' }),
+  resetCodes: 'EITHER',
   exportsInHistory: false,
   completedLabel: 'completed',
   pageSize: 50,

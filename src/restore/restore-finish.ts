@@ -9,6 +9,17 @@ import { pointerWarnings } from './restore-repoint.js';
 import { noneMerged } from './restore-result.model.js';
 import { leasedWork, StageRemoval } from './stage-removal.js';
 
+/** What differs between the kinds of work that end here. */
+export interface FinishCourse {
+  readonly swapPhase: string;
+  readonly lastStateName: string;
+  /** Between the swap and the end of maintenance. */
+  check(context: OperationContext<JsonObject>, session: EngineSession): Promise<void>;
+  resultOf(journal: RestoreJournal): JsonObject;
+}
+
+const restoreCourse: FinishCourse = { swapPhase: 'SWAP', lastStateName: 'Before the restore, last state', check: () => Promise.resolve(), resultOf };
+
 /**
  * A restore after its commit point: it only goes forward. The journal says what is done; each step may be repeated, by
  * this worker or another one, and whatever it throws only makes the runtime call it again.
@@ -21,22 +32,23 @@ export class RestoreFinish {
     private readonly stageRemoval: StageRemoval,
   ) {}
 
-  async run(context: OperationContext<JsonObject>, session: EngineSession): Promise<JsonObject> {
-    await this.swap(context, session);
+  async run(context: OperationContext<JsonObject>, session: EngineSession, course = restoreCourse): Promise<JsonObject> {
+    await this.swap(context, session, course);
     await this.merge(context, session);
+    await course.check(context, session);
     await this.endMaintenance(context);
     await context.enter('CLEANUP');
-    await this.settleOld(context, session);
+    await this.settleOld(context, session, course);
     await context.faultPoint('restore.old-dropped');
     await this.stageRemoval.remove(context, session);
     await context.faultPoint('restore.cleaned');
-    return resultOf(journalOf(context));
+    return course.resultOf(journalOf(context));
   }
 
-  private async swap(context: OperationContext<JsonObject>, session: EngineSession): Promise<void> {
+  private async swap(context: OperationContext<JsonObject>, session: EngineSession, { swapPhase }: FinishCourse): Promise<void> {
     const { swapPlan, swapReport } = journalOf(context);
     if (swapReport !== undefined) return;
-    await context.enter('SWAP');
+    await context.enter(swapPhase);
     const report = await session.swap(swapPlan, leasedWork(context), (index) => context.faultPoint(`restore.swap.${index}`));
     await context.faultPoint('restore.swapped');
     await context.saveJournal({ swapReport: { ...report } });
@@ -57,10 +69,10 @@ export class RestoreFinish {
     await context.saveJournal({ maintenanceOff: true });
   }
 
-  private async settleOld(context: OperationContext<JsonObject>, session: EngineSession): Promise<void> {
+  private async settleOld(context: OperationContext<JsonObject>, session: EngineSession, course: FinishCourse): Promise<void> {
     const { safetyBackupId, swapPlan, pointer } = journalOf(context);
     if (safetyBackupId === null || pointer !== undefined) return;
-    await this.keepLastState(context, session, safetyBackupId);
+    await this.keepLastState(context, session, safetyBackupId, course);
     await session.dropOld(swapPlan, leasedWork(context));
   }
 
@@ -68,7 +80,7 @@ export class RestoreFinish {
    * The safety backup was taken before the live data stood still. Unless it is certain that nothing was written since, what
    * SWAP set aside goes into a safety backup of its own, and undo reads that one.
    */
-  private async keepLastState(context: OperationContext<JsonObject>, session: EngineSession, safetyBackupId: string): Promise<void> {
+  private async keepLastState(context: OperationContext<JsonObject>, session: EngineSession, safetyBackupId: string, { lastStateName }: FinishCourse): Promise<void> {
     const journal = journalOf(context);
     const work = leasedWork(context);
     const gone = new Set(journal.swapReport?.gone ?? []);
@@ -81,7 +93,7 @@ export class RestoreFinish {
       }
       context.log('The database was written to after the safety backup: keeping the last state in another one');
       await context.faultPoint('restore.last-state');
-      const last = await this.safety.takeLastState(context, session, 'Before the restore, last state', journal.swapPlan.old.filter(({ name }) => !gone.has(name)), safetyBackupId);
+      const last = await this.safety.takeLastState(context, session, lastStateName, journal.swapPlan.old.filter(({ name }) => !gone.has(name)), safetyBackupId);
       await context.faultPoint('restore.last-state-kept');
       await context.saveJournal({ finalSafetyId: last.id });
     }
@@ -92,7 +104,7 @@ export class RestoreFinish {
   }
 }
 
-function journalOf(context: OperationContext<JsonObject>): RestoreJournal {
+export function journalOf(context: OperationContext<JsonObject>): RestoreJournal {
   return context.journal as unknown as RestoreJournal;
 }
 

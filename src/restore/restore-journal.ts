@@ -26,6 +26,8 @@ export interface RestoreJournal {
   /** Each of the following stands here once its step is done. */
   readonly swapReport?: SwapReport;
   readonly mergeReport?: MergeReport;
+  /** Warnings of the CHECK of a reset. */
+  readonly checked?: readonly string[];
   readonly maintenanceOff?: boolean;
   readonly cleanupFrom?: string;
   readonly finalSafetyId?: string;

@@ -1,11 +1,10 @@
 import { Injectable, type OnModuleInit } from '@nestjs/common';
 import type { EntityManager } from 'typeorm';
 import { z } from 'zod';
-import { AppError, asAppError } from '#errors';
+import { AppError } from '#errors';
 import type { EngineSession, LeasedWork, MergeForecast, PayloadSource, StagedDatabase } from '#engines';
 import { Permission } from '../access/permission.js';
 import { AuditService } from '../audit/audit.service.js';
-import { isLeaseLost } from '../backups/backup-runner.js';
 import { keptForMs, SafetyBackups } from '../backups/safety-backups.js';
 import { EncryptionService } from '../encryption/encryption.service.js';
 import type { JsonObject, OperationContext, OperationHandler, SettledOperation } from '../operations/operation-handler.js';
@@ -21,6 +20,7 @@ import type { RestoreJournal } from './restore-journal.js';
 import { isChosen, restoreChoice } from './restore-choice.js';
 import { clashWarnings, mergedRows, RestoreMerge } from './restore-merge.js';
 import { RestoreMaintenance } from './restore-maintenance.js';
+import { asJson, RestorePreparation } from './restore-preparation.js';
 import { lateWrites, repointTarget, RestoreRepoint } from './restore-repoint.js';
 import { noneMerged } from './restore-result.model.js';
 import { sourceRef, type VerifiedArchive } from './restore-source.js';
@@ -72,6 +72,7 @@ export class RestoreHandler implements OperationHandler<RestoreInput>, OnModuleI
     private readonly merging: RestoreMerge,
     private readonly stageRemoval: StageRemoval,
     private readonly maintenance: RestoreMaintenance,
+    private readonly preparation: RestorePreparation,
     private readonly repoint: RestoreRepoint,
     private readonly claims: DatabaseClaims,
     private readonly audit: AuditService,
@@ -115,7 +116,7 @@ export class RestoreHandler implements OperationHandler<RestoreInput>, OnModuleI
     if (context.input.copy !== undefined) return this.copy.recover(context, context.input.copy);
     const lost = new AppError('WORKER_LOST', 'The process that did the restore stopped before live data changed');
     // The users need not wait for a database that is away.
-    if (!context.committed) await this.letGo(context, lost);
+    if (!context.committed) await this.preparation.letGo(context, lost);
     const session = await this.openStage(context);
     try {
       if (context.committed) return await this.finish.run(context, session);
@@ -169,7 +170,7 @@ export class RestoreHandler implements OperationHandler<RestoreInput>, OnModuleI
       if (safety === null) return await this.endDryRun(context, session, facts, forecast);
       await this.commit(context, session, staged, work, { ...facts, ...safety });
     } catch (error) {
-      if (!context.committed && !isLeaseLost(error) && !isLeaseLost(context.signal.reason)) await this.tryToTakeBack(context, session, asAppError(context.signal.reason ?? error));
+      await this.preparation.takeBackAfter(error, context, session);
       throw error;
     }
     return this.finish.run(context, session);
@@ -177,16 +178,9 @@ export class RestoreHandler implements OperationHandler<RestoreInput>, OnModuleI
 
   private async takeSafetyBackup(context: OperationContext<RestoreInput>, session: EngineSession): Promise<Pick<RestoreJournal, 'safetyBackupId' | 'safetyClusterTime' | 'live' | 'keepOld'>> {
     if (context.input.keepOld === true) return { safetyBackupId: null, safetyClusterTime: null, live: [], keepOld: context.input.repoint === undefined };
-    await context.enter('SAFETY_BACKUP');
     const live = context.input.repoint === undefined ? session : await this.tenants.openTarget(context);
     try {
-      const backup = await this.safety.take(context, live, context.input.undo === undefined ? 'Before the restore' : 'Before the undo', context.input.choice.collections);
-      return { safetyBackupId: backup.id, safetyClusterTime: backup.clusterTime, live: backup.contents.map(({ name, documents }) => ({ name, documents })) };
-    } catch (error) {
-      context.signal.throwIfAborted();
-      if (isLeaseLost(error)) throw error;
-      const cause = asAppError(error);
-      throw new AppError('SAFETY_BACKUP_FAILED', `The safety backup failed: ${cause.message}`, { cause });
+      return await this.preparation.takeSafetyBackup(context, live, context.input.undo === undefined ? 'Before the restore' : 'Before the undo', context.input.choice.collections);
     } finally {
       if (live !== session) await live.close();
     }
@@ -198,14 +192,8 @@ export class RestoreHandler implements OperationHandler<RestoreInput>, OnModuleI
     const decided = await this.decide(context, session, staged, work, facts);
     await context.faultPoint('restore.planned');
     const journal: RestoreJournal = { ...facts, ...decided, warnings: [...facts.warnings, ...late] };
-    await context.commit(asJson(journal), (manager) => (repoint === undefined ? this.requireActive(context, manager) : this.repoint.move(context, repoint, manager)));
+    await context.commit(asJson(journal), (manager) => (repoint === undefined ? this.preparation.requireActive(context, manager) : this.repoint.move(context, repoint, manager)));
     await context.faultPoint('restore.committed');
-  }
-
-  /** In the commit's transaction, so that a suspension comes either before it or finds live data replaced. */
-  private async requireActive({ tenantId }: OperationContext<RestoreInput>, manager: EntityManager): Promise<void> {
-    const tenant = await this.tenants.getForUpdate(manager, tenantId);
-    if (tenant.suspendedAt !== null) throw new AppError('TENANT_SUSPENDED', 'The workspace was suspended during the restore');
   }
 
   /** Undo of a MERGE reads the safety backup as it is now: nothing is set aside that could be kept later. */
@@ -230,25 +218,6 @@ export class RestoreHandler implements OperationHandler<RestoreInput>, OnModuleI
     const warnings = [...facts.warnings, ...(forecast === null ? [] : clashWarnings(forecast))];
     return { type: 'RestoreResult', dryRun: true, bytesRead: facts.bytesRead, collections, warnings };
   }
-
-  /** Live data were not touched: what was made beside them goes. People are told of the first failure, not of what went wrong while cleaning up after it. */
-  private async tryToTakeBack(context: OperationContext<RestoreInput>, session: EngineSession, reason: AppError): Promise<void> {
-    await this.letGo(context, reason).catch((error: unknown) => {
-      if (isLeaseLost(error)) throw error;
-      context.log(`An unfinished safety backup may be left: ${asAppError(error).message}`, 'ERROR');
-    });
-    try {
-      await this.stageRemoval.remove(context, session);
-    } catch (error) {
-      context.log(`Staged collections (hf_*) may be left in the database: ${asAppError(error).message}`, 'ERROR');
-    }
-  }
-
-  /** What needs the control plane and the store alone. */
-  private async letGo(context: OperationContext<RestoreInput>, reason: AppError): Promise<void> {
-    await context.fenced((manager) => this.tenants.endMaintenance(context, context.id, manager));
-    await this.safety.discardUnfinished(context, reason);
-  }
 }
 
 /** The same payload, with a fault point that is reached when a first part of it has been used. */
@@ -262,11 +231,6 @@ function haltingIn(context: OperationContext<RestoreInput>, point: string, sourc
       }
     },
   };
-}
-
-// Interfaces have no index signature; everything in the journal is plain JSON.
-function asJson(journal: RestoreJournal): JsonObject {
-  return journal as unknown as JsonObject;
 }
 
 function undoWarnings({ undo }: RestoreInput): string[] {

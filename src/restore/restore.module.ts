@@ -8,6 +8,7 @@ import { PoliciesModule } from '../policies/policies.module.js';
 import { StorageModule } from '../platform/storage/storage.module.js';
 import { TenantsModule } from '../tenants/tenants.module.js';
 import { TransfersModule } from '../transfers/transfers.module.js';
+import { CollectionReplacement } from './collection-replacement.js';
 import { KeptDatabaseSweep } from './kept-database-sweep.js';
 import { PointerUndo } from './pointer-undo.js';
 import { RestoreDestinations } from './restore-destinations.js';
@@ -20,6 +21,7 @@ import { ReleaseResolver } from './release.resolver.js';
 import { RestoreCopy } from './restore-copy.js';
 import { RestoreFinish } from './restore-finish.js';
 import { RestoreMerge } from './restore-merge.js';
+import { RestorePreparation } from './restore-preparation.js';
 import { RestorePlanEntity } from './restore-plan.entity.js';
 import { RestorePlanner } from './restore-planner.js';
 import { RestorePlansRepository } from './restore-plans.repository.js';
@@ -39,9 +41,9 @@ import { UndoTerm } from './undo-term.js';
 @Module({
   imports: [TypeOrmModule.forFeature([RestorePlanEntity]), BackupsModule, EncryptionModule, MaintenanceModule, OperationsModule, PoliciesModule, StorageModule, TenantsModule, TransfersModule],
   providers: [
-    KeptDatabaseSweep, OperationPlanResolver, PlanChecks, PointerUndo, ReleaseHandler, ReleaseResolver, RestoreCopy, RestoreDestinations, RestoreDrill, RestoreFinish, RestoreHandler, RestoreMaintenance, RestoreMerge, RestorePlanner, RestorePlansRepository,
+    CollectionReplacement, KeptDatabaseSweep, OperationPlanResolver, PlanChecks, PointerUndo, ReleaseHandler, ReleaseResolver, RestoreCopy, RestoreDestinations, RestoreDrill, RestoreFinish, RestoreHandler, RestoreMaintenance, RestoreMerge, RestorePlanner, RestorePlansRepository, RestorePreparation,
     RestoreRelease, RestoreRepoint, RestoreResultResolver, RestoreSourceResolver, RestoreSources, RestoresResolver, RestoresService, RestoreUndo, StageRemoval, UndoHandler, UndoResolver, UndoTerm,
   ],
-  exports: [RestoreDrill, RestorePlanner],
+  exports: [CollectionReplacement, RestoreDrill, RestorePlanner],
 })
 export class RestoreModule {}

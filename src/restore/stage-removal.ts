@@ -7,7 +7,7 @@ import { OperationsService } from '../operations/operations.service.js';
 
 const triedForMs = 10_000;
 const pauseMs = 2_000;
-/** Restores that ended without success, the newest ones. */
+/** Restores and resets that ended without success, the newest ones. */
 const lookedAt = 10;
 
 /** Removes what STAGE made, also after a cancel, when the operation's own signal has long been aborted. */
@@ -17,7 +17,7 @@ export class StageRemoval {
 
   /** What earlier restores of the workspace could not remove, because the database was away for too long. */
   async removeLeftOvers(context: OperationContext<JsonObject>, session: EngineSession): Promise<void> {
-    const ended = await this.operations.findNewest(context.tenantId, { kinds: ['RESTORE', 'UNDO'], states: ['FAILED', 'CANCELED'] }, lookedAt);
+    const ended = await this.operations.findNewest(context.tenantId, { kinds: ['RESTORE', 'UNDO', 'RESET'], states: ['FAILED', 'CANCELED'] }, lookedAt);
     for (const { id } of ended) {
       context.signal.throwIfAborted();
       await session.dropStage(id, this.work(context)).catch((error: unknown) => {

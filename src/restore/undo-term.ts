@@ -81,7 +81,7 @@ export function pointerOf({ journal }: OperationEntity): PointerJournal | null {
 }
 
 function whyNever({ kind, state, result, input }: OperationEntity): string | null {
-  if (kind !== 'RESTORE' && kind !== 'UNDO') return `A ${kind.toLowerCase()} cannot be undone`;
+  if (kind !== 'RESTORE' && kind !== 'UNDO' && kind !== 'RESET') return `A ${kind.toLowerCase()} cannot be undone`;
   if (state !== 'COMPLETED') return `The ${kind.toLowerCase()} is ${state}: it has changed nothing that could be undone`;
   if (input['keepOld'] === true && input['repoint'] === undefined) return 'It took no safety backup; what was live is kept in the database instead';
   if (input['copy'] !== undefined) return 'It put the archive into a new database and replaced nothing';

@@ -1,12 +1,29 @@
-import { Field, ID, InputType, ObjectType } from '@nestjs/graphql';
+import { Field, ID, InputType, Int, ObjectType } from '@nestjs/graphql';
 import { Type } from 'class-transformer';
-import { ArrayMaxSize, IsArray, IsBoolean, IsEnum, IsString, Matches, MaxLength, ValidateNested } from 'class-validator';
+import { ArrayMaxSize, IsArray, IsBoolean, IsEnum, IsInt, IsOptional, IsString, Matches, Max, MaxLength, Min, ValidateNested } from 'class-validator';
 import { MutationPayload } from '../../platform/graphql/user-error.model.js';
 import { TenantModel } from '../../tenants/tenant.model.js';
 import { ClassRuleModel } from '../class.model.js';
 import { DataClass } from '../data-class.js';
 
 const mostRules = 500;
+
+const largestCounter = 2_147_483_647;
+
+@InputType()
+export class CounterRuleInput {
+  @Field(() => String, { description: 'A top-level field that holds a number.' })
+  @IsString()
+  @MaxLength(255)
+  @Matches(/^[^\0$.][^\0.]*$/, { message: 'field must be the name of a top-level field' })
+  field!: string;
+
+  @Field(() => Int)
+  @IsInt()
+  @Min(0)
+  @Max(largestCounter)
+  resetTo!: number;
+}
 
 @InputType()
 export class ClassRuleInput {
@@ -23,6 +40,12 @@ export class ClassRuleInput {
   @Field(() => Boolean)
   @IsBoolean()
   resettable!: boolean;
+
+  @Field(() => CounterRuleInput, { nullable: true, description: 'For what a reset does not wipe: let its counters start anew.' })
+  @IsOptional()
+  @ValidateNested()
+  @Type(() => CounterRuleInput)
+  counter?: CounterRuleInput | null;
 }
 
 @InputType()

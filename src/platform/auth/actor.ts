@@ -15,6 +15,8 @@ export interface Actor {
   readonly accountId: string | null;
   /** Lower case; null when a host product's token carries none that it vouches for. */
   readonly email: string | null;
+  /** In E.164; of a host product's token that vouches for it. */
+  readonly phone: string | null;
   readonly name: string | null;
   readonly isProvider: boolean;
   readonly timeZone: string;

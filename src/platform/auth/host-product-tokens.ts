@@ -12,6 +12,8 @@ export interface HostProductToken {
   readonly issuer: string;
   readonly subject: string;
   readonly email: string | null;
+  /** In E.164. */
+  readonly phone: string | null;
   readonly name: string | null;
   readonly isProvider: boolean;
   readonly memberships: readonly ClaimedMembership[];
@@ -48,6 +50,7 @@ export class HostProductTokens {
         issuer,
         subject,
         email: isVouchedFor(payload['email_verified']) ? (textClaim(payload, claims.email)?.toLowerCase() ?? null) : null,
+        phone: isVouchedFor(payload['phone_number_verified']) ? phoneClaim(payload, claims.phone) : null,
         name: textClaim(payload, claims.name),
         isProvider: claimOf(payload, claims.provider) === true,
         memberships: membershipsOf(payload, claims.tenant, claims.role),
@@ -60,6 +63,11 @@ export class HostProductTokens {
       throw new AppError('UNAVAILABLE', "The keys of the host product's tokens cannot be fetched", { cause: error });
     }
   }
+}
+
+function phoneClaim(payload: JWTPayload, name: string): string | null {
+  const phone = textClaim(payload, name);
+  return phone !== null && /^\+[1-9]\d{6,14}$/.test(phone) ? phone : null;
 }
 
 /** A host product that leaves the claim out vouches for its addresses; whatever says anything but yes does not. */

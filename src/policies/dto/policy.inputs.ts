@@ -3,7 +3,7 @@ import { Type } from 'class-transformer';
 import { ArrayMaxSize, IsArray, IsBoolean, IsEnum, IsInt, IsOptional, IsString, Matches, Max, MaxLength, Min, ValidateNested } from 'class-validator';
 import { MutationPayload } from '../../platform/graphql/user-error.model.js';
 import { TenantModel } from '../../tenants/tenant.model.js';
-import { Cadence, CatchUp, EncryptionPolicy, PolicyPreset, SchedulingPolicy, UploadFormat } from '../policy-enums.js';
+import { Cadence, CatchUp, EncryptionPolicy, PolicyPreset, ResetCodes, SchedulingPolicy, UploadFormat } from '../policy-enums.js';
 import { RetentionRuleInput } from '../retention-rule.js';
 
 function Optional(type: ReturnTypeFunc, ...rules: PropertyDecorator[]): PropertyDecorator {
@@ -84,6 +84,9 @@ export class TenantPolicyUpdateInput {
 
   @Optional(() => RetentionRuleInput, ValidateNested(), Type(() => RetentionRuleInput))
   manualRetention?: RetentionRuleInput | null;
+
+  @Optional(() => ResetCodes, IsEnum(ResetCodes))
+  resetCodes?: ResetCodes | null;
 
   @Optional(() => Boolean, IsBoolean())
   exportsInHistory?: boolean | null;

@@ -13,6 +13,7 @@ export interface Ids {
   readonly backup: string;
   readonly operation: string;
   readonly plan: string;
+  readonly reset: string;
   readonly upload: string;
   /** Made for one call, because the call may remove it. */
   notifier(): Promise<string>;
@@ -59,6 +60,7 @@ export async function createWorld(app: TestApp): Promise<World> {
     backup: toGlobalId('Backup', randomUUID()),
     operation: toGlobalId('Operation', randomUUID()),
     plan: toGlobalId('RestorePlan', randomUUID()),
+    reset: toGlobalId('Reset', randomUUID()),
     upload: toGlobalId('Upload', randomUUID()),
     notifier: () => Promise.resolve(toGlobalId('Notifier', randomUUID())),
     schedule: toGlobalId('Schedule', randomUUID()),
@@ -89,6 +91,10 @@ async function furnish(admin: GraphqlClient, tenant: TestTenant): Promise<Ids> {
     'mutation ($input: RestorePlanCreateInput!) { restorePlanCreate(input: $input) { plan { id } userErrors { code message } } }',
     { input: { tenantId: tenant.id, source: { backupId: backupCreate.backup.id } } },
   );
+  const { resetBegin } = await admin.run<{ resetBegin: { reset: { id: string } } }>(
+    'mutation ($input: ResetBeginInput!) { resetBegin(input: $input) { reset { id } userErrors { code message } } }',
+    { input: { tenantId: tenant.id, reason: 'TESTING' } },
+  );
   const { uploadCreate } = await admin.run<{ uploadCreate: { upload: { id: string } } }>(
     'mutation ($input: UploadCreateInput!) { uploadCreate(input: $input) { upload { id } userErrors { code message } } }',
     { input: { tenantId: tenant.id, purpose: 'RESTORE', filename: 'a.gz', size: '10', sha256: '0'.repeat(64) } },
@@ -100,6 +106,7 @@ async function furnish(admin: GraphqlClient, tenant: TestTenant): Promise<Ids> {
     backup: backupCreate.backup.id,
     operation: backupCreate.operation.id,
     plan: restorePlanCreate.plan.id,
+    reset: resetBegin.reset.id,
     upload: uploadCreate.upload.id,
     notifier: () => makeNotifier(admin, tenant.id),
     schedule: await makeSchedule(admin, tenant.id),

@@ -17,6 +17,7 @@ import { DiscardedArchives1763792000000 } from './1763792000000-discarded-archiv
 import { Drills1763793000000 } from './1763793000000-drills.js';
 import { Retention1763803000000 } from './1763803000000-retention.js';
 import { FairClaims1763804000000 } from './1763804000000-fair-claims.js';
+import { Resets1763805000000 } from './1763805000000-resets.js';
 import { AddressRules1763806000000 } from './1763806000000-address-rules.js';
 
 /** In the order in which they run; one that has shipped is never edited. */
@@ -40,5 +41,6 @@ export const migrations = [
   Drills1763793000000,
   Retention1763803000000,
   FairClaims1763804000000,
+  Resets1763805000000,
   AddressRules1763806000000,
 ];

@@ -1,0 +1,56 @@
+import { Field, ID, InputType } from '@nestjs/graphql';
+import { Transform } from 'class-transformer';
+import { IsEnum, IsOptional, IsString, Length, MaxLength } from 'class-validator';
+import { ChannelKind, ResetReason } from '../reset.entity.js';
+
+@InputType()
+export class ResetBeginInput {
+  @Field(() => ID)
+  @IsString()
+  tenantId!: string;
+
+  @Field(() => ResetReason)
+  @IsEnum(ResetReason)
+  reason!: ResetReason;
+}
+
+/** What every step after the first names. */
+@InputType({ isAbstract: true })
+abstract class ResetStepInput {
+  @Field(() => ID)
+  @IsString()
+  resetId!: string;
+}
+
+@InputType()
+export class ResetSendCodeInput extends ResetStepInput {
+  @Field(() => ChannelKind)
+  @IsEnum(ChannelKind)
+  channel!: ChannelKind;
+}
+
+@InputType()
+export class ResetVerifyCodeInput extends ResetSendCodeInput {
+  @Field(() => String, { description: 'Six digits.' })
+  @Transform(({ value }: { value: unknown }) => (typeof value === 'string' ? value.trim() : value))
+  @IsString()
+  @MaxLength(100)
+  code!: string;
+}
+
+@InputType()
+export class ResetExecuteInput extends ResetStepInput {
+  @Field(() => String, { description: 'RESET, in capital letters.' })
+  @IsString()
+  @MaxLength(100)
+  confirmText!: string;
+
+  @Field(() => String, { nullable: true })
+  @IsOptional()
+  @IsString()
+  @Length(1, 200)
+  idempotencyKey?: string | null;
+}
+
+@InputType()
+export class ResetCancelInput extends ResetStepInput {}

@@ -1,0 +1,174 @@
+import { randomUUID } from 'node:crypto';
+import { Injectable } from '@nestjs/common';
+import { DataSource, type EntityManager } from 'typeorm';
+import { AppError } from '#errors';
+import { AccessService, type TenantScope } from '../access/access.service.js';
+import { Permission } from '../access/permission.js';
+import { AuditService } from '../audit/audit.service.js';
+import { ClassesService } from '../classes/classes.service.js';
+import { EncryptionService } from '../encryption/encryption.service.js';
+import type { OperationEntity } from '../operations/operation.entity.js';
+import { OperationsService } from '../operations/operations.service.js';
+import { type Actor, stampOf } from '../platform/auth/actor.js';
+import { runInTransaction } from '../platform/database/data-source.js';
+import { fromGlobalId, notFound } from '../platform/graphql/global-id.js';
+import { PoliciesService } from '../policies/policies.service.js';
+import { TenantsService } from '../tenants/tenants.service.js';
+import type { ResetBeginInput, ResetExecuteInput } from './dto/reset.inputs.js';
+import { type ChannelKind, confirmText, openStates, type ResetEntity } from './reset.entity.js';
+import { missingChannels, ResetChannels } from './reset-channels.js';
+import { ResetCodesService } from './reset-codes.js';
+import { changedSince, listsOf } from './reset-lists.js';
+import { requireOwn, requireState } from './reset-steps.js';
+import { ResetHandler } from './reset.handler.js';
+import { ResetsRepository } from './resets.repository.js';
+
+const validForMs = 30 * 60_000;
+const triesPerReset = 5;
+
+export interface StartedReset {
+  readonly reset: ResetEntity;
+  readonly operation: OperationEntity;
+}
+
+/** What people do with a reset, step by step; each step is refused that comes too early or too late. */
+@Injectable()
+export class ResetsService {
+  constructor(
+    private readonly dataSource: DataSource,
+    private readonly access: AccessService,
+    private readonly audit: AuditService,
+    private readonly tenants: TenantsService,
+    private readonly classes: ClassesService,
+    private readonly policies: PoliciesService,
+    private readonly encryption: EncryptionService,
+    private readonly operations: OperationsService,
+    private readonly resets: ResetsRepository,
+    private readonly channels: ResetChannels,
+    private readonly codes: ResetCodesService,
+    private readonly handler: ResetHandler,
+  ) {}
+
+  /** Another tenant's reset answers like one that does not exist. */
+  async get(actor: Actor, id: string): Promise<ResetEntity> {
+    return this.access.authorizeRow(actor, 'Reset', await this.resets.findAnywhere(id), Permission.RESET_RUN);
+  }
+
+  /**
+   * Looks at the live collections and changes nothing. One that the same person has open is given up.
+   *
+   * @throws AppError RESET_NOTHING, TENANT_SUSPENDED, ENCRYPTION_KEY_MISSING, TARGET_*
+   */
+  async begin(actor: Actor, input: ResetBeginInput): Promise<ResetEntity> {
+    const scope = await this.access.authorize(actor, fromGlobalId('Tenant', input.tenantId), Permission.RESET_RUN);
+    this.encryption.requireKey();
+    const tenant = await this.tenants.get(scope);
+    if (tenant.suspendedAt !== null) throw new AppError('TENANT_SUSPENDED', 'The workspace is suspended');
+    const { resetCodes } = await this.policies.of(scope);
+    const lists = listsOf(await this.classified(scope));
+    if (lists.wiped.length === 0) throw new AppError('RESET_NOTHING', 'No collection of this workspace is wiped by a reset');
+    const channels = await this.channels.views(actor, scope, resetCodes);
+    const id = randomUUID();
+    await runInTransaction(this.dataSource, async (manager) => {
+      await this.resets.cancelOpen(scope, actor.id, manager);
+      await this.resets.insert(
+        { id, tenantId: scope.tenantId, actorId: actor.id, begunBy: stampOf(actor), reason: input.reason, state: 'BEGUN', lists, targetRevision: tenant.targetRevision, channels, triesLeft: triesPerReset },
+        validForMs,
+        manager,
+      );
+      const detail = { reason: input.reason, wiped: lists.wiped.length, preserved: lists.preserved.length, undecided: lists.undecided.length, counters: lists.counters.length };
+      await this.audit.record({ action: 'reset.begun', tenantId: scope.tenantId, actor, subject: { type: 'Reset', id }, detail }, manager);
+    });
+    return this.reload(scope, id);
+  }
+
+  async sendCode(actor: Actor, resetId: string, channel: ChannelKind): Promise<ResetEntity> {
+    const reset = await this.get(actor, fromGlobalId('Reset', resetId));
+    await this.codes.send(actor, reset, channel);
+    return this.reload(reset, reset.id);
+  }
+
+  async verifyCode(actor: Actor, resetId: string, channel: ChannelKind, code: string): Promise<ResetEntity> {
+    const reset = await this.get(actor, fromGlobalId('Reset', resetId));
+    await this.codes.verify(actor, reset, channel, code);
+    return this.reload(reset, reset.id);
+  }
+
+  /** By anybody who may reset the workspace. @throws AppError RESET_OVER */
+  async cancel(actor: Actor, resetId: string): Promise<ResetEntity> {
+    const { id, ...scope } = await this.get(actor, fromGlobalId('Reset', resetId));
+    await runInTransaction(this.dataSource, async (manager) => {
+      const reset = await this.lock(scope, id, manager);
+      if (reset.state === 'CANCELED') return;
+      requireState(reset, openStates);
+      await this.resets.update(scope, id, { state: 'CANCELED' }, manager);
+      await this.audit.record({ action: 'reset.canceled', tenantId: scope.tenantId, actor, subject: { type: 'Reset', id } }, manager);
+    });
+    return this.reload(scope, id);
+  }
+
+  /** @throws AppError RESET_TEXT_MISMATCH, RESET_TOO_EARLY, RESET_OVER, RESET_OF_ANOTHER, RESET_STALE, TENANT_SUSPENDED, OPERATION_ALREADY_RUNNING */
+  async execute(actor: Actor, input: ResetExecuteInput): Promise<StartedReset> {
+    const { id, tenantId } = await this.get(actor, fromGlobalId('Reset', input.resetId));
+    this.encryption.requireKey();
+    const request = { handler: this.handler, tenantId, actorId: actor.id, idempotencyKey: input.idempotencyKey ?? null, idempotencyInput: { resetId: id, confirmText: input.confirmText } };
+    try {
+      const operation = await runInTransaction(this.dataSource, async (manager) => {
+        const replay = await this.operations.findReplay(manager, request);
+        if (replay !== null) return replay;
+        const reset = await this.lock({ tenantId }, id, manager);
+        await this.requireReady(actor, reset, input.confirmText, manager);
+        const { operation: started } = await this.operations.start(manager, { ...request, input: inputOf(reset), startedBy: stampOf(actor) });
+        await this.resets.update(reset, id, { state: 'EXECUTING', operationId: started.id }, manager);
+        const detail = { resetId: id, reason: reset.reason, wiped: reset.lists.wiped.length, counters: reset.lists.counters.length };
+        await this.audit.record({ action: 'reset.started', tenantId, actor, subject: { type: 'Operation', id: started.id }, detail }, manager);
+        return started;
+      });
+      return { operation, reset: await this.reload({ tenantId }, id) };
+    } catch (error) {
+      if (error instanceof AppError) await this.audit.record({ action: 'reset.refused', outcome: 'REFUSED', tenantId, actor, subject: { type: 'Reset', id }, detail: { code: error.code } });
+      throw error;
+    }
+  }
+
+  /** All that has to be true at the moment when a reset starts, against rows that are locked until the operation is there. */
+  private async requireReady(actor: Actor, reset: ResetEntity, typed: string, manager: EntityManager): Promise<void> {
+    requireOwn(actor, reset);
+    requireState(reset, ['VERIFIED']);
+    const { resetCodes } = await this.policies.of(reset, manager);
+    const [missing] = missingChannels(resetCodes, await this.codes.verifiedChannels(reset, manager));
+    if (missing !== undefined) throw new AppError('RESET_TOO_EARLY', `The policy of the workspace has changed: verify a code by ${missing === 'EMAIL' ? 'e-mail' : 'SMS'} as well, in a new reset`);
+    if (typed !== confirmText) throw new AppError('RESET_TEXT_MISMATCH', `This is not ${confirmText}`, { field: ['confirmText'] });
+    const tenant = await this.tenants.getForUpdate(manager, reset.tenantId);
+    if (tenant.suspendedAt !== null) throw new AppError('TENANT_SUSPENDED', 'The workspace is suspended');
+    if (tenant.targetRevision !== reset.targetRevision) throw new AppError('RESET_STALE', "The workspace's database was changed since the reset was begun");
+    const { wiped, counters } = reset.lists;
+    const changed = changedSince(reset.lists, await this.classes.decisions(reset, [...wiped, ...counters].map(({ name }) => name)));
+    if (changed.length > 0) throw new AppError('RESET_STALE', `The rules say something else now of ${changed.slice(0, 10).join(', ')}`);
+  }
+
+  private async lock(scope: TenantScope, id: string, manager: EntityManager): Promise<ResetEntity> {
+    const reset = await this.resets.lock(scope, id, manager);
+    if (reset === null) throw notFound('Reset');
+    return reset;
+  }
+
+  private async reload(scope: TenantScope, id: string): Promise<ResetEntity> {
+    const reset = await this.resets.find(scope, id);
+    if (reset === null) throw notFound('Reset');
+    return reset;
+  }
+
+  private async classified(scope: TenantScope): ReturnType<ClassesService['classify']> {
+    const session = await this.tenants.openTarget(scope);
+    try {
+      return await this.classes.classify(scope, await session.catalogue());
+    } finally {
+      await session.close();
+    }
+  }
+}
+
+function inputOf({ id, lists: { wiped, counters } }: ResetEntity): { resetId: string; wiped: string[]; counters: { name: string; field: string; resetTo: number }[] } {
+  return { resetId: id, wiped: wiped.map(({ name }) => name), counters: counters.map(({ name, field, resetTo }) => ({ name, field, resetTo })) };
+}
