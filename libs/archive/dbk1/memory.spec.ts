@@ -5,10 +5,9 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { finished } from 'node:stream/promises';
-import { setFlagsFromString } from 'node:v8';
-import { runInNewContext } from 'node:vm';
 import { gzipSync } from 'node:zlib';
 import { manifestInput, tenantId, testKeys, writerOptions } from '../../../test/support/archives.js';
+import { collectGarbage } from '../../../test/support/garbage.js';
 import { fileSource } from '../source.js';
 import { decompressStream } from './codec.js';
 import { openArchive } from './reader.js';
@@ -23,9 +22,6 @@ const frames = 320;
 const flatBytes = 240 << 20;
 const aheadBytes = 16 << 20;
 const heldBytes = 64 << 20;
-
-setFlagsFromString('--expose-gc');
-const collectGarbage = runInNewContext('gc') as () => void;
 
 describe('memory', () => {
   it('stays flat while an archive larger than it is written and read', async () => {

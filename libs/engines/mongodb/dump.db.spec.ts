@@ -5,6 +5,7 @@ import {
   Binary, BSON, BSONRegExp, BSONSymbol, Code, DBRef, Decimal128, Double, Int32, Long, MaxKey, MinKey, MongoClient, ObjectId, Timestamp, UUID, type Collection, type Db, type Document, type RunCommandOptions,
 } from 'mongodb';
 import { dumpIntoMemory, sumOf, type MemoryDump, type MemoryDumpOptions } from '../../../test/support/memory-dump.ts';
+import { isCollected } from '../../../test/support/garbage.ts';
 import { testMongo } from '../../../test/support/servers.ts';
 import type { EngineSession, Work } from '../port.js';
 import { connect, type MongodbContext } from './connection.js';
@@ -421,6 +422,19 @@ describe('set-aside collections', () => {
     await db.createCollection('hf_x_old_0');
     await expect(dump({ only: [{ ...none, uuid: '0'.repeat(32) }] })).rejects.toMatchObject({ code: 'COLLECTION_CHANGED' });
     await expect(dump({ only: [none] })).resolves.toMatchObject({ result: { namespaces: [{ name: 'a', documents: 0 }] } });
+  });
+});
+
+describe('the end of a dump', () => {
+  it('leaves nothing in memory, though the work goes on', async () => {
+    await db.collection('a').insertOne({ n: 1 });
+    const { signal } = new AbortController();
+    const dumpOnce = async (): Promise<WeakRef<object>> => {
+      const sink = { writeFrame: () => Promise.resolve() };
+      await session.dump(sink, {}, { signal, report: () => undefined, log: () => undefined });
+      return new WeakRef(sink);
+    };
+    expect(await isCollected(await dumpOnce())).toBe(true);
   });
 });
 

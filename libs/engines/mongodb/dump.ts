@@ -74,6 +74,7 @@ class DumpRun {
   private readonly summaries: NamespaceSummary[] = [];
   private readonly done = { bytes: 0, documents: 0 };
   private expected: { readonly bytes: number; readonly documents: number } | null = null;
+  private readonly onAbort = (): void => this.pool.fail(this.signal.reason);
 
   constructor(
     private readonly context: MongodbContext,
@@ -86,7 +87,7 @@ class DumpRun {
   ) {
     this.concurrency = Math.min(Math.max(1, Math.trunc(options.concurrency ?? defaultConcurrency)), maxConcurrency);
     this.pool = new FramePool(sink, this.concurrency + spareFrames);
-    signal.addEventListener('abort', () => this.pool.fail(signal.reason), { once: true });
+    signal.addEventListener('abort', this.onAbort, { once: true });
   }
 
   async run(): Promise<DumpResult> {
@@ -111,6 +112,8 @@ class DumpRun {
   }
 
   async close(): Promise<void> {
+    // Node keeps a composed signal for good while something listens to it, and with it this run and its frames.
+    this.signal.removeEventListener('abort', this.onAbort);
     const cursors = [...this.early.values()];
     this.early.clear();
     await Promise.all(cursors.map((cursor) => cursor.close()));
