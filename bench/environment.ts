@@ -27,6 +27,7 @@ export class BenchEnvironment {
   readonly server: BenchServer;
   private readonly mongod: Mongod;
   private readonly client: MongoClient;
+  private readonly owned: (() => Promise<void>)[] = [];
 
   private constructor(folder: string, mongod: Mongod, client: MongoClient, server: BenchServer) {
     this.folder = folder;
@@ -71,9 +72,22 @@ export class BenchEnvironment {
     if ((await fingerprint(this.client.db(database), this.server.shape)) !== this.server.original) throw new Error(`After the restore by ${who} the database is not what it was`);
   }
 
+  /** Whatever is started beside the server: stopped before it, once, however the run ends. Gives back what stops it earlier. */
+  own(stop: () => Promise<void>): () => Promise<void> {
+    const stopOnce = once(stop);
+    this.owned.unshift(stopOnce);
+    return stopOnce;
+  }
+
   async stop(): Promise<void> {
+    for (const stop of this.owned) await stop();
     await this.client.close();
     await this.mongod.stop();
     await rm(this.folder, { recursive: true, force: true });
   }
+}
+
+export function once<T>(work: () => Promise<T>): () => Promise<T> {
+  let result: Promise<T> | null = null;
+  return () => (result ??= work());
 }

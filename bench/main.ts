@@ -1,7 +1,7 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { cpus, loadavg, release, totalmem, type as systemName } from 'node:os';
 import { contest } from './contest.ts';
-import { BenchEnvironment, type BenchServer } from './environment.ts';
+import { BenchEnvironment, type BenchServer, once } from './environment.ts';
 import { type JobResult, runJob } from './job.ts';
 import { measureOperations } from './operations.ts';
 import { type BenchOptions, parseOptions, usage } from './options.ts';
@@ -72,11 +72,6 @@ async function measure(environment: BenchEnvironment, tools: PublicTools | null,
 async function selectOne({ target, dataSet }: BenchServer, { codecs, pairs }: BenchOptions): Promise<JobResult> {
   const [codec = 'gzip'] = codecs;
   return runJob({ kind: 'selection', target, codec, number: pairs + 1, collection: dataSet.selected });
-}
-
-function once<T>(work: () => Promise<T>): () => Promise<T> {
-  let result: Promise<T> | null = null;
-  return () => (result ??= work());
 }
 
 async function replaceBetweenMarkers(file: URL, report: string): Promise<void> {

@@ -40,6 +40,12 @@ export async function measureOperations(environment: BenchEnvironment, options: 
   const postgresData = join(environment.folder, 'postgres');
   const postgres = await EmbeddedPostgres.start({ dataDir: postgresData });
   const processes: Record<Role, ServerOfOurs | null> = { api: null, worker: null };
+  const stop = environment.own(async () => {
+    await processes.worker?.child.stop();
+    await processes.api?.child.stop();
+    await postgres.stop();
+    await rm(postgresFolder(postgresData), { recursive: true, force: true });
+  });
   try {
     const databaseUrl = await postgres.ensureDatabase('holdfast');
     const api = (processes.api = await startServer('api', environment.folder, databaseUrl, say));
@@ -60,10 +66,7 @@ export async function measureOperations(environment: BenchEnvironment, options: 
     }
     return { runs, workerPeakBytes: peakMemoryOf(worker.pid), apiPeakBytes: peakMemoryOf(api.pid) };
   } finally {
-    await processes.worker?.child.stop();
-    await processes.api?.child.stop();
-    await postgres.stop();
-    await rm(postgresFolder(postgresData), { recursive: true, force: true });
+    await stop();
   }
 }
 
