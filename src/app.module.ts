@@ -16,6 +16,7 @@ import { MaintenanceModule } from './maintenance/maintenance.module.js';
 import { OperationsModule } from './operations/operations.module.js';
 import { NotificationsModule } from './notifications/notifications.module.js';
 import { DatabaseModule } from './platform/database/database.module.js';
+import { DeparturesModule } from './departures/departures.module.js';
 import { DrillsModule } from './drills/drills.module.js';
 import { EventsModule } from './platform/events/events.module.js';
 import { GraphqlSupportModule } from './platform/graphql/graphql-support.module.js';
@@ -75,6 +76,7 @@ export class AppModule {
         ReconcileModule,
         SchedulesModule,
         RetentionModule,
+        DeparturesModule,
         ...(config.runsApi ? [graphqlServer()] : []),
       ],
     };

@@ -83,7 +83,12 @@ export const errorCatalogue = {
   WORKER_LOST: user('The process that did the work stopped; start the operation again', true),
   WORKER_STOPPED: user('Holdfast was shut down during the work; start the operation again', true),
   LEASE_LOST: user('Another worker took the operation over; look at its current state', true),
+  REQUEST_DECIDED: user('Look at the answer that was given; ask anew for something else'),
   TENANT_SUSPENDED: user('The workspace is suspended; ask your provider to resume it'),
+  TENANT_DELETING: user('Take the deletion of the workspace back by tenantUndelete first'),
+  TENANT_DELETED: user('Of a deleted workspace only its history is left; make a new one'),
+  TENANT_HELD: user('Release the backups of the workspace that are held first'),
+  TENANT_NOT_RECOVERABLE: user('The archives of the workspace are being removed; nothing can be taken back any more'),
 
   // Encryption
   ENCRYPTION_KEY_MISSING: user('Set BACKUP_ENCRYPTION_KEY on the server; nothing is backed up or restored without it'),

@@ -34,7 +34,7 @@ export class AccessRepository {
     if (actor.memberships.length === 0) return byEmail.flatMap(toMembership);
     const claimed: MembershipRow[] = await this.dataSource.query(
       `select t.id as tenant_id, c.role, t.address_rules from unnest($1::text[], $2::text[]) as c (tenant, role)
-       join tenant t on t.slug = c.tenant or t.id::text = c.tenant`,
+       join tenant t on t.slug = c.tenant or t.id::text = c.tenant where t.deleted_at is null`,
       [actor.memberships.map(({ tenant }) => tenant), actor.memberships.map(({ role }) => role)],
     );
     return [...byEmail, ...claimed].flatMap(toMembership);

@@ -28,6 +28,8 @@ export const alertEvents = {
   KEY_MISSING: { severity: 'ERROR', title: 'Encryption key missing' },
   RETENTION_REFUSED: { severity: 'ERROR', title: 'Retention refused to delete' },
   LAST_GOOD_KEPT: { severity: 'WARNING', title: 'Only one restorable backup is left' },
+  SCHEDULE_CHANGE_REQUESTED: { severity: 'WARNING', title: 'Another schedule is asked for' },
+  SCHEDULE_CHANGE_ANSWERED: { severity: 'INFO', title: 'The wish for another schedule is answered' },
   APPROVAL_REQUESTED: { severity: 'WARNING', title: 'Approval requested' },
   WORK_ANNOUNCED: { severity: 'WARNING', title: 'Maintenance announced' },
 } as const satisfies Record<string, EventNotes>;

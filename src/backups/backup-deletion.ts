@@ -9,6 +9,7 @@ import type { Actor, ActorStamp } from '../platform/auth/actor.js';
 import { runInTransaction } from '../platform/database/data-source.js';
 import { Sweep } from '../platform/queue/sweep.js';
 import { PoliciesService } from '../policies/policies.service.js';
+import { TenantsService } from '../tenants/tenants.service.js';
 import { ArchiveFiles } from './archive-files.js';
 import type { BackupEntity } from './backup.entity.js';
 import { BackupsRepository } from './backups.repository.js';
@@ -28,6 +29,7 @@ export class BackupDeletion extends Sweep {
     private readonly backups: BackupsRepository,
     private readonly files: ArchiveFiles,
     private readonly policies: PoliciesService,
+    private readonly tenants: TenantsService,
   ) {
     super(config);
   }
@@ -42,6 +44,7 @@ export class BackupDeletion extends Sweep {
   async delete(actor: Actor, globalId: string, giveUpUndo = false): Promise<BackupEntity> {
     const { id, tenantId } = await this.service.get(actor, globalId);
     const scope = await this.access.authorize(actor, tenantId, Permission.BACKUP_DELETE);
+    await this.tenants.requireOpen(actor, scope);
     await this.policies.require(actor, scope, 'selfServiceDelete');
     const begun = await runInTransaction(this.dataSource, async (manager) => {
       const backup = await this.service.lock(scope, id, manager);

@@ -30,6 +30,7 @@ import { BackupsService } from './backups.service.js';
 import { DiscardedArchives } from './discarded-archives.js';
 import { ImportHandler } from './import.handler.js';
 import { SafetyBackups } from './safety-backups.js';
+import { TenantArchives } from './tenant-archives.js';
 import { BackupResultResolver, OperationBackupsResolver, TenantBackupsResolver, VerifyResultResolver } from './tenant-backups.resolver.js';
 import { VerifyHandler } from './verify.handler.js';
 
@@ -39,9 +40,9 @@ const exclusiveWork: ReadonlySet<Permission> = new Set([Permission.BACKUP_CREATE
   imports: [TypeOrmModule.forFeature([BackupEntity]), ClassesModule, EncryptionModule, OperationsModule, PoliciesModule, StorageModule, TenantsModule],
   providers: [
     ArchiveFiles, ArchiveInspection, ArchiveRecorder, BackupCatalogue, BackupImports, BackupKeys, DiscardedArchives, ImportHandler, BackupDeletion, BackupHandler, BackupLeftovers, BackupMetrics, BackupProtection, BackupResultResolver, BackupRunner, BackupsRepository, BackupsResolver,
-    BackupsService, OperationBackupsResolver, SafetyBackups, TenantBackupsResolver, VerifyHandler, VerifyResultResolver,
+    BackupsService, OperationBackupsResolver, SafetyBackups, TenantArchives, TenantBackupsResolver, VerifyHandler, VerifyResultResolver,
   ],
-  exports: [ArchiveFiles, ArchiveInspection, BackupCatalogue, BackupDeletion, BackupImports, BackupKeys, BackupProtection, BackupsService, SafetyBackups],
+  exports: [ArchiveFiles, ArchiveInspection, BackupCatalogue, BackupDeletion, BackupImports, BackupKeys, BackupProtection, BackupsService, SafetyBackups, TenantArchives],
 })
 export class BackupsModule implements OnModuleInit {
   constructor(

@@ -14,7 +14,8 @@ import { runInTransaction } from '../platform/database/data-source.js';
 import { findPage, type Page, type PageOfRows } from '../platform/database/page.js';
 import { fromGlobalId, notFound } from '../platform/graphql/global-id.js';
 import { PoliciesService } from '../policies/policies.service.js';
-import { TenantsService } from '../tenants/tenants.service.js';
+import type { TenantEntity } from '../tenants/tenant.entity.js';
+import { requireNotSuspended, TenantsService } from '../tenants/tenants.service.js';
 import { archiveFileName, archiveStoreKey, defaultBackupName } from './backup-naming.js';
 import { type BackupEntity, type BackupScope, type Codec, isUsable } from './backup.entity.js';
 import { BackupHandler, type BackupOperationInput } from './backup.handler.js';
@@ -96,6 +97,7 @@ export class BackupsService {
   async verify(actor: Actor, input: BackupVerifyInput): Promise<StartedBackup> {
     const backup = await this.get(actor, input.backupId);
     const scope = await this.access.authorize(actor, backup.tenantId, Permission.BACKUP_CREATE);
+    await this.tenants.requireOpen(actor, scope);
     this.encryption.requireKey();
     const request = {
       handler: this.verifyHandler, tenantId: scope.tenantId, actorId: actor.id, idempotencyKey: input.idempotencyKey ?? null, idempotencyInput: { backupId: backup.id },
@@ -179,6 +181,7 @@ export class BackupsService {
   async setPinned(actor: Actor, globalId: string, pinned: boolean): Promise<BackupEntity> {
     const backup = await this.get(actor, globalId);
     const scope = await this.access.authorize(actor, backup.tenantId, Permission.BACKUP_PIN);
+    await this.tenants.requireOpen(actor, scope);
     return this.setKept(actor, scope, backup.id, { pinned }, pinned ? 'backup.pinned' : 'backup.unpinned');
   }
 
@@ -227,8 +230,8 @@ export class BackupsService {
     return { operation, backup: await this.backups.find(scope, id, manager) };
   }
 
-  private async requireRoom(scope: TenantScope, tenant: { readonly suspendedAt: Date | null; readonly quotaBytes: bigint | null }): Promise<void> {
-    if (tenant.suspendedAt !== null) throw new AppError('TENANT_SUSPENDED', 'The workspace is suspended');
+  private async requireRoom(scope: TenantScope, tenant: TenantEntity): Promise<void> {
+    requireNotSuspended(tenant);
     if (tenant.quotaBytes === null) return;
     const { usedBytes } = await this.backups.storageTotals(scope);
     const leftBytes = Number(tenant.quotaBytes) - usedBytes;

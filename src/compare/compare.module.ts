@@ -6,9 +6,10 @@ import './compare-result.model.js';
 import { CompareHandler } from './compare.handler.js';
 import { ComparisonsResolver, DocumentDifferencesResolver } from './comparisons.resolver.js';
 import { ComparisonsService } from './comparisons.service.js';
+import { TenantsModule } from '../tenants/tenants.module.js';
 
 @Module({
-  imports: [BackupsModule, EncryptionModule, OperationsModule],
+  imports: [BackupsModule, EncryptionModule, OperationsModule, TenantsModule],
   providers: [CompareHandler, ComparisonsResolver, ComparisonsService, DocumentDifferencesResolver],
 })
 export class CompareModule {}

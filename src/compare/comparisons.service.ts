@@ -12,6 +12,7 @@ import { OperationsService } from '../operations/operations.service.js';
 import { type Actor, stampOf } from '../platform/auth/actor.js';
 import { runInTransaction } from '../platform/database/data-source.js';
 import { notFound } from '../platform/graphql/global-id.js';
+import { TenantsService } from '../tenants/tenants.service.js';
 import { CompareHandler } from './compare.handler.js';
 import type { BackupCompareInput } from './dto/compare.inputs.js';
 
@@ -25,6 +26,7 @@ export class ComparisonsService {
     private readonly backups: BackupsService,
     private readonly operations: OperationsService,
     private readonly handler: CompareHandler,
+    private readonly tenants: TenantsService,
   ) {}
 
   /** @throws AppError NOT_FOUND, FORBIDDEN, BACKUP_NOT_USABLE, ENCRYPTION_KEY_MISSING, BAD_USER_INPUT for a collection that neither holds */
@@ -35,6 +37,7 @@ export class ComparisonsService {
     const scope = await this.access.authorize(actor, first.tenantId, Permission.BACKUP_CREATE);
     // What two workspaces hold is nobody's to compare, not even for who may see both.
     if (other.tenantId !== first.tenantId) throw notFound('Backup');
+    await this.tenants.requireOpen(actor, scope);
     if (collection !== null) await this.access.authorize(actor, first.tenantId, Permission.BACKUP_DOWNLOAD);
     this.encryption.requireKey();
     const ids = { backupId: first.id, otherBackupId: other.id, collection };

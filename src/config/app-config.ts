@@ -72,6 +72,7 @@ export class AppConfig {
   readonly maxUploadBytes: number;
   /** Per tenant. */
   readonly uploadsPerHour: number;
+  readonly tenantGraceDays: number;
   readonly faultPoints: readonly string[];
   /** Backups of one tenant. */
   readonly retentionMaxPerRun: number;
@@ -129,6 +130,7 @@ export class AppConfig {
     this.maintenanceWaitMs = env.HOLDFAST_MAINTENANCE_WAIT_SECONDS === undefined ? null : env.HOLDFAST_MAINTENANCE_WAIT_SECONDS * 1000;
     this.maxUploadBytes = env.HOLDFAST_MAX_UPLOAD_BYTES;
     this.uploadsPerHour = env.HOLDFAST_UPLOADS_PER_HOUR;
+    this.tenantGraceDays = env.HOLDFAST_TENANT_GRACE_DAYS;
     this.faultPoints = env.HOLDFAST_FAULT_POINTS;
     this.shutdownDrainMs = env.HOLDFAST_SHUTDOWN_DRAIN_SECONDS * 1000;
     this.shutdownGraceMs = env.HOLDFAST_SHUTDOWN_GRACE_SECONDS * 1000;

@@ -276,6 +276,7 @@ export const environmentSchema = z.object({
   }),
   HOLDFAST_MAX_UPLOAD_BYTES: limit(107_374_182_400, 1, 109_951_162_777_600, 'The largest file that may be uploaded, in bytes.'),
   HOLDFAST_UPLOADS_PER_HOUR: limit(60, 1, 100_000, 'Uploads that one workspace may begin in an hour.'),
+  HOLDFAST_TENANT_GRACE_DAYS: limit(30, 1, 3650, 'Days in which the deletion of a workspace can be taken back; then its archives go.'),
   HOLDFAST_METRICS_TOKEN: noted(text.min(16, 'must have at least 16 characters').optional(), {
     description: 'Whoever reads `/metrics` sends it as `Authorization: Bearer <token>`; at least 16 characters.',
     default: 'none: `/metrics` answers this machine alone',

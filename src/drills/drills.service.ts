@@ -13,6 +13,7 @@ import { type Actor, type ActorStamp, stampOf } from '../platform/auth/actor.js'
 import { runInTransaction } from '../platform/database/data-source.js';
 import { fromGlobalId, notFound, toGlobalId } from '../platform/graphql/global-id.js';
 import { RestoreDrill } from '../restore/restore-drill.js';
+import { TenantsService } from '../tenants/tenants.service.js';
 import { DrillHandler } from './drill.handler.js';
 import { ProofPlansRepository, type ProofPlan } from './proof-plans.repository.js';
 
@@ -34,11 +35,13 @@ export class DrillsService {
     private readonly drill: RestoreDrill,
     private readonly handler: DrillHandler,
     private readonly plans: ProofPlansRepository,
+    private readonly tenants: TenantsService,
   ) {}
 
   /** Of the named backup, else of the last good one. @throws AppError BACKUP_NOT_USABLE, OPERATION_ALREADY_RUNNING, ENCRYPTION_KEY_MISSING, TARGET_* */
   async run(actor: Actor, { tenantId: globalId, backupId, idempotencyKey }: DrillRequest): Promise<OperationEntity> {
     const scope = await this.access.authorize(actor, fromGlobalId('Tenant', globalId), Permission.RESTORE_RUN);
+    await this.tenants.requireOpen(actor, scope);
     const backup = backupId == null ? await this.backups.findLastGood(scope) : await this.backups.get(actor, backupId);
     if (backup !== null && backup.tenantId !== scope.tenantId) throw notFound('Backup');
     return this.start(scope, backup, actor.id, stampOf(actor), idempotencyKey ?? null);

@@ -49,6 +49,7 @@ export class KeysService {
 
   async reencrypt(actor: Actor, tenantId: string, idempotencyKey: string | null): Promise<OperationEntity> {
     const scope = await this.access.authorize(actor, tenantId, Permission.STORAGE_MANAGE);
+    await this.tenants.requireOpen(actor, scope);
     return this.start(scope.tenantId, actor.id, stampOf(actor), idempotencyKey);
   }
 

@@ -13,7 +13,7 @@ import { type Actor, stampOf } from '../platform/auth/actor.js';
 import { runInTransaction } from '../platform/database/data-source.js';
 import { fromGlobalId, notFound } from '../platform/graphql/global-id.js';
 import { PoliciesService } from '../policies/policies.service.js';
-import { TenantsService } from '../tenants/tenants.service.js';
+import { requireNotSuspended, TenantsService } from '../tenants/tenants.service.js';
 import type { ResetBeginInput, ResetExecuteInput } from './dto/reset.inputs.js';
 import { type ChannelKind, confirmText, openStates, type ResetEntity } from './reset.entity.js';
 import { missingChannels, ResetChannels } from './reset-channels.js';
@@ -63,7 +63,7 @@ export class ResetsService {
     const scope = await this.access.authorize(actor, fromGlobalId('Tenant', input.tenantId), Permission.RESET_RUN);
     this.encryption.requireKey();
     const tenant = await this.tenants.get(scope);
-    if (tenant.suspendedAt !== null) throw new AppError('TENANT_SUSPENDED', 'The workspace is suspended');
+    requireNotSuspended(tenant);
     const { resetCodes } = await this.policies.of(scope);
     const lists = listsOf(await this.classified(scope));
     if (lists.wiped.length === 0) throw new AppError('RESET_NOTHING', 'No collection of this workspace is wiped by a reset');
@@ -140,7 +140,7 @@ export class ResetsService {
     if (missing !== undefined) throw new AppError('RESET_TOO_EARLY', `The policy of the workspace has changed: verify a code by ${missing === 'EMAIL' ? 'e-mail' : 'SMS'} as well, in a new reset`);
     if (typed !== confirmText) throw new AppError('RESET_TEXT_MISMATCH', `This is not ${confirmText}`, { field: ['confirmText'] });
     const tenant = await this.tenants.getForUpdate(manager, reset.tenantId);
-    if (tenant.suspendedAt !== null) throw new AppError('TENANT_SUSPENDED', 'The workspace is suspended');
+    requireNotSuspended(tenant);
     if (tenant.targetRevision !== reset.targetRevision) throw new AppError('RESET_STALE', "The workspace's database was changed since the reset was begun");
     const { wiped, counters } = reset.lists;
     const changed = changedSince(reset.lists, await this.classes.decisions(reset, [...wiped, ...counters].map(({ name }) => name)));

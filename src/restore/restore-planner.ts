@@ -76,6 +76,7 @@ export class RestorePlanner {
 
   async create(actor: Actor, input: RestorePlanCreateInput): Promise<RestorePlanEntity> {
     const scope = await this.access.authorize(actor, fromGlobalId('Tenant', input.tenantId), Permission.RESTORE_RUN);
+    await this.tenants.requireOpen(actor, scope);
     if (input.collections != null) await this.policies.require(actor, scope, 'partialRestores', 'collections');
     return this.plan(scope, actor, await this.findSource(scope, actor, input.source), input.fullRead ?? false, [], choiceOf(input), await this.destinations.choose(scope, actor, input));
   }

@@ -10,10 +10,9 @@ import { type Actor, stampOf } from '../platform/auth/actor.js';
 import { runInTransaction } from '../platform/database/data-source.js';
 import { fromGlobalId } from '../platform/graphql/global-id.js';
 import { DatabaseClaims } from '../tenants/database-claims.js';
-import { TenantsService } from '../tenants/tenants.service.js';
+import { requireConfirmed, TenantsService } from '../tenants/tenants.service.js';
 import type { RestoreReleaseOldInput } from './dto/undo.inputs.js';
 import { ReleaseHandler } from './release.handler.js';
-import { requireConfirmed } from './restores.service.js';
 
 /** Gives up the former live data that a restore with `keepOld` left in the database, or the former database of a REPOINT. */
 @Injectable()

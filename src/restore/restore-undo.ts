@@ -11,12 +11,12 @@ import { OperationsService } from '../operations/operations.service.js';
 import { type Actor, stampOf } from '../platform/auth/actor.js';
 import { runInTransaction } from '../platform/database/data-source.js';
 import { fromGlobalId, notFound } from '../platform/graphql/global-id.js';
-import { TenantsService } from '../tenants/tenants.service.js';
+import { requireConfirmed, requireNotSuspended, TenantsService } from '../tenants/tenants.service.js';
 import type { RestoreUndoInput } from './dto/undo.inputs.js';
 import { RestorePlanner, sourceOf } from './restore-planner.js';
 import type { PlanCheckRow, RestorePlanEntity } from './restore-plan.entity.js';
 import { RestorePlansRepository } from './restore-plans.repository.js';
-import { requireConfirmed, RestoresService } from './restores.service.js';
+import { RestoresService } from './restores.service.js';
 import { UndoHandler, type UndoInput } from './undo.handler.js';
 import { pointerOf, UndoTerm } from './undo-term.js';
 
@@ -90,7 +90,7 @@ export class RestoreUndo {
       const tenant = await this.tenants.getForUpdate(manager, undone.tenantId);
       const kept = await this.term.requireKept(undone, manager);
       requireConfirmed(tenant.name, confirmName);
-      if (tenant.suspendedAt !== null) throw new AppError('TENANT_SUSPENDED', 'The workspace is suspended');
+      requireNotSuspended(tenant);
       if (tenant.targetDeployment !== kept.deployment) throw new AppError('NOT_UNDOABLE', 'The workspace has a database on another server now');
       const former = pointerOf(undone)?.former ?? [];
       const input = { pointer: { from: tenant.targetDatabase, to: kept.database, former: [...former] }, undo: { operationId: undone.id, warning: await this.term.warning(undone, manager) } };

@@ -11,7 +11,7 @@ import { type Actor, stampOf } from '../platform/auth/actor.js';
 import { runInTransaction } from '../platform/database/data-source.js';
 import { fromGlobalId, notFound } from '../platform/graphql/global-id.js';
 import { CopyTargets } from '../tenants/copy-targets.js';
-import { TenantsService } from '../tenants/tenants.service.js';
+import { requireConfirmed, requireNotSuspended, TenantsService } from '../tenants/tenants.service.js';
 import { UploadsService } from '../transfers/uploads.service.js';
 import type { RestoreStartInput } from './dto/restore.inputs.js';
 import type { RestorePlanEntity } from './restore-plan.entity.js';
@@ -92,7 +92,7 @@ export class RestoresService {
     if (tenant.name !== bound.tenantName) throw new AppError('PLAN_STALE', 'The workspace was renamed since the plan was made');
     if (tenant.targetRevision !== bound.targetRevision) throw new AppError('PLAN_STALE', "The workspace's database was changed since the plan was made");
     requireConfirmed(tenant.name, confirmName);
-    if (tenant.suspendedAt !== null) throw new AppError('TENANT_SUSPENDED', 'The workspace is suspended');
+    requireNotSuspended(tenant);
     const blocking = plan.checks.find((check) => check.blocking && !check.ok);
     if (blocking !== undefined || bound.live === null) throw new AppError('PLAN_BLOCKED', `The plan has a failed check (${blocking?.key ?? 'target'}): ${blocking?.message ?? 'the database could not be read'}`);
     if (plan.backupId !== null) await this.requireSameBackup(scope, plan, plan.backupId, manager);
@@ -114,9 +114,4 @@ export class RestoresService {
     const isSame = source.kind === 'BACKUP' && now.kind === 'BACKUP' && now.salt === source.salt && now.sha256 === source.sha256 && now.storeKey === source.storeKey;
     if (!isSame) throw new AppError('PLAN_STALE', 'The backup was replaced since the plan was made');
   }
-}
-
-/** @throws AppError CONFIRM_NAME_MISMATCH */
-export function requireConfirmed(tenantName: string, confirmName: string): void {
-  if (confirmName.normalize('NFC') !== tenantName.normalize('NFC')) throw new AppError('CONFIRM_NAME_MISMATCH', "This is not the workspace's name", { field: ['confirmName'] });
 }

@@ -9,6 +9,7 @@ import { AppConfig } from '../config/app-config.js';
 import type { ActorStamp } from '../platform/auth/actor.js';
 import { isConnectionLoss } from '../platform/database/connection-loss.js';
 import { PoliciesService } from '../policies/policies.service.js';
+import { TenantsService } from '../tenants/tenants.service.js';
 import { nextRunAfter } from './next-run.js';
 import type { ScheduleEntity } from './schedule.entity.js';
 import { SchedulesRepository } from './schedules.repository.js';
@@ -37,6 +38,7 @@ export class ScheduleTicks {
     private readonly policies: PoliciesService,
     private readonly alerts: AlertsService,
     private readonly audit: AuditService,
+    private readonly tenants: TenantsService,
   ) {}
 
   @Interval(everyMs)
@@ -57,8 +59,9 @@ export class ScheduleTicks {
       if (schedule === null) return false;
       const now = await this.rows.now(manager);
       const isLate = schedule.nextRunAt !== null && now.getTime() - schedule.nextRunAt.getTime() > lateMs;
-      const isBusy = !(isLate && (await this.policies.of(schedule, manager)).catchUp === 'SKIP') && !(await this.start(schedule, now, manager));
-      await this.rows.update(schedule, schedule.id, isBusy ? { dueAt: new Date(now.getTime() + busyPauseMs) } : { ...nextRunAfter(schedule, now), lastDueAt: schedule.nextRunAt }, manager);
+      const skips = isLate && (await this.policies.of(schedule, manager)).catchUp === 'SKIP';
+      const isBusy = !skips && !(await this.start(schedule, now, manager));
+      await this.rows.update(schedule, schedule.id, isBusy ? { dueAt: new Date(now.getTime() + busyPauseMs) } : { ...nextRunAfter(schedule, now), lastDueAt: await this.expected(schedule, skips, manager) }, manager);
       return true;
     });
   }
@@ -79,6 +82,13 @@ export class ScheduleTicks {
       await this.audit.record({ action: 'schedule.run-refused', outcome: 'REFUSED', tenantId, actor: startedBy, subject: { type: 'Schedule', id }, detail: { code } }, manager);
       return true;
     }
+  }
+
+  /** Since when a backup of it is waited for: what came due while the workspace was suspended nobody waits for before it was resumed, or at all. */
+  private async expected(schedule: ScheduleEntity, skipped: boolean, manager: EntityManager): Promise<Date | null> {
+    const { resumedAt } = await this.tenants.get(schedule, manager);
+    if (resumedAt === null || schedule.nextRunAt === null || resumedAt < schedule.nextRunAt) return schedule.nextRunAt;
+    return skipped ? null : resumedAt;
   }
 
   private async tellMissed(): Promise<void> {

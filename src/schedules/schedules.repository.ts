@@ -79,7 +79,7 @@ export class SchedulesRepository {
   missed(patienceMs: number): Promise<MissedRun[]> {
     return this.manager.query(
       `select s.id, s.tenant_id as "tenantId", s.name, due.at as "dueAt"
-       from schedule s join tenant t on t.id = s.tenant_id, lateral (select case when s.next_run_at < now() - $1 * interval '1 millisecond' then s.next_run_at else s.last_due_at end as at) due
+       from schedule s join tenant t on t.id = s.tenant_id, lateral (select case when greatest(s.next_run_at, t.resumed_at) < now() - $1 * interval '1 millisecond' then s.next_run_at else s.last_due_at end as at) due
        where s.active and t.suspended_at is null and due.at < now() - $1 * interval '1 millisecond'
          and not exists (select 1 from backup b where b.schedule_id = s.id and b.created_at >= due.at and b.finished_at is not null and b.state in ('COMPLETED', 'DELETED'))
        order by due.at limit 100`,

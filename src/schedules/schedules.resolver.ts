@@ -11,9 +11,9 @@ import { PageArgs, pageOf, toConnection } from '../platform/graphql/connection.j
 import { CurrentActor } from '../platform/graphql/current-actor.decorator.js';
 import { NodeRegistry } from '../platform/graphql/node-registry.js';
 import { RetentionRuleModel } from '../policies/retention-rule.js';
-import { TenantModel, toTenantModel } from '../tenants/tenant.model.js';
+import { TenantModel } from '../tenants/tenant.model.js';
 import {
-  ScheduleCreateInput, ScheduleCreatePayload, ScheduleDeleteInput, ScheduleDeletePayload, ScheduleRequestChangeInput, ScheduleRequestChangePayload, ScheduleRunNowInput, ScheduleRunNowPayload, ScheduleSetActiveInput,
+  ScheduleCreateInput, ScheduleCreatePayload, ScheduleDeleteInput, ScheduleDeletePayload, ScheduleRunNowInput, ScheduleRunNowPayload, ScheduleSetActiveInput,
   ScheduleSetActivePayload, ScheduleUpdateInput, ScheduleUpdatePayload,
 } from './dto/schedule.inputs.js';
 import { nextRuns } from './occurrences.js';
@@ -68,13 +68,6 @@ export class SchedulesResolver {
   async scheduleRunNow(@CurrentActor() actor: Actor, @Args('input') input: ScheduleRunNowInput): Promise<ScheduleRunNowPayload> {
     const { backup, operation } = await this.schedules.runNow(actor, input.scheduleId);
     return { backup: backup && toBackupModel(backup), operation: toOperationModel(operation) };
-  }
-
-  @Access(Permission.SCHEDULE_MANAGE)
-  @Mutation(() => ScheduleRequestChangePayload, { description: 'Asks the provider for another schedule.' })
-  async scheduleRequestChange(@CurrentActor() actor: Actor, @Args('input') input: ScheduleRequestChangeInput): Promise<ScheduleRequestChangePayload> {
-    const { cadence, until = null, reason } = input;
-    return { tenant: toTenantModel(await this.schedules.requestChange(actor, input.tenantId, { cadence, until, reason })) };
   }
 
   @ResolveField(() => RetentionRuleModel)

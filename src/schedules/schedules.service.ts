@@ -74,25 +74,28 @@ export class SchedulesService implements OnModuleInit {
 
   async update(actor: Actor, globalId: string, changes: ScheduleChanges): Promise<ScheduleEntity> {
     const { scope, id } = await this.manage(actor, globalId);
-    return runInTransaction(this.dataSource, async (manager) => {
-      const tenant = await this.tenants.getForUpdate(manager, scope.tenantId);
-      const policy = policyOf(tenant.policy);
-      const before = await this.lock(scope, id, manager);
-      const bump = changes.bump === undefined ? before.bump : bumpOf(changes.bump);
-      if (bump !== before.bump) {
-        this.access.requireProvider(actor);
-        if (bump !== null) requireAllowed(policy, tenant, bump.cadence, 'bump');
-      }
-      const draft: ScheduleDraft = {
-        name: changes.name ?? before.name, description: changes.description === undefined ? before.description : changes.description, cadence: changes.cadence ?? before.cadence, atTime: changes.atTime ?? before.atTime,
-        timeZone: changes.timeZone ?? before.timeZone, cron: changes.cron ?? before.cron, scope: changes.scope ?? before.scope, retention: changes.retention === undefined ? before.retention : changes.retention,
-      };
-      const fields = fieldsOf(tenant, policy, draft);
-      const after: ScheduleEntity = { ...before, ...fields, bump };
-      await this.schedules.update(scope, id, { ...fields, bump, ...(before.active ? nextRunAfter(after, await this.schedules.now(manager)) : {}) }, manager);
-      await this.audit.record({ action: 'schedule.updated', tenantId: scope.tenantId, actor, subject: { type: 'Schedule', id }, detail: { name: fields.name, cadence: fields.cadence, bump: bump?.cadence ?? null } }, manager);
-      return this.require(scope, id, manager);
-    });
+    return runInTransaction(this.dataSource, (manager) => this.change(actor, scope, id, changes, manager));
+  }
+
+  /** For callers that have checked the permission. @throws AppError POLICY_FORBIDS, BAD_USER_INPUT */
+  async change(actor: Actor, scope: TenantScope, id: string, changes: ScheduleChanges, manager: EntityManager): Promise<ScheduleEntity> {
+    const tenant = await this.tenants.getForUpdate(manager, scope.tenantId);
+    const policy = policyOf(tenant.policy);
+    const before = await this.lock(scope, id, manager);
+    const bump = changes.bump === undefined ? before.bump : bumpOf(changes.bump);
+    if (bump !== before.bump) {
+      this.access.requireProvider(actor);
+      if (bump !== null) requireAllowed(policy, tenant, bump.cadence, 'bump');
+    }
+    const draft: ScheduleDraft = {
+      name: changes.name ?? before.name, description: changes.description === undefined ? before.description : changes.description, cadence: changes.cadence ?? before.cadence, atTime: changes.atTime ?? before.atTime,
+      timeZone: changes.timeZone ?? before.timeZone, cron: changes.cron ?? before.cron, scope: changes.scope ?? before.scope, retention: changes.retention === undefined ? before.retention : changes.retention,
+    };
+    const fields = fieldsOf(tenant, policy, draft);
+    const after: ScheduleEntity = { ...before, ...fields, bump };
+    await this.schedules.update(scope, id, { ...fields, bump, ...(before.active ? nextRunAfter(after, await this.schedules.now(manager)) : {}) }, manager);
+    await this.audit.record({ action: 'schedule.updated', tenantId: scope.tenantId, actor, subject: { type: 'Schedule', id }, detail: { name: fields.name, cadence: fields.cadence, bump: bump?.cadence ?? null } }, manager);
+    return this.require(scope, id, manager);
   }
 
   /** @throws AppError CONFIRMATION_MISSING where one is disabled without `confirm` */
@@ -144,17 +147,6 @@ export class SchedulesService implements OnModuleInit {
 
   async nextRunAt(actor: Actor, tenantId: string): Promise<Date | null> {
     return this.schedules.nextRunAt(await this.access.authorize(actor, tenantId, null));
-  }
-
-  /** Kept, and in the audit log: the provider changes the schedule. */
-  async requestChange(actor: Actor, tenantGlobalId: string, wish: { readonly cadence: Cadence; readonly until: Date | null; readonly reason: string }): Promise<TenantEntity> {
-    const scope = await this.access.authorize(actor, fromGlobalId('Tenant', tenantGlobalId), Permission.SCHEDULE_MANAGE);
-    const { cadence, until, reason } = wish;
-    return runInTransaction(this.dataSource, async (manager) => {
-      await manager.query('insert into schedule_request (id, tenant_id, cadence, until, reason, created_by) values ($1, $2, $3, $4, $5, $6)', [randomUUID(), scope.tenantId, cadence, until, reason, stampOf(actor)]);
-      await this.audit.record({ action: 'schedule.change-requested', tenantId: scope.tenantId, actor, detail: { cadence, until: until?.toISOString() ?? null, reason } }, manager);
-      return this.tenants.get(scope, manager);
-    });
   }
 
   /** For callers that have checked the permission. */

@@ -4,17 +4,20 @@ import type { ActionState } from '../access/action-state.model.js';
 import { allPermissions, Permission } from '../access/permission.js';
 import type { Actor } from '../platform/auth/actor.js';
 import type { TenantEntity } from './tenant.entity.js';
+import { whyClosed } from './tenants.service.js';
 
 /** Why the permission cannot be used in the tenant now, as a sentence for people; null where it can. */
 export type ActionBlocker = (tenant: TenantEntity, permission: Permission, actor: Actor) => Promise<string | null> | string | null;
 
-const changesNothing: ReadonlySet<Permission> = new Set([Permission.BACKUP_READ, Permission.BACKUP_DOWNLOAD, Permission.AUDIT_READ, Permission.MEMBER_MANAGE, Permission.TENANT_MANAGE]);
+/** What nobody does in a workspace that is suspended, and what its own people do not. */
+const closedToAll: ReadonlySet<Permission> = new Set([Permission.BACKUP_CREATE, Permission.RESTORE_RUN, Permission.RESET_RUN]);
+const closedToMembers: ReadonlySet<Permission> = new Set([Permission.BACKUP_DOWNLOAD, Permission.BACKUP_DELETE, Permission.BACKUP_PIN, Permission.STORAGE_MANAGE, Permission.APPROVE]);
 
 /** `Tenant.actions`: features register why the server would refuse what they do. */
 @Injectable()
 export class TenantActions {
   private readonly blockers: ActionBlocker[] = [
-    (tenant, permission) => (tenant.suspendedAt !== null && !changesNothing.has(permission) ? 'The workspace is suspended' : null),
+    (tenant, permission, actor) => (closedToAll.has(permission) || (closedToMembers.has(permission) && !actor.isProvider) ? whyClosed(tenant) : null),
   ];
 
   constructor(private readonly access: AccessService) {}

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { Injectable } from '@nestjs/common';
-import { DataSource, type EntityManager } from 'typeorm';
+import { DataSource } from 'typeorm';
 import type { EngineName, Target, TargetInspection } from '#engines';
 import { AppError } from '#errors';
 import { AccessService } from '../access/access.service.js';
@@ -11,7 +11,7 @@ import { runInTransaction, violatedUnique } from '../platform/database/data-sour
 import type { Page, PageOfRows } from '../platform/database/page.js';
 import { EventBus } from '../platform/events/event-bus.js';
 import { SnapshotStream } from '../platform/events/snapshot-stream.js';
-import { notFound, toGlobalId } from '../platform/graphql/global-id.js';
+import { notFound } from '../platform/graphql/global-id.js';
 import type { TenantEntity } from './tenant.entity.js';
 import { TenantTargets } from './tenant-targets.js';
 import { noMaintenance, TenantsService } from './tenants.service.js';
@@ -135,7 +135,7 @@ export class TenantAdministration {
     await this.access.authorize(actor, tenantId, Permission.TENANT_MANAGE);
     return this.service.change({ tenantId }, async (before, manager) => {
       if (before.maintenanceSince === null) return null;
-      await this.requireIdle(manager, tenantId);
+      await this.service.requireIdle({ tenantId }, manager);
       await this.audit.record({ action: 'tenant.maintenance-ended', tenantId, actor }, manager);
       return noMaintenance;
     });
@@ -155,7 +155,7 @@ export class TenantAdministration {
     const { deployment } = await this.inspectTarget(actor, tenantId, engine, target);
     try {
       await this.service.change({ tenantId }, async (before, manager) => {
-        await this.requireIdle(manager, tenantId);
+        await this.service.requireIdle({ tenantId }, manager);
         await this.audit.record(
           { action: 'tenant.target-changed', tenantId, actor, detail: { database: target.database, deployment, formerDatabase: before.targetDatabase, formerDeployment: before.targetDeployment } },
           manager,
@@ -185,15 +185,11 @@ export class TenantAdministration {
     this.access.requireProvider(actor);
     await this.access.authorize(actor, tenantId, null);
     return this.service.change({ tenantId }, async (before, manager) => {
-      if ((before.suspendedAt !== null) === suspended) return null;
+      if (before.deletionAskedAt !== null && !suspended) throw new AppError('TENANT_DELETING', 'The workspace is being deleted');
+      if ((before.suspendedAt !== null) === suspended && !before.suspendedByDeletion) return null;
       await this.audit.record({ action: suspended ? 'tenant.suspended' : 'tenant.resumed', tenantId, actor }, manager);
-      return { suspendedAt: suspended ? () => 'now()' : null };
+      return suspended ? { suspendedAt: () => 'coalesce(suspended_at, now())', suspendedByDeletion: false } : { suspendedAt: null, resumedAt: () => 'clock_timestamp()' };
     });
-  }
-
-  private async requireIdle(manager: EntityManager, tenantId: string): Promise<void> {
-    const running = await this.tenants.findUnfinishedOperation(tenantId, manager);
-    if (running !== null) throw new AppError('OPERATION_ALREADY_RUNNING', `The operation ${toGlobalId('Operation', running)} is still running`);
   }
 
   /** Gives constraint violations their codes and records what was refused, outside of the transaction that was rolled back. */

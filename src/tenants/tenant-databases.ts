@@ -14,6 +14,7 @@ export class TenantDatabases {
   constructor(private readonly targets: TenantTargets) {}
 
   async describe(tenant: TenantEntity): Promise<DatabaseInfoModel> {
+    if (tenant.deletedAt !== null) return unknown(tenant, 'The workspace was deleted');
     const { promise: tooSlow, resolve } = Promise.withResolvers<DatabaseInfoModel>();
     const timer = setTimeout(() => resolve(unknown(tenant, `The database did not answer within ${patienceMs / 1000} seconds`)), patienceMs);
     try {

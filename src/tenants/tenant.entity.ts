@@ -1,5 +1,6 @@
 import type { EngineName } from '#engines';
 import { Column, Entity, PrimaryColumn } from 'typeorm';
+import type { ActorStamp } from '../platform/auth/actor.js';
 
 /** A column that the driver reads as text because it may pass 2^53. */
 const bigintAsBigint = {
@@ -50,6 +51,31 @@ export class TenantEntity {
 
   @Column('timestamptz', { name: 'suspended_at', nullable: true })
   suspendedAt!: Date | null;
+
+  @Column('timestamptz', { name: 'resumed_at', nullable: true })
+  resumedAt!: Date | null;
+
+  @Column('timestamptz', { name: 'deletion_asked_at', nullable: true })
+  deletionAskedAt!: Date | null;
+
+  @Column('jsonb', { name: 'deletion_asked_by', nullable: true })
+  deletionAskedBy!: ActorStamp | null;
+
+  /** Until then it can be taken back. */
+  @Column('timestamptz', { name: 'deletion_due_at', nullable: true })
+  deletionDueAt!: Date | null;
+
+  /** Its deletion suspended it: taking that back resumes it. */
+  @Column('boolean', { name: 'suspended_by_deletion' })
+  suspendedByDeletion!: boolean;
+
+  /** From here on its archives go. */
+  @Column('timestamptz', { name: 'deletion_begun_at', nullable: true })
+  deletionBegunAt!: Date | null;
+
+  /** Nothing is left of it but its history. */
+  @Column('timestamptz', { name: 'deleted_at', nullable: true })
+  deletedAt!: Date | null;
 
   @Column('timestamptz', { name: 'maintenance_since', nullable: true })
   maintenanceSince!: Date | null;

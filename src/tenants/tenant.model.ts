@@ -23,8 +23,12 @@ export enum TenantStatus {
   MAINTENANCE = 'MAINTENANCE',
   SUSPENDED = 'SUSPENDED',
   DELETING = 'DELETING',
+  DELETED = 'DELETED',
 }
-registerEnumType(TenantStatus, { name: 'TenantStatus' });
+registerEnumType(TenantStatus, {
+  name: 'TenantStatus',
+  valuesMap: { DELETING: { description: 'Closed; its archives go when the time to take that back is over.' }, DELETED: { description: 'Its history is what is left of it.' } },
+});
 
 @ObjectType('DatabaseInfo', { description: 'The tenant\'s database as it is now; `error` says why the rest is unknown.' })
 export class DatabaseInfoModel {
@@ -122,6 +126,8 @@ export class TenantModel implements Node {
 export class TenantConnection extends Paginated('Tenant', () => TenantModel) {}
 
 export function statusOf(row: TenantEntity): TenantStatus {
+  if (row.deletedAt !== null) return TenantStatus.DELETED;
+  if (row.deletionAskedAt !== null) return TenantStatus.DELETING;
   if (row.suspendedAt !== null) return TenantStatus.SUSPENDED;
   return row.maintenanceSince === null ? TenantStatus.ACTIVE : TenantStatus.MAINTENANCE;
 }

@@ -21,10 +21,11 @@ export type NewTenant = Pick<
 export type TenantPatch = QueryDeepPartialEntity<Omit<TenantEntity, 'policy'>>;
 
 const statusConditions: Readonly<Record<TenantStatus, string>> = {
-  [TenantStatus.SUSPENDED]: 'tenant.suspended_at is not null',
+  [TenantStatus.SUSPENDED]: 'tenant.suspended_at is not null and tenant.deletion_asked_at is null',
   [TenantStatus.MAINTENANCE]: 'tenant.suspended_at is null and tenant.maintenance_since is not null',
   [TenantStatus.ACTIVE]: 'tenant.suspended_at is null and tenant.maintenance_since is null',
-  [TenantStatus.DELETING]: 'false',
+  [TenantStatus.DELETING]: 'tenant.deletion_asked_at is not null and tenant.deleted_at is null',
+  [TenantStatus.DELETED]: 'tenant.deleted_at is not null',
 };
 
 @Injectable()
@@ -44,14 +45,14 @@ export class TenantsRepository {
     return manager.findOne(TenantEntity, { where: { id }, lock: { mode: 'pessimistic_write' } });
   }
 
-  /** @param visible ids of the tenants to look among; null: all */
+  /** Deleted ones only by their status. @param visible ids of the tenants to look among; null: all */
   list(visible: readonly string[] | null, filter: TenantFilterValues, page: Page): Promise<PageOfRows<TenantEntity>> {
     const query = this.rows.createQueryBuilder('tenant').where('true');
     if (visible !== null) query.andWhere('tenant.id = any(:visible)', { visible });
     if (filter.text != null && filter.text !== '') {
       query.andWhere('(tenant.name ilike :text or tenant.slug ilike :text)', { text: containing(filter.text.normalize('NFC')) });
     }
-    if (filter.status != null) query.andWhere(`(${statusConditions[filter.status]})`);
+    query.andWhere(filter.status == null ? 'tenant.deleted_at is null' : `(${statusConditions[filter.status]})`);
     return findPage(query, 'createdAt', page);
   }
 
@@ -62,6 +63,17 @@ export class TenantsRepository {
   /** Changes the row and grows its revision. */
   async update(scope: TenantScope, patch: TenantPatch, manager: EntityManager): Promise<void> {
     await manager.update(TenantEntity, { id: scope.tenantId }, { ...patch, revision: () => 'revision + 1', updatedAt: () => 'now()' });
+  }
+
+  async now(manager: EntityManager): Promise<Date> {
+    const [row]: { now: Date }[] = await manager.query('select clock_timestamp() as now');
+    return row?.now ?? new Date();
+  }
+
+  /** Whose time to take their deletion back is over, the oldest first. */
+  async deletionsDue(limit: number): Promise<string[]> {
+    const rows: { id: string }[] = await this.rows.manager.query('select id from tenant where deletion_due_at <= clock_timestamp() and deleted_at is null order by deletion_due_at limit $1', [limit]);
+    return rows.map(({ id }) => id);
   }
 
   /** The tenant's own, or the one that is just filling its database. */

@@ -1,10 +1,12 @@
 import { Injectable } from '@nestjs/common';
 import { DataSource, type EntityManager } from 'typeorm';
 import type { EngineSession } from '#engines';
+import { AppError } from '#errors';
 import type { TenantScope } from '../access/access.service.js';
+import type { Actor } from '../platform/auth/actor.js';
 import { runInTransaction } from '../platform/database/data-source.js';
 import { EventBus } from '../platform/events/event-bus.js';
-import { notFound } from '../platform/graphql/global-id.js';
+import { notFound, toGlobalId } from '../platform/graphql/global-id.js';
 import type { TenantEntity } from './tenant.entity.js';
 import { TenantTargets } from './tenant-targets.js';
 import { type TenantPatch, TenantsRepository } from './tenants.repository.js';
@@ -68,12 +70,33 @@ export class TenantsService {
    * Locks the tenant until the transaction of `manager` ends. Starting an operation takes this lock, so that neither name nor target changes
    * under it.
    *
-   * @throws AppError NOT_FOUND
+   * @throws AppError NOT_FOUND, TENANT_DELETED
    */
   async getForUpdate(manager: EntityManager, tenantId: string): Promise<TenantEntity> {
     const tenant = await this.tenants.lockById(manager, tenantId);
     if (tenant === null) throw notFound('Tenant');
+    if (tenant.deletedAt !== null) throw new AppError('TENANT_DELETED', 'The workspace was deleted');
     return tenant;
+  }
+
+  /** While it is suspended, its storage is closed to its own people; the provider gets at it. @throws AppError TENANT_SUSPENDED */
+  async requireOpen(actor: Actor, scope: TenantScope): Promise<void> {
+    if (!actor.isProvider) requireNotSuspended(await this.get(scope));
+  }
+
+  /** Of work whose row is locked or that cannot begin. @throws AppError OPERATION_ALREADY_RUNNING */
+  async requireIdle({ tenantId }: TenantScope, manager: EntityManager): Promise<void> {
+    const running = await this.tenants.findUnfinishedOperation(tenantId, manager);
+    if (running !== null) throw new AppError('OPERATION_ALREADY_RUNNING', `The operation ${toGlobalId('Operation', running)} is still running`);
+  }
+
+  /** Ids of tenants whose time to take their deletion back is over. */
+  deletionsDue(limit: number): Promise<string[]> {
+    return this.tenants.deletionsDue(limit);
+  }
+
+  now(manager: EntityManager): Promise<Date> {
+    return this.tenants.now(manager);
   }
 
   watch(watcher: TenantWatcher): void {
@@ -145,4 +168,20 @@ export class TenantsService {
     };
     return manager === undefined ? runInTransaction(this.dataSource, work) : work(manager);
   }
+}
+
+/** @throws AppError TENANT_SUSPENDED */
+export function requireNotSuspended(tenant: Pick<TenantEntity, 'suspendedAt' | 'deletionAskedAt'>): void {
+  if (tenant.suspendedAt !== null) throw new AppError('TENANT_SUSPENDED', whyClosed(tenant) ?? 'The workspace is suspended');
+}
+
+/** As a sentence for people; null while it is open. */
+export function whyClosed({ suspendedAt, deletionAskedAt }: Pick<TenantEntity, 'suspendedAt' | 'deletionAskedAt'>): string | null {
+  if (suspendedAt === null) return null;
+  return deletionAskedAt === null ? 'The workspace is suspended' : 'The workspace is being deleted';
+}
+
+/** @throws AppError CONFIRM_NAME_MISMATCH */
+export function requireConfirmed(tenantName: string, confirmName: string): void {
+  if (confirmName.normalize('NFC') !== tenantName.normalize('NFC')) throw new AppError('CONFIRM_NAME_MISMATCH', "This is not the workspace's name", { field: ['confirmName'] });
 }

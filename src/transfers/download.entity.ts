@@ -24,6 +24,8 @@ export class DownloadEntity {
   @Column('timestamptz', { name: 'spent_at', nullable: true }) spentAt!: Date | null;
   /** Byte ranges that have gone out, end excluded, merged and in order. */
   @Column('jsonb') sent!: readonly (readonly [number, number])[];
+  /** Good for a workspace that is suspended, too. */
+  @Column('boolean', { name: 'by_provider' }) byProvider!: boolean;
   @Column('jsonb', { name: 'created_by', nullable: true }) createdBy!: ActorStamp | null;
   @Column('timestamptz', { name: 'created_at' }) createdAt!: Date;
 }

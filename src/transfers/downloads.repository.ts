@@ -11,6 +11,7 @@ export interface NewDownload {
   readonly variant: DownloadVariant;
   readonly tokenHash: Buffer;
   readonly validForSeconds: number;
+  readonly byProvider: boolean;
   readonly createdBy: ActorStamp;
 }
 
@@ -20,11 +21,11 @@ export class DownloadsRepository {
 
   /** Times are the database's. Returns when the link ends. */
   async insert(scope: TenantScope, download: NewDownload, manager: EntityManager): Promise<Date> {
-    const { id, backupId, variant, tokenHash, validForSeconds, createdBy } = download;
+    const { id, backupId, variant, tokenHash, validForSeconds, byProvider, createdBy } = download;
     const rows: { expires_at: Date }[] = await manager.query(
-      `insert into download (id, tenant_id, backup_id, variant, token_hash, expires_at, created_by)
-       values ($1, $2, $3, $4, $5, clock_timestamp() + $6 * interval '1 second', $7) returning expires_at`,
-      [id, scope.tenantId, backupId, variant, tokenHash, validForSeconds, JSON.stringify(createdBy)],
+      `insert into download (id, tenant_id, backup_id, variant, token_hash, expires_at, by_provider, created_by)
+       values ($1, $2, $3, $4, $5, clock_timestamp() + $6 * interval '1 second', $7, $8) returning expires_at`,
+      [id, scope.tenantId, backupId, variant, tokenHash, validForSeconds, byProvider, JSON.stringify(createdBy)],
     );
     if (rows[0] === undefined) throw new Error('The download was not inserted');
     return rows[0].expires_at;

@@ -13,6 +13,7 @@ import { type Actor, stampOf } from '../platform/auth/actor.js';
 import { notFound } from '../platform/graphql/global-id.js';
 import { hashOfToken, newToken } from '../platform/secrets/link-token.js';
 import { PoliciesService } from '../policies/policies.service.js';
+import { requireNotSuspended, TenantsService } from '../tenants/tenants.service.js';
 import type { DownloadEntity } from './download.entity.js';
 import { DownloadsRepository } from './downloads.repository.js';
 import type { DownloadCreateInput } from './dto/download.inputs.js';
@@ -50,11 +51,13 @@ export class DownloadsService {
     private readonly files: ArchiveFiles,
     private readonly downloads: DownloadsRepository,
     private readonly policies: PoliciesService,
+    private readonly tenants: TenantsService,
   ) {}
 
   async create(actor: Actor, input: DownloadCreateInput): Promise<DownloadLink> {
     const backup = await this.backups.get(actor, input.backupId);
     const scope = await this.access.authorize(actor, backup.tenantId, Permission.BACKUP_DOWNLOAD);
+    await this.tenants.requireOpen(actor, scope);
     await this.policies.require(actor, scope, 'allowDownload');
     requireUsable(backup);
     const { variant } = input;
@@ -63,14 +66,14 @@ export class DownloadsService {
     const token = newToken();
     const id = randomUUID();
     const expiresAt = await this.dataSource.transaction(async (manager) => {
-      const ends = await this.downloads.insert(scope, { id, backupId: backup.id, variant, tokenHash: token.hash, validForSeconds, createdBy: stampOf(actor) }, manager);
+      const ends = await this.downloads.insert(scope, { id, backupId: backup.id, variant, tokenHash: token.hash, validForSeconds, byProvider: actor.isProvider, createdBy: stampOf(actor) }, manager);
       await this.audit.record({ action: 'download.created', tenantId: scope.tenantId, actor, subject: { type: 'Backup', id: backup.id }, detail: { fileName: backup.fileName, variant } }, manager);
       return ends;
     });
     return { url: `${this.config.publicUrl}/downloads/${token.text}`, expiresAt };
   }
 
-  /** @throws AppError NOT_FOUND, DOWNLOAD_EXPIRED, ADDRESS_REFUSED, ARCHIVE_*, KEY_* */
+  /** @throws AppError NOT_FOUND, DOWNLOAD_EXPIRED, ADDRESS_REFUSED, TENANT_SUSPENDED, ARCHIVE_*, KEY_* */
   async open(token: string, address: string): Promise<{ readonly download: DownloadEntity; readonly file: DownloadFile }> {
     const hash = hashOfToken(token);
     const found = hash === null ? null : await this.downloads.findByToken(hash);
@@ -78,6 +81,7 @@ export class DownloadsService {
     const { download, isOpen } = found;
     if (!isOpen) throw new AppError('DOWNLOAD_EXPIRED', download.spentAt === null ? 'The download link has expired' : 'The download link was used already');
     await this.access.requireAddress(download, address, Permission.BACKUP_DOWNLOAD);
+    if (!download.byProvider) requireNotSuspended(await this.tenants.get(download));
     const backup = await this.backups.find(download, download.backupId);
     if (backup === null) throw notFound('Download');
     requireUsable(backup);

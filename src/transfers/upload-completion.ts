@@ -11,7 +11,7 @@ import { runInTransaction } from '../platform/database/data-source.js';
 import { sha256Of } from '../platform/storage/object-hash.js';
 import { ARCHIVE_STORE } from '../platform/storage/storage.module.js';
 import { PoliciesService } from '../policies/policies.service.js';
-import { TenantsService } from '../tenants/tenants.service.js';
+import { requireNotSuspended, TenantsService } from '../tenants/tenants.service.js';
 import type { UploadCompleteInput } from './dto/upload.inputs.js';
 import { UploadReception } from './upload-reception.js';
 import type { UploadEntity } from './upload.entity.js';
@@ -43,6 +43,7 @@ export class UploadCompletion {
   /** @throws AppError UPLOAD_INCOMPLETE, UPLOAD_BUSY, UPLOAD_MISMATCH, ARCHIVE_*, KEY_* */
   async complete(actor: Actor, input: UploadCompleteInput): Promise<CompletedUpload> {
     const upload = await this.service.get(actor, input.uploadId);
+    requireNotSuspended(await this.tenants.get(upload));
     if (upload.state !== 'OPEN') return this.repeat(actor, upload, input.idempotencyKey ?? null);
     const { targetDatabase } = await this.tenants.get(upload);
     const received = await this.reception.received(upload);

@@ -6,6 +6,7 @@ import { AccessService } from '../access/access.service.js';
 import { Permission } from '../access/permission.js';
 import { notFound } from '../platform/graphql/global-id.js';
 import { ARCHIVE_STORE } from '../platform/storage/storage.module.js';
+import { requireNotSuspended, TenantsService } from '../tenants/tenants.service.js';
 import { hashOfToken } from '../platform/secrets/link-token.js';
 import type { UploadEntity } from './upload.entity.js';
 import { UploadsRepository } from './uploads.repository.js';
@@ -24,16 +25,18 @@ export class UploadReception {
   constructor(
     private readonly access: AccessService,
     private readonly uploads: UploadsRepository,
+    private readonly tenants: TenantsService,
     @Inject(ARCHIVE_STORE) private readonly store: ArchiveStore,
   ) {}
 
-  /** @throws AppError NOT_FOUND, UPLOAD_EXPIRED, ADDRESS_REFUSED */
+  /** @throws AppError NOT_FOUND, UPLOAD_EXPIRED, ADDRESS_REFUSED, TENANT_SUSPENDED */
   async find(token: string, address: string): Promise<UploadEntity> {
     const hash = hashOfToken(token);
     const found = hash === null ? null : await this.uploads.findByToken(hash);
     if (found === null || found.upload.protocol !== 'TUS') throw notFound('Upload');
     if (found.isExpired || found.upload.state === 'REFUSED') throw new AppError('UPLOAD_EXPIRED', found.isExpired ? 'The upload has expired' : 'The upload was refused');
     await this.access.requireAddress(found.upload, address, Permission.RESTORE_RUN);
+    requireNotSuspended(await this.tenants.get(found.upload));
     return found.upload;
   }
 

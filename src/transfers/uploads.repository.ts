@@ -45,6 +45,10 @@ export class UploadsRepository {
     return manager.findOneBy(UploadEntity, { tenantId: scope.tenantId, id });
   }
 
+  listAll(scope: TenantScope): Promise<UploadEntity[]> {
+    return this.dataSource.manager.findBy(UploadEntity, { tenantId: scope.tenantId });
+  }
+
   /** For ids that come from outside: the caller authorizes against the row's tenant before it shows anything. */
   findAnywhere(id: string): Promise<UploadEntity | null> {
     return this.dataSource.manager.findOneBy(UploadEntity, { id });

@@ -14,7 +14,7 @@ import { runInTransaction } from '../platform/database/data-source.js';
 import { fromGlobalId, notFound } from '../platform/graphql/global-id.js';
 import { ARCHIVE_STORE } from '../platform/storage/storage.module.js';
 import { type TenantEntity } from '../tenants/tenant.entity.js';
-import { TenantsService } from '../tenants/tenants.service.js';
+import { requireNotSuspended, TenantsService } from '../tenants/tenants.service.js';
 import type { UploadCreateInput } from './dto/upload.inputs.js';
 import { newToken } from '../platform/secrets/link-token.js';
 import type { UploadEntity, UploadProtocol } from './upload.entity.js';
@@ -78,6 +78,15 @@ export class UploadsService {
     return requireUsable(await this.uploads.lock(scope, id, manager));
   }
 
+  /** Of a workspace that is being deleted: bytes and rows. */
+  async discardAll(scope: TenantScope): Promise<void> {
+    for (const { id, storeKey } of await this.uploads.listAll(scope)) {
+      await this.store.discardIncomplete(storeKey);
+      await this.store.delete(storeKey);
+      await this.uploads.delete(scope, id);
+    }
+  }
+
   private protocolFor(wanted: UploadProtocol | null): UploadProtocol {
     if (wanted === 'S3_MULTIPART' && this.store.direct === null) throw new AppError('BAD_USER_INPUT', 'protocol: the archive store takes TUS alone', { field: ['protocol'] });
     return wanted ?? (this.store.direct === null ? 'TUS' : 'S3_MULTIPART');
@@ -112,7 +121,7 @@ export class UploadsService {
   }
 
   private async requireRoom(scope: TenantScope, tenant: TenantEntity, sizeBytes: number, manager: EntityManager): Promise<void> {
-    if (tenant.suspendedAt !== null) throw new AppError('TENANT_SUSPENDED', 'The workspace is suspended');
+    requireNotSuspended(tenant);
     const load = await this.uploads.loadOf(scope, manager);
     if (load.inLastHour >= this.config.uploadsPerHour) {
       throw new AppError('RATE_LIMITED', `More than ${this.config.uploadsPerHour} uploads an hour`, { retryAfterMs: load.retryAfterMs });

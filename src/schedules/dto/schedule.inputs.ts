@@ -8,7 +8,6 @@ import { IsDisplayName } from '../../platform/graphql/display-name.js';
 import { MutationPayload } from '../../platform/graphql/user-error.model.js';
 import { Cadence } from '../../policies/policy-enums.js';
 import { RetentionRuleInput } from '../../policies/retention-rule.js';
-import { TenantModel } from '../../tenants/tenant.model.js';
 import { ScheduleModel } from '../schedule.model.js';
 
 const timePattern = /^([01]\d|2[0-3]):[0-5]\d$/;
@@ -123,27 +122,6 @@ export class ScheduleSetActiveInput extends ScheduleDeleteInput {
 }
 
 @InputType()
-export class ScheduleRequestChangeInput {
-  @Field(() => ID)
-  @IsString()
-  tenantId!: string;
-
-  @Field(() => Cadence)
-  @IsEnum(Cadence)
-  cadence!: Cadence;
-
-  @Field(() => Date, { nullable: true, description: 'For a change that is to last until then alone.' })
-  @IsOptional()
-  @IsDate()
-  until?: Date | null;
-
-  @Field(() => String)
-  @IsString()
-  @MaxLength(2000)
-  reason!: string;
-}
-
-@InputType()
 export class CronKeyRotateInput {
   @Field(() => ID)
   @IsString()
@@ -175,12 +153,6 @@ export class ScheduleRunNowPayload extends MutationPayload {
 
   @Field(() => OperationModel, { nullable: true })
   operation?: OperationModel;
-}
-
-@ObjectType()
-export class ScheduleRequestChangePayload extends MutationPayload {
-  @Field(() => TenantModel, { nullable: true })
-  tenant?: TenantModel;
 }
 
 @ObjectType()

@@ -20,6 +20,8 @@ export interface Ids {
   readonly schedule: string;
   /** Made for one call, because the call may remove it. */
   someSchedule(): Promise<string>;
+  /** Made for one call, because the call answers it. */
+  scheduleRequest(): Promise<string>;
 }
 
 export const roles = ['Owner', 'Admin', 'Operator', 'Restorer', 'Viewer', 'Provider', 'not logged in'] as const;
@@ -65,6 +67,7 @@ export async function createWorld(app: TestApp): Promise<World> {
     notifier: () => Promise.resolve(toGlobalId('Notifier', randomUUID())),
     schedule: toGlobalId('Schedule', randomUUID()),
     someSchedule: () => Promise.resolve(toGlobalId('Schedule', randomUUID())),
+    scheduleRequest: () => Promise.resolve(toGlobalId('ScheduleRequest', randomUUID())),
   };
   return { app, clients, viewerWhoOwnsTheOther: await app.login(both, password), own, other, unknown };
 }
@@ -111,7 +114,16 @@ async function furnish(admin: GraphqlClient, tenant: TestTenant): Promise<Ids> {
     notifier: () => makeNotifier(admin, tenant.id),
     schedule: await makeSchedule(admin, tenant.id),
     someSchedule: () => makeSchedule(admin, tenant.id),
+    scheduleRequest: () => makeScheduleRequest(admin, tenant.id),
   };
+}
+
+async function makeScheduleRequest(admin: GraphqlClient, tenantId: string): Promise<string> {
+  const { scheduleRequestChange } = await admin.run<{ scheduleRequestChange: { tenant: { scheduleRequests: { edges: { node: { id: string } }[] } } } }>(
+    'mutation ($input: ScheduleRequestChangeInput!) { scheduleRequestChange(input: $input) { tenant { scheduleRequests(first: 1) { edges { node { id } } } } } }',
+    { input: { tenantId, cadence: 'WEEKLY', reason: 'Quieter days' } },
+  );
+  return scheduleRequestChange.tenant.scheduleRequests.edges[0]?.node.id ?? '';
 }
 
 /** Sends to a port where nobody listens: a test of it fails at once. */

@@ -19,6 +19,7 @@ import { Retention1763803000000 } from './1763803000000-retention.js';
 import { FairClaims1763804000000 } from './1763804000000-fair-claims.js';
 import { Resets1763805000000 } from './1763805000000-resets.js';
 import { AddressRules1763806000000 } from './1763806000000-address-rules.js';
+import { TenantDeletion1763807000000 } from './1763807000000-tenant-deletion.js';
 
 /** In the order in which they run; one that has shipped is never edited. */
 export const migrations = [
@@ -43,4 +44,5 @@ export const migrations = [
   FairClaims1763804000000,
   Resets1763805000000,
   AddressRules1763806000000,
+  TenantDeletion1763807000000,
 ];

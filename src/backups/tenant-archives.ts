@@ -1,0 +1,72 @@
+import { Inject, Injectable } from '@nestjs/common';
+import { DataSource, type EntityManager } from 'typeorm';
+import { AppError } from '#errors';
+import type { ArchiveStore } from '#storage';
+import type { TenantScope } from '../access/access.service.js';
+import { ARCHIVE_STORE } from '../platform/storage/storage.module.js';
+import { ArchiveFiles } from './archive-files.js';
+import { BackupEntity } from './backup.entity.js';
+
+/** All archives of a tenant at once, for the day on which it is deleted. */
+@Injectable()
+export class TenantArchives {
+  constructor(
+    private readonly dataSource: DataSource,
+    private readonly files: ArchiveFiles,
+    @Inject(ARCHIVE_STORE) private readonly store: ArchiveStore,
+  ) {}
+
+  /** How many are on hold. */
+  async held({ tenantId }: TenantScope, manager: EntityManager = this.dataSource.manager): Promise<number> {
+    const [row]: { count: string }[] = await manager.query(`select count(*) as count from backup where tenant_id = $1 and held and state <> 'DELETED'`, [tenantId]);
+    return Number(row?.count ?? 0);
+  }
+
+  /** The first phase: from the commit on none of them is usable, whatever else protects it. The caller holds the tenant's row, and no work runs. */
+  async begin({ tenantId }: TenantScope, manager: EntityManager): Promise<void> {
+    await manager.query(`update backup set deleted_at = coalesce(deleted_at, clock_timestamp()), pinned = false where tenant_id = $1 and state <> 'DELETED'`, [tenantId]);
+  }
+
+  /**
+   * The second phase: bytes, then rows, one after the other, and whatever else lies in the tenant's folder. Idempotent; processes may be at it side by side.
+   *
+   * @throws AppError STORAGE_UNAVAILABLE: it is tried again
+   */
+  async remove(scope: TenantScope): Promise<void> {
+    while (await this.removeOne(scope));
+    const noted: { store_key: string }[] = await this.dataSource.query('select store_key from discarded_archive where tenant_id = $1', [scope.tenantId]);
+    for (const { store_key } of noted) await this.files.remove(store_key);
+    const folder = `${scope.tenantId}/`;
+    for await (const { key } of this.store.list(folder)) await this.store.delete(key);
+    for await (const { key } of this.store.list(folder)) throw new AppError('STORAGE_UNAVAILABLE', `The store still has ${key} after it was deleted`);
+  }
+
+  /** Whether a row is left whose bytes may be there. */
+  async areGone({ tenantId }: TenantScope, manager: EntityManager): Promise<boolean> {
+    const rows: unknown[] = await manager.query(`select 1 from backup where tenant_id = $1 and state <> 'DELETED' limit 1`, [tenantId]);
+    return rows.length === 0;
+  }
+
+  /** Last of all: what the keys of the archives were derived from, beside the tenant's id and the installation's key. */
+  async forgetKeys({ tenantId }: TenantScope, manager: EntityManager): Promise<void> {
+    await manager.query('update backup set salt = null, bytes_left = false where tenant_id = $1', [tenantId]);
+  }
+
+  /** False when there is none that no other process is at. */
+  private removeOne({ tenantId }: TenantScope): Promise<boolean> {
+    return this.dataSource.transaction(async (manager) => {
+      const backup = await manager
+        .createQueryBuilder(BackupEntity, 'backup')
+        .where(`backup.tenant_id = :tenantId and backup.deleted_at is not null and backup.state <> 'DELETED'`, { tenantId })
+        .orderBy('backup.id')
+        .limit(1)
+        .setLock('pessimistic_write')
+        .setOnLocked('skip_locked')
+        .getOne();
+      if (backup === null) return false;
+      if (backup.storeKey !== null) await this.files.remove(backup.storeKey);
+      await manager.update(BackupEntity, { tenantId, id: backup.id }, { state: 'DELETED', held: false });
+      return true;
+    });
+  }
+}
