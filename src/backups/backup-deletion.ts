@@ -56,7 +56,9 @@ export class BackupDeletion extends Sweep {
       await this.audit.record({ action: 'backup.deleted', tenantId, actor, subject: { type: 'Backup', id }, detail: { fileName: backup.fileName, name: backup.name, undoGivenUp: undoableUntil !== null } }, manager);
       return backup;
     });
-    return begun.state === 'DELETED' ? begun : this.finish(begun);
+    if (begun.state === 'DELETED') return begun;
+    await this.finish(begun);
+    return (await this.backups.find(scope, id)) ?? begun;
   }
 
   /**
@@ -77,13 +79,12 @@ export class BackupDeletion extends Sweep {
   }
 
   /** The second phase. Idempotent. @throws AppError STORAGE_UNAVAILABLE: the row stays as it is, and this is tried again */
-  async finish(backup: BackupEntity): Promise<BackupEntity> {
+  async finish(backup: BackupEntity): Promise<void> {
     if (backup.storeKey !== null) {
       await this.files.remove(backup.storeKey);
       await this.files.requireGone(backup.storeKey);
     }
     await this.backups.update(backup, backup.id, [backup.state], { state: 'DELETED' });
-    return this.dataSource.transaction((manager) => this.service.lock(backup, backup.id, manager));
   }
 
   private async requireDeletable(backup: BackupEntity, manager: EntityManager): Promise<void> {
