@@ -1,6 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { DataSource, type EntityManager } from 'typeorm';
 import type { Actor } from '../platform/auth/actor.js';
+import { RowsOfEach } from '../platform/database/batched-reads.js';
 import type { Membership } from './ability.js';
 import type { AddressRule } from './address-rules.js';
 import { isMemberRole } from './role.js';
@@ -11,15 +12,23 @@ interface MembershipRow {
   readonly address_rules: readonly AddressRule[];
 }
 
+interface AddressRulesRow {
+  readonly address_rules: readonly AddressRule[];
+}
+
+/** @param tenant a place for the tenant's id */
+const addressRulesOf = (tenant: string): string => `select t.address_rules from tenant t where t.id = ${tenant}`;
 const membershipRows = 'select m.tenant_id, m.role, t.address_rules from member m join tenant t on t.id = m.tenant_id';
 
 @Injectable()
 export class AccessRepository {
+  private readonly addressRules = new RowsOfEach<AddressRulesRow>(() => this.dataSource.manager, addressRulesOf('key.id'));
+
   constructor(private readonly dataSource: DataSource) {}
 
   /** Null for a tenant that does not exist. */
-  async findAddressRules({ tenantId }: { readonly tenantId: string }, manager: EntityManager = this.dataSource.manager): Promise<readonly AddressRule[] | null> {
-    const rows: { address_rules: readonly AddressRule[] }[] = await manager.query('select address_rules from tenant where id = $1', [tenantId]);
+  async findAddressRules({ tenantId }: { readonly tenantId: string }, manager?: EntityManager): Promise<readonly AddressRule[] | null> {
+    const rows: readonly AddressRulesRow[] = manager === undefined ? await this.addressRules.of(tenantId) : await manager.query(addressRulesOf('$1'), [tenantId]);
     return rows[0]?.address_rules ?? null;
   }
 

@@ -3,6 +3,7 @@ import type { EntityManager } from 'typeorm';
 import { AppError } from '#errors';
 import type { Actor } from '../platform/auth/actor.js';
 import type { AddressGate, TenantsByAddress } from '../platform/auth/address-gate.js';
+import { BatchedReads } from '../platform/database/batched-reads.js';
 import { notFound } from '../platform/graphql/global-id.js';
 import { abilityOf, mayEver, mayIn, type Membership, type TenantAbility } from './ability.js';
 import { AccessRepository } from './access.repository.js';
@@ -28,13 +29,22 @@ interface Standing {
   readonly addressRules: readonly AddressRule[] | null;
 }
 
+/** Of an actor that is not the provider. */
+interface ActorRoles {
+  readonly ability: TenantAbility;
+  readonly memberships: readonly Membership[];
+}
+
 @Injectable()
 export class AccessService implements AddressGate {
+  /** The fields of one answer ask for the same actor's. */
+  private readonly roles = new BatchedReads<Actor, ActorRoles>(async (actors) => new Map(await Promise.all(actors.map(async (actor) => [actor, await this.readRoles(actor)] as const))));
+
   constructor(private readonly repository: AccessRepository) {}
 
   /** Read anew on each call: a role that was taken away is gone at once. */
   async abilityFor(actor: Actor): Promise<TenantAbility> {
-    return abilityOf(actor.isProvider, actor.isProvider ? [] : await this.repository.memberships(actor));
+    return actor.isProvider ? abilityOf(true, []) : (await this.rolesOf(actor)).ability;
   }
 
   /**
@@ -98,7 +108,7 @@ export class AccessService implements AddressGate {
 
   async tenantsByAddress(actor: Actor): Promise<TenantsByAddress> {
     if (actor.isProvider) return { open: [], closed: [] };
-    const memberships = await this.repository.memberships(actor);
+    const { memberships } = await this.rolesOf(actor);
     const isOpen = ({ addressRules }: Membership): boolean => allowsAddress(addressRules, actor.address, null);
     const idsOf = (some: readonly Membership[]): string[] => [...new Set(some.map(({ tenantId }) => tenantId))];
     return { open: idsOf(memberships.filter(isOpen)), closed: idsOf(memberships.filter((one) => !isOpen(one))) };
@@ -124,8 +134,17 @@ export class AccessService implements AddressGate {
 
   private async standingOf(actor: Actor, tenantId: string): Promise<Standing> {
     if (actor.isProvider) return { ability: abilityOf(true, []), addressRules: await this.repository.findAddressRules({ tenantId }) };
+    const { ability, memberships } = await this.rolesOf(actor);
+    return { ability, addressRules: memberships.find((one) => one.tenantId === tenantId)?.addressRules ?? null };
+  }
+
+  private async rolesOf(actor: Actor): Promise<ActorRoles> {
+    return (await this.roles.find(actor)) ?? { ability: abilityOf(false, []), memberships: [] };
+  }
+
+  private async readRoles(actor: Actor): Promise<ActorRoles> {
     const memberships = await this.repository.memberships(actor);
-    return { ability: abilityOf(false, memberships), addressRules: memberships.find((one) => one.tenantId === tenantId)?.addressRules ?? null };
+    return { ability: abilityOf(false, memberships), memberships };
   }
 }
 

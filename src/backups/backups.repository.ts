@@ -2,6 +2,7 @@ import { Injectable } from '@nestjs/common';
 import { InjectEntityManager } from '@nestjs/typeorm';
 import { type EntityManager, In, type QueryDeepPartialEntity, type SelectQueryBuilder } from 'typeorm';
 import type { TenantScope } from '../access/access.service.js';
+import { EntitiesById, RowsOfEach, TenantEntitiesById } from '../platform/database/batched-reads.js';
 import { containing } from '../platform/database/text-search.js';
 import { BackupEntity, type BackupState, type BackupTrigger } from './backup.entity.js';
 import type { StoredBackup } from './stored-backup.js';
@@ -21,22 +22,84 @@ export interface StorageTotals {
   readonly backups: number;
 }
 
+interface IdRow {
+  readonly id: string;
+}
+
+interface TotalsRow {
+  readonly used: string;
+  readonly safety: string;
+  readonly backups: string;
+}
+
+type StoredRow = Omit<StoredBackup, 'sizeBytes'> & { readonly sizeBytes: string };
+
+interface UndoableRow extends IdRow {
+  readonly expires_at: Date;
+}
+
+/** @param tenant a place for the tenant's id */
+const lastGoodOf = (tenant: string): string =>
+  `select b.id from backup b
+   where b.tenant_id = ${tenant} and b.state = 'COMPLETED' and b.deleted_at is null and b.collections is null and coalesce((b.verification->>'ok')::boolean, true)
+   order by (b.trigger in ('SAFETY', 'IMPORT')), b.finished_at desc, b.id desc limit 1`;
+
+/** @param tenant a place for the tenant's id */
+const inUseOf = (tenant: string): string =>
+  `select b.id from backup b join operation o on o.backup_id = b.id or o.input->>'otherBackupId' = b.id::text or o.id = b.operation_id
+   where o.tenant_id = ${tenant} and b.tenant_id = ${tenant} and o.state in ('QUEUED', 'RUNNING')`;
+
+/** @param tenant a place for the tenant's id */
+const askedForOf = (tenant: string): string =>
+  `select p.backup_id as id from restore_plan p where p.tenant_id = ${tenant} and p.backup_id is not null and p.used_at is null and p.expires_at > clock_timestamp()
+   union select d.backup_id from download d where d.tenant_id = ${tenant} and d.expires_at > clock_timestamp() - interval '1 hour'`;
+
+/** @param tenant a place for the tenant's id */
+const storedOf = (tenant: string): string =>
+  `select b.id, b.trigger, b.scope, b.schedule_id as "scheduleId", b.label, b.created_at as "createdAt", coalesce(b.finished_at, b.created_at) as at, coalesce(b.size_bytes, 0) as "sizeBytes",
+     b.collections is null as "isWhole", not coalesce((b.verification->>'ok')::boolean, true) as "isDamaged", b.operation_id is null as "isRegistered", b.pinned, b.held, b.expires_at as "expiresAt"
+   from backup b where b.tenant_id = ${tenant} and b.state = 'COMPLETED' and b.deleted_at is null`;
+
+/** @param tenant a place for the tenant's id */
+const undoableOf = (tenant: string): string =>
+  `select b.id, b.expires_at from backup b join operation o on o.id = b.operation_id and o.journal->>'finalSafetyId' = b.id::text
+   where b.tenant_id = ${tenant} and b.trigger = 'SAFETY' and b.state = 'COMPLETED' and b.deleted_at is null and b.expires_at > clock_timestamp() and o.state = 'COMPLETED'`;
+
 /** All SQL of the `backup` table. Every method but `findAnywhere` is bound to one tenant. */
 @Injectable()
 export class BackupsRepository {
+  private readonly byId = new EntitiesById(() => this.manager, BackupEntity);
+  private readonly ofTenants = new TenantEntitiesById(() => this.manager, BackupEntity);
+  private readonly lastGoods = new RowsOfEach<IdRow>(() => this.manager, lastGoodOf('key.id'));
+  private readonly totals = new RowsOfEach<TotalsRow>(
+    () => this.manager,
+    `select coalesce(sum(size_bytes) filter (where trigger <> 'SAFETY'), 0) as used,
+            coalesce(sum(size_bytes) filter (where trigger = 'SAFETY'), 0) as safety,
+            count(*) as backups
+     from backup where tenant_id = key.id and state = 'COMPLETED'`,
+  );
+  private readonly safeties = new RowsOfEach<IdRow & TenantScope>(
+    () => this.manager,
+    `select b.id, b.tenant_id as "tenantId" from backup b where b.operation_id = key.id and b.trigger = 'SAFETY' and b.state <> 'DELETED' order by (b.state = 'COMPLETED') desc, b.created_at desc limit 1`,
+  );
+  private readonly used = new RowsOfEach<IdRow>(() => this.manager, inUseOf('key.id'));
+  private readonly asked = new RowsOfEach<IdRow>(() => this.manager, askedForOf('key.id'));
+  private readonly storedRows = new RowsOfEach<StoredRow>(() => this.manager, storedOf('key.id'));
+  private readonly undoables = new RowsOfEach<UndoableRow>(() => this.manager, undoableOf('key.id'));
+
   constructor(@InjectEntityManager() private readonly manager: EntityManager) {}
 
   async insert(row: QueryDeepPartialEntity<BackupEntity>, manager = this.manager): Promise<void> {
     await manager.insert(BackupEntity, row);
   }
 
-  find(scope: TenantScope, id: string, manager = this.manager): Promise<BackupEntity | null> {
-    return manager.findOneBy(BackupEntity, { tenantId: scope.tenantId, id });
+  find(scope: TenantScope, id: string, manager?: EntityManager): Promise<BackupEntity | null> {
+    return manager === undefined ? this.ofTenants.find(scope.tenantId, id) : manager.findOneBy(BackupEntity, { tenantId: scope.tenantId, id });
   }
 
   /** For ids that come from outside: the caller authorizes against the row's tenant before it shows anything. */
   findAnywhere(id: string): Promise<BackupEntity | null> {
-    return this.manager.findOneBy(BackupEntity, { id });
+    return this.byId.find(id);
   }
 
   /** Held until the transaction ends, so that no restore starts on a backup that is being deleted, nor the other way round. */
@@ -72,16 +135,9 @@ export class BackupsRepository {
   }
 
   /** The newest usable one of a whole database that somebody or a schedule took; a safety backup or an imported one only where there is no other. */
-  lastGood(scope: TenantScope, manager = this.manager): Promise<BackupEntity | null> {
-    return manager
-      .createQueryBuilder(BackupEntity, 'backup')
-      .where(`backup.tenant_id = :tenantId and backup.state = 'COMPLETED' and backup.deleted_at is null and backup.collections is null
-               and coalesce((backup.verification->>'ok')::boolean, true)`, { tenantId: scope.tenantId })
-      .orderBy(`(backup.trigger in ('SAFETY', 'IMPORT'))`, 'ASC')
-      .addOrderBy('backup.finished_at', 'DESC')
-      .addOrderBy('backup.id', 'DESC')
-      .limit(1)
-      .getOne();
+  async lastGood(scope: TenantScope, manager?: EntityManager): Promise<BackupEntity | null> {
+    const [row]: readonly IdRow[] = manager === undefined ? await this.lastGoods.of(scope.tenantId) : await manager.query(lastGoodOf('$1'), [scope.tenantId]);
+    return row === undefined ? null : this.find(scope, row.id, manager);
   }
 
   /** Sizes of the last completed ones of the same scope and codec before this one, newest first, that somebody or a schedule took. */
@@ -97,14 +153,9 @@ export class BackupsRepository {
   }
 
   /** The safety backup that undo of this operation reads: the last one that was not replaced. */
-  safetyOf(scope: TenantScope, operationId: string): Promise<BackupEntity | null> {
-    return this.manager
-      .createQueryBuilder(BackupEntity, 'backup')
-      .where(`backup.tenant_id = :tenantId and backup.operation_id = :operationId and backup.trigger = 'SAFETY' and backup.state <> 'DELETED'`, { tenantId: scope.tenantId, operationId })
-      .orderBy(`(backup.state = 'COMPLETED')`, 'DESC')
-      .addOrderBy('backup.created_at', 'DESC')
-      .limit(1)
-      .getOne();
+  async safetyOf(scope: TenantScope, operationId: string): Promise<BackupEntity | null> {
+    const [row] = await this.safeties.of(operationId);
+    return row === undefined || row.tenantId !== scope.tenantId ? null : this.find(scope, row.id);
   }
 
   /** Another safety backup of the operation than `besidesId`, whatever its state. */
@@ -163,33 +214,19 @@ export class BackupsRepository {
     return rows.map((row) => row.id);
   }
 
-  async inUse(scope: TenantScope, manager = this.manager): Promise<ReadonlySet<string>> {
-    const rows: { id: string }[] = await manager.query(
-      `select b.id from backup b join operation o
-         on o.backup_id = b.id or o.input->>'otherBackupId' = b.id::text or o.id = b.operation_id
-       where o.tenant_id = $1 and b.tenant_id = $1 and o.state in ('QUEUED', 'RUNNING')`,
-      [scope.tenantId],
-    );
-    return new Set(rows.map((row) => row.id));
+  async inUse(scope: TenantScope, manager?: EntityManager): Promise<ReadonlySet<string>> {
+    const rows: readonly IdRow[] = manager === undefined ? await this.used.of(scope.tenantId) : await manager.query(inUseOf('$1'), [scope.tenantId]);
+    return new Set(rows.map(({ id }) => id));
   }
 
   /** What somebody is about to read: by a plan that can still be used, or by a download that is open or was a short while ago. */
-  async askedFor(scope: TenantScope, manager = this.manager): Promise<ReadonlySet<string>> {
-    const rows: { id: string }[] = await manager.query(
-      `select backup_id as id from restore_plan where tenant_id = $1 and backup_id is not null and used_at is null and expires_at > clock_timestamp()
-       union select backup_id from download where tenant_id = $1 and expires_at > clock_timestamp() - interval '1 hour'`,
-      [scope.tenantId],
-    );
-    return new Set(rows.map((row) => row.id));
+  async askedFor(scope: TenantScope, manager?: EntityManager): Promise<ReadonlySet<string>> {
+    const rows: readonly IdRow[] = manager === undefined ? await this.asked.of(scope.tenantId) : await manager.query(askedForOf('$1'), [scope.tenantId]);
+    return new Set(rows.map(({ id }) => id));
   }
 
-  async stored(scope: TenantScope, manager = this.manager): Promise<StoredBackup[]> {
-    const rows: (Omit<StoredBackup, 'sizeBytes'> & { readonly sizeBytes: string })[] = await manager.query(
-      `select id, trigger, scope, schedule_id as "scheduleId", label, created_at as "createdAt", coalesce(finished_at, created_at) as at, coalesce(size_bytes, 0) as "sizeBytes",
-              collections is null as "isWhole", not coalesce((verification->>'ok')::boolean, true) as "isDamaged", operation_id is null as "isRegistered", pinned, held, expires_at as "expiresAt"
-       from backup where tenant_id = $1 and state = 'COMPLETED' and deleted_at is null`,
-      [scope.tenantId],
-    );
+  async stored(scope: TenantScope, manager?: EntityManager): Promise<StoredBackup[]> {
+    const rows: readonly StoredRow[] = manager === undefined ? await this.storedRows.of(scope.tenantId) : await manager.query(storedOf('$1'), [scope.tenantId]);
     return rows.map((row) => ({ ...row, sizeBytes: Number(row.sizeBytes) }));
   }
 
@@ -198,13 +235,8 @@ export class BackupsRepository {
   }
 
   /** Safety backups by which a completed operation can still be undone, and until when. */
-  async undoable(scope: TenantScope, manager = this.manager): Promise<ReadonlyMap<string, Date>> {
-    const rows: { id: string; expires_at: Date }[] = await manager.query(
-      `select b.id, b.expires_at from backup b join operation o on o.id = b.operation_id and o.journal->>'finalSafetyId' = b.id::text
-       where b.tenant_id = $1 and b.trigger = 'SAFETY' and b.state = 'COMPLETED' and b.deleted_at is null
-         and b.expires_at > clock_timestamp() and o.state = 'COMPLETED'`,
-      [scope.tenantId],
-    );
+  async undoable(scope: TenantScope, manager?: EntityManager): Promise<ReadonlyMap<string, Date>> {
+    const rows: readonly UndoableRow[] = manager === undefined ? await this.undoables.of(scope.tenantId) : await manager.query(undoableOf('$1'), [scope.tenantId]);
     return new Map(rows.map((row) => [row.id, row.expires_at]));
   }
 
@@ -222,13 +254,7 @@ export class BackupsRepository {
   }
 
   async storageTotals(scope: TenantScope): Promise<StorageTotals> {
-    const [row]: { used: string; safety: string; backups: string }[] = await this.manager.query(
-      `select coalesce(sum(size_bytes) filter (where trigger <> 'SAFETY'), 0) as used,
-              coalesce(sum(size_bytes) filter (where trigger = 'SAFETY'), 0) as safety,
-              count(*) as backups
-       from backup where tenant_id = $1 and state = 'COMPLETED'`,
-      [scope.tenantId],
-    );
+    const [row] = await this.totals.of(scope.tenantId);
     return { usedBytes: Number(row?.used ?? 0), safetyBytes: Number(row?.safety ?? 0), backups: Number(row?.backups ?? 0) };
   }
 }

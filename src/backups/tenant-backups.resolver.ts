@@ -1,8 +1,10 @@
 import { Args, Parent, ResolveField, Resolver } from '@nestjs/graphql';
 import { AccessService } from '../access/access.service.js';
 import { Permission } from '../access/permission.js';
+import type { OperationEntity } from '../operations/operation.entity.js';
 import { OperationModel } from '../operations/operation.model.js';
 import type { Actor } from '../platform/auth/actor.js';
+import { ReadOnce } from '../platform/database/read-once.js';
 import { pageOf, toConnection } from '../platform/graphql/connection.js';
 import { CurrentActor } from '../platform/graphql/current-actor.decorator.js';
 import { TenantModel } from '../tenants/tenant.model.js';
@@ -47,17 +49,20 @@ export class TenantBackupsResolver {
 
 @Resolver(() => OperationModel)
 export class OperationBackupsResolver {
+  private readonly backups = new ReadOnce(async (row: OperationEntity) => (row.backupId === null ? null : this.repository.find(row, row.backupId)));
+  private readonly safetyBackups = new ReadOnce(async (row: OperationEntity) => (row.kind === 'BACKUP' ? null : this.repository.safetyOf(row, row.id)));
+
   constructor(private readonly repository: BackupsRepository) {}
 
   @ResolveField(() => BackupModel, { nullable: true, description: 'The backup that is taken, verified or restored.' })
   async backup(@Parent() { row }: OperationModel): Promise<BackupModel | null> {
-    const backup = row.backupId === null ? null : await this.repository.find(row, row.backupId);
+    const backup = await this.backups.of(row);
     return backup && toBackupModel(backup);
   }
 
   @ResolveField(() => BackupModel, { nullable: true, description: 'What was there before the operation changed it.' })
   async safetyBackup(@Parent() { row }: OperationModel): Promise<BackupModel | null> {
-    const backup = row.kind === 'BACKUP' ? null : await this.repository.safetyOf(row, row.id);
+    const backup = await this.safetyBackups.of(row);
     return backup && toBackupModel(backup);
   }
 }

@@ -1,6 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { DataSource, type EntityManager } from 'typeorm';
 import type { TenantScope } from '../access/access.service.js';
+import { RowsOfEach } from '../platform/database/batched-reads.js';
 
 export interface ProofPlan {
   /** Null: never. */
@@ -17,16 +18,19 @@ export interface DueProof extends TenantScope {
 
 const none: ProofPlan = { verifyEveryDays: null, drillEveryDays: null, nextVerifyAt: null, nextDrillAt: null };
 
+/** @param tenant a place for the tenant's id */
+const planOf = (tenant: string): string =>
+  `select p.verify_every_days as "verifyEveryDays", p.drill_every_days as "drillEveryDays", p.next_verify_at as "nextVerifyAt", p.next_drill_at as "nextDrillAt" from proof_plan p where p.tenant_id = ${tenant}`;
+
 /** All SQL of the `proof_plan` table, by the database's clock. */
 @Injectable()
 export class ProofPlansRepository {
+  private readonly plans = new RowsOfEach<ProofPlan>(() => this.dataSource.manager, planOf('key.id'));
+
   constructor(private readonly dataSource: DataSource) {}
 
-  async find({ tenantId }: TenantScope, manager: EntityManager = this.dataSource.manager): Promise<ProofPlan> {
-    const rows: ProofPlan[] = await manager.query(
-      `select verify_every_days as "verifyEveryDays", drill_every_days as "drillEveryDays", next_verify_at as "nextVerifyAt", next_drill_at as "nextDrillAt" from proof_plan where tenant_id = $1`,
-      [tenantId],
-    );
+  async find({ tenantId }: TenantScope, manager?: EntityManager): Promise<ProofPlan> {
+    const rows: readonly ProofPlan[] = manager === undefined ? await this.plans.of(tenantId) : await manager.query(planOf('$1'), [tenantId]);
     return rows[0] ?? none;
   }
 

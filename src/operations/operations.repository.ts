@@ -1,5 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import { DataSource, type EntityManager } from 'typeorm';
+import { BatchedReads, EntitiesById, RowsOfEach } from '../platform/database/batched-reads.js';
 import { findPage, type Page, type PageOfRows } from '../platform/database/page.js';
 import { currentTraceParent } from '../platform/telemetry/trace-context.js';
 import type { JsonObject, OperationFailure, OperationKind, OperationState } from './operation-handler.js';
@@ -36,12 +37,32 @@ export interface LogRow {
   readonly message: string;
 }
 
+interface CompletedQuestion {
+  readonly tenantId: string;
+  readonly kinds: readonly OperationKind[];
+  readonly since: Date;
+}
+
+const mostLogLines = 500;
+const mostCompleted = 100;
+
 /** How long an idempotency key is remembered. */
 const keptFor = `interval '24 hours'`;
 
 /** All SQL on operations but what a worker writes under its lease. */
 @Injectable()
 export class OperationsRepository {
+  private readonly byId = new EntitiesById(() => this.dataSource.manager, OperationEntity);
+  private readonly logs = new RowsOfEach<LogRow>(
+    () => this.dataSource.manager,
+    `select l.at, l.level, l.message from operation_log l where l.operation_id = key.id order by l.id desc limit ${mostLogLines}`,
+  );
+  private readonly exclusives = new RowsOfEach<{ readonly id: string }>(
+    () => this.dataSource.manager,
+    `select o.id from operation o where o.tenant_id = key.id and o.exclusive and o.state in ('QUEUED', 'RUNNING')`,
+  );
+  private readonly completions = new BatchedReads<CompletedQuestion, OperationEntity[]>((questions) => this.readCompleted(questions));
+
   constructor(private readonly dataSource: DataSource) {}
 
   find(tenantId: string, id: string, manager: EntityManager = this.dataSource.manager): Promise<OperationEntity | null> {
@@ -49,8 +70,8 @@ export class OperationsRepository {
   }
 
   /** For ids that come from outside: the caller authorizes against the row's tenant before it shows anything. */
-  findAnywhere(id: string, manager: EntityManager = this.dataSource.manager): Promise<OperationEntity | null> {
-    return manager.findOneBy(OperationEntity, { id });
+  findAnywhere(id: string, manager?: EntityManager): Promise<OperationEntity | null> {
+    return manager === undefined ? this.byId.find(id) : manager.findOneBy(OperationEntity, { id });
   }
 
   page(tenantId: string, filter: OperationFilter, page: Page): Promise<PageOfRows<OperationEntity>> {
@@ -63,13 +84,9 @@ export class OperationsRepository {
   }
 
   /** At most 100, newest first. */
-  completedSince(tenantId: string, kinds: readonly OperationKind[], since: Date, manager: EntityManager = this.dataSource.manager): Promise<OperationEntity[]> {
-    return manager
-      .createQueryBuilder(OperationEntity, 'operation')
-      .where(`operation.tenant_id = :tenantId and operation.kind = any(:kinds) and operation.state = 'COMPLETED' and operation.finished_at > :since`, { tenantId, kinds, since })
-      .orderBy('operation.finished_at', 'DESC')
-      .limit(100)
-      .getMany();
+  async completedSince(tenantId: string, kinds: readonly OperationKind[], since: Date, manager?: EntityManager): Promise<OperationEntity[]> {
+    if (manager !== undefined) return this.completedWithin(manager, [tenantId], kinds, since);
+    return (await this.completions.find({ tenantId, kinds, since })) ?? [];
   }
 
   /** Unfinished operations of a tenant, oldest first; where there is none, its newest. */
@@ -86,10 +103,9 @@ export class OperationsRepository {
       .getMany();
   }
 
-  /** The newest `limit` lines, oldest first. */
+  /** The newest `limit` lines, 500 at most, oldest first. */
   async log(operationId: string, limit: number): Promise<LogRow[]> {
-    const rows: LogRow[] = await this.dataSource.query('select at, level, message from operation_log where operation_id = $1 order by id desc limit $2', [operationId, limit]);
-    return rows.reverse();
+    return (await this.logs.of(operationId)).slice(0, limit).reverse();
   }
 
   /** Held until the transaction ends: starts of one tenant come one after the other. False when there is no such tenant. */
@@ -98,7 +114,11 @@ export class OperationsRepository {
     return rows.length > 0;
   }
 
-  async findExclusive(tenantId: string, manager = this.dataSource.manager): Promise<OperationEntity | null> {
+  async findExclusive(tenantId: string, manager?: EntityManager): Promise<OperationEntity | null> {
+    if (manager === undefined) {
+      const [row] = await this.exclusives.of(tenantId);
+      return row === undefined ? null : this.byId.find(row.id);
+    }
     return manager
       .createQueryBuilder(OperationEntity, 'operation')
       .where(`operation.tenant_id = :tenantId and operation.exclusive and operation.state in ('QUEUED', 'RUNNING')`, { tenantId })
@@ -182,5 +202,27 @@ export class OperationsRepository {
     );
     if (row === undefined) throw new Error('The operation can no longer be canceled');
     return row.revision;
+  }
+
+  private async readCompleted(questions: readonly CompletedQuestion[]): Promise<ReadonlyMap<CompletedQuestion, OperationEntity[]>> {
+    const answers = new Map<CompletedQuestion, OperationEntity[]>();
+    for (const [, alike] of Map.groupBy(questions, ({ kinds }) => kinds.join())) {
+      const earliest = new Date(Math.min(...alike.map(({ since }) => since.getTime())));
+      const rows = await this.completedWithin(this.dataSource.manager, [...new Set(alike.map(({ tenantId }) => tenantId))], alike[0]?.kinds ?? [], earliest);
+      for (const question of alike) answers.set(question, rows.filter(({ tenantId, finishedAt }) => tenantId === question.tenantId && finishedAt !== null && finishedAt >= question.since));
+    }
+    return answers;
+  }
+
+  private completedWithin(manager: EntityManager, tenantIds: readonly string[], kinds: readonly OperationKind[], since: Date): Promise<OperationEntity[]> {
+    return manager
+      .createQueryBuilder(OperationEntity, 'operation')
+      .where(
+        `operation.id in (select newest.id from unnest(cast(:tenantIds as uuid[])) as key (id), lateral (
+           select o.id from operation o where o.tenant_id = key.id and o.kind = any(:kinds) and o.state = 'COMPLETED' and o.finished_at > :since order by o.finished_at desc limit ${mostCompleted}) newest)`,
+        { tenantIds, kinds, since },
+      )
+      .orderBy('operation.finished_at', 'DESC')
+      .getMany();
   }
 }

@@ -1,6 +1,7 @@
 import { Args, ID, Mutation, Parent, Query, ResolveField, Resolver, Subscription } from '@nestjs/graphql';
 import { Access } from '../platform/auth/access.decorator.js';
 import type { Actor } from '../platform/auth/actor.js';
+import { ReadOnce } from '../platform/database/read-once.js';
 import { CurrentActor } from '../platform/graphql/current-actor.decorator.js';
 import { fromGlobalId } from '../platform/graphql/global-id.js';
 import { mapIterator } from '../platform/graphql/map-iterator.js';
@@ -9,6 +10,7 @@ import { TenantModel, toTenantModel } from '../tenants/tenant.model.js';
 import { TenantsService } from '../tenants/tenants.service.js';
 import { OperationCancelInput, OperationCancelPayload } from './dto/operation.input.js';
 import { OperationAccess } from './operation-access.js';
+import type { OperationEntity } from './operation.entity.js';
 import { LogLineModel, OperationModel, toOperationModel } from './operation.model.js';
 import { OperationsRepository } from './operations.repository.js';
 
@@ -16,6 +18,9 @@ const shownLogLines = 500;
 
 @Resolver(() => OperationModel)
 export class OperationsResolver {
+  private readonly tenantRows = new ReadOnce((row: OperationEntity) => this.tenants.get({ tenantId: row.tenantId }));
+  private readonly logs = new ReadOnce((row: OperationEntity) => this.repository.log(row.id, shownLogLines));
+
   constructor(
     private readonly operations: OperationAccess,
     private readonly repository: OperationsRepository,
@@ -57,11 +62,11 @@ export class OperationsResolver {
 
   @ResolveField(() => TenantModel)
   async tenant(@Parent() { row }: OperationModel): Promise<TenantModel> {
-    return toTenantModel(await this.tenants.get({ tenantId: row.tenantId }));
+    return toTenantModel(await this.tenantRows.of(row));
   }
 
   @ResolveField(() => [LogLineModel], { description: `The newest ${shownLogLines} lines, oldest first.` })
   log(@Parent() { row }: OperationModel): Promise<LogLineModel[]> {
-    return this.repository.log(row.id, shownLogLines);
+    return this.logs.of(row);
   }
 }

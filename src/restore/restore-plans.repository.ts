@@ -2,18 +2,21 @@ import { Injectable } from '@nestjs/common';
 import { InjectEntityManager } from '@nestjs/typeorm';
 import type { EntityManager, QueryDeepPartialEntity } from 'typeorm';
 import type { TenantScope } from '../access/access.service.js';
+import { TenantEntitiesById } from '../platform/database/batched-reads.js';
 import { RestorePlanEntity } from './restore-plan.entity.js';
 
 @Injectable()
 export class RestorePlansRepository {
+  private readonly ofTenants = new TenantEntitiesById(() => this.manager, RestorePlanEntity);
+
   constructor(@InjectEntityManager() private readonly manager: EntityManager) {}
 
   async insert(row: QueryDeepPartialEntity<RestorePlanEntity>, manager = this.manager): Promise<void> {
     await manager.insert(RestorePlanEntity, row);
   }
 
-  find(scope: TenantScope, id: string, manager = this.manager): Promise<RestorePlanEntity | null> {
-    return manager.findOneBy(RestorePlanEntity, { tenantId: scope.tenantId, id });
+  find(scope: TenantScope, id: string, manager?: EntityManager): Promise<RestorePlanEntity | null> {
+    return manager === undefined ? this.ofTenants.find(scope.tenantId, id) : manager.findOneBy(RestorePlanEntity, { tenantId: scope.tenantId, id });
   }
 
   /** For ids that come from outside: the caller authorizes against the row's tenant before it shows anything. */

@@ -7,6 +7,7 @@ import type { BackupEntity } from '../backups/backup.entity.js';
 import { BackupsService } from '../backups/backups.service.js';
 import type { StoredBackup } from '../backups/stored-backup.js';
 import type { Actor } from '../platform/auth/actor.js';
+import { BatchedReads } from '../platform/database/batched-reads.js';
 import { runInTransaction } from '../platform/database/data-source.js';
 import type { Page, PageOfRows } from '../platform/database/page.js';
 import { fromGlobalId, notFound } from '../platform/graphql/global-id.js';
@@ -37,6 +38,11 @@ export interface PreviewRow {
 @Injectable()
 export class RetentionService {
   private readonly underWay = new WeakMap<object, Map<string, Promise<Judgement>>>();
+  /** The judgements of a page are of one moment. */
+  private readonly moments = new BatchedReads<'now', Date>(async (keys) => {
+    const { database } = await this.clock.read(this.dataSource.manager);
+    return new Map(keys.map((key) => [key, database]));
+  });
 
   constructor(
     private readonly dataSource: DataSource,
@@ -95,7 +101,9 @@ export class RetentionService {
   }
 
   private async judgeNow(scope: TenantScope, wished: WishedRules = {}): Promise<Judgement> {
-    return this.judge.judge(scope, (await this.clock.read(this.dataSource.manager)).database, wished);
+    const now = await this.moments.find('now');
+    if (now === null) throw new Error('The database did not tell the time');
+    return this.judge.judge(scope, now, wished);
   }
 
   private async wishOf(actor: Actor, scope: TenantScope, input: RetentionPreviewInput): Promise<WishedRules> {

@@ -8,6 +8,7 @@ import { Permission } from '../access/permission.js';
 import { AuditService } from '../audit/audit.service.js';
 import { BackupsService } from '../backups/backups.service.js';
 import { type Actor, type ActorStamp, stampOf } from '../platform/auth/actor.js';
+import { RowsOfEach } from '../platform/database/batched-reads.js';
 import { runInTransaction } from '../platform/database/data-source.js';
 import { fromGlobalId } from '../platform/graphql/global-id.js';
 import { TenantsService } from '../tenants/tenants.service.js';
@@ -24,6 +25,11 @@ const prefix = 'hfc_';
 /** The keys by which an outer cron asks for backups: one a workspace, hashed. */
 @Injectable()
 export class CronKeys {
+  private readonly rows = new RowsOfEach<{ readonly hint: string; readonly created_at: Date; readonly used_at: Date | null }>(
+    () => this.dataSource.manager,
+    'select k.hint, k.created_at, k.used_at from cron_key k where k.tenant_id = key.id',
+  );
+
   constructor(
     private readonly dataSource: DataSource,
     private readonly access: AccessService,
@@ -35,7 +41,7 @@ export class CronKeys {
 
   async find(actor: Actor, tenantId: string): Promise<CronKeyState | null> {
     const scope = await this.access.authorize(actor, tenantId, Permission.SCHEDULE_MANAGE);
-    const [row]: { hint: string; created_at: Date; used_at: Date | null }[] = await this.dataSource.query('select hint, created_at, used_at from cron_key where tenant_id = $1', [scope.tenantId]);
+    const [row] = await this.rows.of(scope.tenantId);
     return row === undefined ? null : { masked: `${prefix}…${row.hint}`, createdAt: row.created_at, usedAt: row.used_at };
   }
 

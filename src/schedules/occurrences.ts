@@ -32,14 +32,18 @@ export function nextAfter(recurrence: Recurrence, after: Date): Date | null {
   // Near by what has passed, then on to the first one that is late enough: a clock change shifts it by a day at most.
   const passed = DateTime.fromJSDate(after, { zone: timeZone }).diff(start, cadence === 'MONTHLY' ? 'months' : 'days');
   const near = cadence === 'MONTHLY' ? passed.months : passed.days / (days[cadence] ?? 1);
-  let step = Math.max(0, Math.floor(near) - 1);
-  while (at(step) <= after || at(step) < recurrence.anchor) step += 1;
-  return at(step);
+  for (let step = Math.max(0, Math.floor(near) - 1); ; step += 1) {
+    const time = at(step);
+    if (time > after && time >= recurrence.anchor) return time;
+  }
 }
 
 export function nextRuns(recurrence: Recurrence, after: Date, count: number): Date[] {
   const runs: Date[] = [];
-  for (let at = nextAfter(recurrence, after); at !== null && runs.length < count; at = nextAfter(recurrence, at)) runs.push(at);
+  for (let last: Date | null = after; runs.length < count; runs.push(last)) {
+    last = nextAfter(recurrence, last);
+    if (last === null) break;
+  }
   return runs;
 }
 

@@ -2,6 +2,7 @@ import { Injectable } from '@nestjs/common';
 import { InjectEntityManager } from '@nestjs/typeorm';
 import type { EntityManager, QueryDeepPartialEntity } from 'typeorm';
 import type { TenantScope } from '../access/access.service.js';
+import { EntitiesById, RowsOfEach } from '../platform/database/batched-reads.js';
 import { findPage, type Page, type PageOfRows } from '../platform/database/page.js';
 import { ScheduleEntity } from './schedule.entity.js';
 
@@ -16,6 +17,10 @@ export interface MissedRun {
 /** All SQL of the `schedule` table; times are the database's. */
 @Injectable()
 export class SchedulesRepository {
+  private readonly byId = new EntitiesById(() => this.manager, ScheduleEntity);
+  private readonly ids = new RowsOfEach<{ readonly id: string }>(() => this.manager, 'select s.id from schedule s where s.tenant_id = key.id');
+  private readonly nextRuns = new RowsOfEach<{ readonly at: Date | null }>(() => this.manager, 'select min(s.next_run_at) as at from schedule s where s.tenant_id = key.id and s.active');
+
   constructor(@InjectEntityManager() private readonly manager: EntityManager) {}
 
   async insert(row: QueryDeepPartialEntity<ScheduleEntity>, manager: EntityManager): Promise<void> {
@@ -47,8 +52,10 @@ export class SchedulesRepository {
     return findPage(this.manager.createQueryBuilder(ScheduleEntity, 'schedule').where('schedule.tenantId = :tenantId', { tenantId }), 'createdAt', page);
   }
 
-  ofTenant({ tenantId }: TenantScope, manager = this.manager): Promise<ScheduleEntity[]> {
-    return manager.findBy(ScheduleEntity, { tenantId });
+  async ofTenant({ tenantId }: TenantScope, manager?: EntityManager): Promise<ScheduleEntity[]> {
+    if (manager !== undefined) return manager.findBy(ScheduleEntity, { tenantId });
+    const found = await Promise.all((await this.ids.of(tenantId)).map(({ id }) => this.byId.find(id)));
+    return found.filter((schedule) => schedule !== null);
   }
 
   count({ tenantId }: TenantScope, manager: EntityManager): Promise<number> {
@@ -56,8 +63,7 @@ export class SchedulesRepository {
   }
 
   async nextRunAt({ tenantId }: TenantScope): Promise<Date | null> {
-    const [row]: { at: Date | null }[] = await this.manager.query('select min(next_run_at) as at from schedule where tenant_id = $1 and active', [tenantId]);
-    return row?.at ?? null;
+    return (await this.nextRuns.of(tenantId))[0]?.at ?? null;
   }
 
   async now(manager: EntityManager): Promise<Date> {

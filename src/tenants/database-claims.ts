@@ -3,6 +3,7 @@ import { InjectEntityManager } from '@nestjs/typeorm';
 import type { EntityManager } from 'typeorm';
 import { AppError } from '#errors';
 import type { TenantScope } from '../access/access.service.js';
+import { RowsOfEach } from '../platform/database/batched-reads.js';
 import type { TenantEntity } from './tenant.entity.js';
 
 /** A database of a server, named as tenants name theirs. */
@@ -22,9 +23,14 @@ export interface KeptDatabase extends DatabasePlace {
 
 const keptColumns = `deployment, database, tenant_id as "tenantId", operation_id as "operationId", purpose, target_cipher as "targetCipher", expires_at as "expiresAt"`;
 
+/** @param operation a place for the operation's id */
+const keptBy = (operation: string): string => `select ${keptColumns} from database_claim where operation_id = ${operation} and purpose in ('KEPT', 'DROPPING')`;
+
 /** All SQL of `database_claim`: a database of a server belongs to one tenant, copy or undo at a time. What tenants have now, a trigger writes. */
 @Injectable()
 export class DatabaseClaims {
+  private readonly kept = new RowsOfEach<KeptDatabase>(() => this.manager, keptBy('key.id'));
+
   constructor(@InjectEntityManager() private readonly manager: EntityManager) {}
 
   /** @throws AppError TARGET_IN_USE when a tenant, a copy or an undo has it */
@@ -65,12 +71,9 @@ export class DatabaseClaims {
     return rows.length > 0;
   }
 
-  async findKept({ tenantId }: TenantScope, operationId: string, manager = this.manager): Promise<KeptDatabase | null> {
-    const rows: KeptDatabase[] = await manager.query(
-      `select ${keptColumns} from database_claim where tenant_id = $1 and operation_id = $2 and purpose in ('KEPT', 'DROPPING')`,
-      [tenantId, operationId],
-    );
-    return rows[0] ?? null;
+  async findKept({ tenantId }: TenantScope, operationId: string, manager?: EntityManager): Promise<KeptDatabase | null> {
+    const rows: readonly KeptDatabase[] = manager === undefined ? await this.kept.of(operationId) : await manager.query(keptBy('$1'), [operationId]);
+    return rows.find((row) => row.tenantId === tenantId) ?? null;
   }
 
   /** From now on for so long; nothing where the operation keeps none. */

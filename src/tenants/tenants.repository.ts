@@ -3,6 +3,7 @@ import { InjectRepository } from '@nestjs/typeorm';
 import { type EntityManager, Repository } from 'typeorm';
 import type { QueryDeepPartialEntity } from 'typeorm';
 import type { TenantScope } from '../access/access.service.js';
+import { EntitiesById } from '../platform/database/batched-reads.js';
 import { findPage, type Page, type PageOfRows } from '../platform/database/page.js';
 import { containing } from '../platform/database/text-search.js';
 import { TenantEntity } from './tenant.entity.js';
@@ -30,10 +31,12 @@ const statusConditions: Readonly<Record<TenantStatus, string>> = {
 
 @Injectable()
 export class TenantsRepository {
+  private readonly byId = new EntitiesById(() => this.rows.manager, TenantEntity);
+
   constructor(@InjectRepository(TenantEntity) private readonly rows: Repository<TenantEntity>) {}
 
-  findById(id: string, manager: EntityManager = this.rows.manager): Promise<TenantEntity | null> {
-    return manager.findOneBy(TenantEntity, { id });
+  findById(id: string, manager?: EntityManager): Promise<TenantEntity | null> {
+    return manager === undefined ? this.byId.find(id) : manager.findOneBy(TenantEntity, { id });
   }
 
   findBySlug(slug: string): Promise<TenantEntity | null> {

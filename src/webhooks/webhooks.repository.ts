@@ -1,7 +1,8 @@
 import { Injectable } from '@nestjs/common';
 import { InjectEntityManager } from '@nestjs/typeorm';
-import type { EntityManager, QueryDeepPartialEntity } from 'typeorm';
+import { Any, type EntityManager, type QueryDeepPartialEntity } from 'typeorm';
 import type { TenantScope } from '../access/access.service.js';
+import { BatchedReads } from '../platform/database/batched-reads.js';
 import { findPage, type Page, type PageOfRows } from '../platform/database/page.js';
 import { WebhookDeliveryEntity } from './webhook-delivery.entity.js';
 import { WebhookEntity, type WebhookPurpose } from './webhook.entity.js';
@@ -24,10 +25,15 @@ export interface ClaimedDelivery {
 
 @Injectable()
 export class WebhooksRepository {
+  private readonly ofTenants = new BatchedReads<string, WebhookEntity>(async (keys) => {
+    const rows = await this.manager.findBy(WebhookEntity, { tenantId: Any(keys.flatMap((key) => key.split('/').slice(0, 1))) });
+    return new Map(rows.map((row) => [`${row.tenantId}/${row.purpose}`, row]));
+  });
+
   constructor(@InjectEntityManager() private readonly manager: EntityManager) {}
 
-  find({ tenantId }: TenantScope, purpose: WebhookPurpose, manager = this.manager): Promise<WebhookEntity | null> {
-    return manager.findOneBy(WebhookEntity, { tenantId, purpose });
+  find({ tenantId }: TenantScope, purpose: WebhookPurpose, manager?: EntityManager): Promise<WebhookEntity | null> {
+    return manager === undefined ? this.ofTenants.find(`${tenantId}/${purpose}`) : manager.findOneBy(WebhookEntity, { tenantId, purpose });
   }
 
   async insert(row: QueryDeepPartialEntity<WebhookEntity>, manager: EntityManager): Promise<void> {

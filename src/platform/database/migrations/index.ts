@@ -2,12 +2,12 @@ import { Foundation1763700000000 } from './1763700000000-foundation.js';
 import { Uploads1763715600000 } from './1763715600000-uploads.js';
 import { Webhooks1763719200000 } from './1763719200000-webhooks.js';
 import { PartialBackups1763720100000 } from './1763720100000-partial-backups.js';
-import { Schedules1763765000000 } from './1763765000000-schedules.js';
 import { DatabaseClaims1763730000000 } from './1763730000000-database-claims.js';
 import { BackupLeftovers1763730100000 } from './1763730100000-backup-leftovers.js';
 import { PlanExpiry1763730200000 } from './1763730200000-plan-expiry.js';
 import { DirectUploads1763740000000 } from './1763740000000-direct-uploads.js';
 import { PolicyChanges1763760000000 } from './1763760000000-policy-changes.js';
+import { Schedules1763765000000 } from './1763765000000-schedules.js';
 import { AuditChain1763780000000 } from './1763780000000-audit-chain.js';
 import { OperationTrace1763780100000 } from './1763780100000-operation-trace.js';
 import { HistoryExports1763780200000 } from './1763780200000-history-exports.js';
@@ -17,6 +17,7 @@ import { DiscardedArchives1763792000000 } from './1763792000000-discarded-archiv
 import { Drills1763793000000 } from './1763793000000-drills.js';
 import { Retention1763803000000 } from './1763803000000-retention.js';
 import { FairClaims1763804000000 } from './1763804000000-fair-claims.js';
+import { ListIndexes1763804100000 } from './1763804100000-list-indexes.js';
 import { Resets1763805000000 } from './1763805000000-resets.js';
 import { AddressRules1763806000000 } from './1763806000000-address-rules.js';
 import { TenantDeletion1763807000000 } from './1763807000000-tenant-deletion.js';
@@ -42,6 +43,7 @@ export const migrations = [
   Drills1763793000000,
   Retention1763803000000,
   FairClaims1763804000000,
+  ListIndexes1763804100000,
   Resets1763805000000,
   AddressRules1763806000000,
   TenantDeletion1763807000000,
