@@ -63,6 +63,12 @@ export interface WorkProgress {
   readonly current: string | null;
 }
 
+/** How fast documents may be read from, and written to, a tenant's database. */
+export interface Pace {
+  /** Resolves when so many bytes may pass; rejects with the reason of `signal`. */
+  take(bytes: number, signal?: AbortSignal): Promise<void>;
+}
+
 /** Work that changes the tenant's database: commands carry `maxTimeMS` below what is left of the lease. */
 export interface LeasedWork extends Work {
   readonly operationId: string;
@@ -299,6 +305,10 @@ export interface EngineSession {
 
 export interface TenantEngine {
   readonly name: EngineName;
-  /** Connects and refuses what is not supported: TARGET_INVALID, TARGET_UNREACHABLE (within 10 s), TARGET_AUTH_FAILED, TARGET_UNSUPPORTED. */
-  open(target: Target): Promise<EngineSession>;
+  /**
+   * Connects and refuses what is not supported: TARGET_INVALID, TARGET_UNREACHABLE (within 10 s), TARGET_AUTH_FAILED, TARGET_UNSUPPORTED.
+   *
+   * @param pace of all documents that the session reads and stages; null: as fast as it goes. Several sessions may share one
+   */
+  open(target: Target, pace?: Pace | null): Promise<EngineSession>;
 }

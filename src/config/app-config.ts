@@ -67,6 +67,8 @@ export class AppConfig {
   readonly workerConcurrency: number;
   /** Collections that one backup reads side by side. */
   readonly backupConcurrency: number;
+  /** Of each tenant without a limit of its own; null: as fast as it goes. */
+  readonly maxBytesPerSecond: number | null;
   /** Null: it depends on whether the workspace has a webhook. */
   readonly maintenanceWaitMs: number | null;
   readonly maxUploadBytes: number;
@@ -127,6 +129,7 @@ export class AppConfig {
     };
     this.workerConcurrency = env.HOLDFAST_WORKER_CONCURRENCY;
     this.backupConcurrency = env.HOLDFAST_BACKUP_CONCURRENCY;
+    this.maxBytesPerSecond = env.HOLDFAST_MAX_BYTES_PER_SECOND ?? null;
     this.maintenanceWaitMs = env.HOLDFAST_MAINTENANCE_WAIT_SECONDS === undefined ? null : env.HOLDFAST_MAINTENANCE_WAIT_SECONDS * 1000;
     this.maxUploadBytes = env.HOLDFAST_MAX_UPLOAD_BYTES;
     this.uploadsPerHour = env.HOLDFAST_UPLOADS_PER_HOUR;

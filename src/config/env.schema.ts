@@ -270,6 +270,10 @@ export const environmentSchema = z.object({
   HOLDFAST_LOGIN_TRIES: limit(10, 1, 1000, 'Failed logins per account and address in 15 minutes.'),
   HOLDFAST_WORKER_CONCURRENCY: limit(2, 1, 64, 'Operations that one worker runs side by side.'),
   HOLDFAST_BACKUP_CONCURRENCY: limit(2, 1, 16, 'Collections that one backup reads side by side; each costs memory.'),
+  HOLDFAST_MAX_BYTES_PER_SECOND: noted(wholeNumber(65_536, Number.MAX_SAFE_INTEGER).optional(), {
+    description: "What backups read of one workspace's database, and restores write, in a second, where the workspace has no limit of its own (`Tenant.maxBytesPerSecond`); at least 65536 (docs/policies.md).",
+    default: 'none: as fast as it goes',
+  }),
   HOLDFAST_MAINTENANCE_WAIT_SECONDS: noted(wholeNumber(0, 3600).optional(), {
     description: 'How long a restore waits for the product to confirm that its users are out, before it replaces data.',
     default: '30 where the workspace has a maintenance webhook, else 0',

@@ -97,7 +97,7 @@ export class CopyTargets {
   async open(scope: TenantScope, { database, newTenant }: CopyTarget): Promise<EngineSession> {
     if (newTenant === null) return this.targets.open({ ...(await this.tenants.get(scope)), targetDatabase: database });
     const { id, engine, targetCipher } = newTenant;
-    return this.targets.open({ id, engine, targetCipher: Buffer.from(targetCipher, 'base64'), targetDatabase: database });
+    return this.targets.open({ id, engine, maxBytesPerSecond: null, targetCipher: Buffer.from(targetCipher, 'base64'), targetDatabase: database });
   }
 
   /** Nobody else may have the database until the operation ends. @throws AppError TARGET_IN_USE */

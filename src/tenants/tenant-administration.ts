@@ -31,7 +31,12 @@ export interface TenantChanges {
   readonly target?: Target | null | undefined;
   /** 0: without limit. */
   readonly quotaBytes?: bigint | null | undefined;
+  /** 0: none of its own. */
+  readonly maxBytesPerSecond?: bigint | null | undefined;
 }
+
+/** Below it one document of 16 MiB would take minutes. */
+const leastBytesPerSecond = 65_536n;
 
 /** What people do with tenants: each method checks the actor's permission. */
 @Injectable()
@@ -100,6 +105,7 @@ export class TenantAdministration {
       await this.changeTarget(actor, tenantId, target);
     }
     if (changes.quotaBytes != null) await this.changeQuota(actor, tenantId, changes.quotaBytes);
+    if (changes.maxBytesPerSecond != null) await this.changeRate(actor, tenantId, changes.maxBytesPerSecond);
     if (changes.name == null && changes.timeZone == null) return this.service.get({ tenantId });
     return this.service.change({ tenantId }, async (before, manager) => {
       const name = changes.name ?? before.name;
@@ -147,6 +153,16 @@ export class TenantAdministration {
     await this.service.change({ tenantId }, async (before, manager) => {
       await this.audit.record({ action: 'tenant.quota-changed', tenantId, actor, detail: { bytes: quotaBytes?.toString() ?? null, formerBytes: before.quotaBytes?.toString() ?? null } }, manager);
       return { quotaBytes };
+    });
+  }
+
+  private async changeRate(actor: Actor, tenantId: string, bytes: bigint): Promise<void> {
+    this.access.requireProvider(actor);
+    if (bytes !== 0n && bytes < leastBytesPerSecond) throw new AppError('BAD_USER_INPUT', `maxBytesPerSecond: must be 0 or at least ${leastBytesPerSecond}`, { field: ['maxBytesPerSecond'] });
+    const maxBytesPerSecond = bytes === 0n ? null : bytes;
+    await this.service.change({ tenantId }, async (before, manager) => {
+      await this.audit.record({ action: 'tenant.rate-changed', tenantId, actor, detail: { bytes: maxBytesPerSecond?.toString() ?? null, formerBytes: before.maxBytesPerSecond?.toString() ?? null } }, manager);
+      return { maxBytesPerSecond };
     });
   }
 

@@ -46,7 +46,7 @@ export class TenantPointer {
 
   /** By the connection string that the tenant had then; the caller closes the session. @throws AppError NOT_FOUND, TARGET_* */
   async openKept(scope: TenantScope, { database, targetCipher }: KeptDatabase): Promise<EngineSession> {
-    const { id, engine } = await this.tenants.get(scope);
-    return this.targets.open({ id, engine, targetCipher, targetDatabase: database });
+    const { id, engine, maxBytesPerSecond } = await this.tenants.get(scope);
+    return this.targets.open({ id, engine, maxBytesPerSecond, targetCipher, targetDatabase: database });
   }
 }

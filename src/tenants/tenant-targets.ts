@@ -3,6 +3,7 @@ import { type EngineName, type EngineSession, type Target, type TargetInspection
 import { AppError } from '#errors';
 import { TENANT_ENGINES, type TenantEngines } from '../platform/engines/tenant-engines.js';
 import { SecretBox } from '../platform/secrets/secret-box.js';
+import { TransferRates } from './transfer-rates.js';
 import { TargetPolicy } from './target-policy.js';
 import type { TenantEntity } from './tenant.entity.js';
 
@@ -13,6 +14,7 @@ export class TenantTargets {
     @Inject(TENANT_ENGINES) private readonly engines: TenantEngines,
     private readonly policy: TargetPolicy,
     private readonly secrets: SecretBox,
+    private readonly rates: TransferRates,
   ) {}
 
   /**
@@ -40,14 +42,14 @@ export class TenantTargets {
   }
 
   /** The caller closes the session. The policy is asked again: names may resolve to other addresses by now. */
-  async open(tenant: Pick<TenantEntity, 'id' | 'engine' | 'targetCipher' | 'targetDatabase'>): Promise<EngineSession> {
+  async open(tenant: Pick<TenantEntity, 'id' | 'engine' | 'targetCipher' | 'targetDatabase' | 'maxBytesPerSecond'>): Promise<EngineSession> {
     const target = { uri: this.secrets.open('target-uri', tenant.id, tenant.targetCipher), database: tenant.targetDatabase };
     const engine = this.engineOf(tenant.engine);
     await this.policy.check(target);
-    return engine.open(target);
+    return engine.open(target, this.rates.of(tenant));
   }
 
-  /** A server that the operator configured, whom no policy holds back. */
+  /** A server that the operator configured, whom no policy and no rate holds back. */
   openConfigured(engineName: EngineName, target: Target): Promise<EngineSession> {
     return this.engineOf(engineName).open(target);
   }

@@ -49,6 +49,10 @@ export class TenantEntity {
   @Column('bigint', { name: 'quota_bytes', nullable: true, transformer: bigintAsBigint })
   quotaBytes!: bigint | null;
 
+  /** Null: the process's own limit, if it has one. */
+  @Column('bigint', { name: 'max_bytes_per_second', nullable: true, transformer: bigintAsBigint })
+  maxBytesPerSecond!: bigint | null;
+
   @Column('timestamptz', { name: 'suspended_at', nullable: true })
   suspendedAt!: Date | null;
 

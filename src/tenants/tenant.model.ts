@@ -2,7 +2,7 @@ import { Field, ID, Int, ObjectType, registerEnumType } from '@nestjs/graphql';
 import { toGlobalId } from '../platform/graphql/global-id.js';
 import { Paginated } from '../platform/graphql/connection.js';
 import { Node } from '../platform/graphql/node.model.js';
-import { ByteCount, Count } from '../platform/graphql/scalars.js';
+import { ByteCount, Count, type Int64 } from '../platform/graphql/scalars.js';
 import type { TenantEntity } from './tenant.entity.js';
 
 export enum Engine {
@@ -109,6 +109,9 @@ export class TenantModel implements Node {
   @Field(() => Boolean)
   suspended!: boolean;
 
+  @Field(() => ByteCount, { nullable: true, description: 'What backups read of its database, and restores write, in a second. Null: what the installation allows.' })
+  maxBytesPerSecond!: Int64 | null;
+
   @Field(() => MaintenanceStateModel)
   maintenance!: MaintenanceStateModel;
 
@@ -146,6 +149,7 @@ export function toTenantModel(row: TenantEntity): TenantModel {
     status: statusOf(row),
     timeZone: row.timeZone,
     suspended: row.suspendedAt !== null,
+    maxBytesPerSecond: row.maxBytesPerSecond,
     maintenance: {
       operationUuid: row.maintenanceOperationId,
       on: row.maintenanceSince !== null,

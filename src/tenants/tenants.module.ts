@@ -17,11 +17,12 @@ import { TenantTargets } from './tenant-targets.js';
 import { TenantsRepository } from './tenants.repository.js';
 import { TenantsResolver } from './tenants.resolver.js';
 import { TenantsService } from './tenants.service.js';
+import { TransferRates } from './transfer-rates.js';
 import { ViewerResolver } from './viewer.resolver.js';
 
 @Module({
   imports: [TypeOrmModule.forFeature([TenantEntity]), EnginesModule, EventsModule, SecretsModule],
-  providers: [CopyTargets, DatabaseClaims, TargetPolicy, TenantActions, TenantAdministration, TenantAuditResolver, TenantDatabases, TenantMembersResolver, TenantPointer, TenantTargets, TenantsRepository, TenantsResolver, TenantsService, ViewerResolver],
+  providers: [CopyTargets, DatabaseClaims, TargetPolicy, TenantActions, TenantAdministration, TenantAuditResolver, TenantDatabases, TenantMembersResolver, TenantPointer, TenantTargets, TenantsRepository, TenantsResolver, TenantsService, TransferRates, ViewerResolver],
   exports: [CopyTargets, DatabaseClaims, TargetPolicy, TenantsService, TenantActions, TenantPointer],
 })
 export class TenantsModule {}

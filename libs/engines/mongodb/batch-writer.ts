@@ -43,8 +43,10 @@ export class BatchWriter {
     this.idle = Array.from({ length: connections }, () => new RawWriter(client, db, server.topology === 'replicaSet'));
   }
 
-  /** Returns when the write has begun, so that no more than one batch per connection waits in memory. Throws what an earlier batch failed with. */
+  /** Returns when the write has begun, which it does when the pace lets it, so that no more than one batch per connection waits in memory. Throws what an earlier batch failed with. */
   async write(destination: Destination, batch: RawBatch): Promise<void> {
+    const { context, work } = this.commands;
+    await context.pace?.take(batch.pieces.reduce((bytes, piece) => bytes + piece.length, 0), work.signal);
     if (destination.ordered) await this.tails.get(destination);
     while (this.failure === null && this.idle.length === 0) await new Promise<void>((resolve) => this.waiting.push(resolve));
     if (this.failure !== null) throw this.failure.error;

@@ -1,6 +1,6 @@
 import { AppError } from '#errors';
 import { MongoClient, type Db, type Document, type MongoClientOptions } from 'mongodb';
-import type { Target } from '../port.js';
+import type { Pace, Target } from '../port.js';
 import { serverCodeOf, toConnectError } from './errors.js';
 
 /** What every part of the engine works with: one client on one tenant's database. */
@@ -8,6 +8,8 @@ export interface MongodbContext {
   readonly client: MongoClient;
   readonly db: Db;
   readonly server: ServerFacts;
+  /** Null: documents are read and written as fast as it goes. */
+  readonly pace: Pace | null;
 }
 
 export interface ServerFacts {
@@ -57,7 +59,7 @@ export async function connect(target: Target): Promise<MongodbContext> {
   try {
     if (client.options.loadBalanced) throw new AppError('TARGET_UNSUPPORTED', 'Load-balanced deployments are not supported');
     const server = await withinLimit(readServerFacts(client, target));
-    return { client, db: client.db(target.database), server };
+    return { client, db: client.db(target.database), server, pace: null };
   } catch (error) {
     // Not awaited: closing may itself wait for the server that does not answer.
     void client.close().catch(() => undefined);

@@ -1,4 +1,4 @@
-import type { EngineSession, Target, TenantEngine } from '../port.js';
+import type { EngineSession, Pace, Target, TenantEngine } from '../port.js';
 import { connect } from './connection.js';
 import { MongodbSession } from './mongodb-session.js';
 
@@ -6,7 +6,7 @@ import { MongodbSession } from './mongodb-session.js';
 export class MongodbEngine implements TenantEngine {
   readonly name = 'MONGODB';
 
-  async open(target: Target): Promise<EngineSession> {
-    return new MongodbSession(await connect(target));
+  async open(target: Target, pace: Pace | null = null): Promise<EngineSession> {
+    return new MongodbSession({ ...(await connect(target)), pace });
   }
 }

@@ -1,5 +1,6 @@
 import { Long, type ClientSession, type Db, type Document } from 'mongodb';
 import { setTimeout as delay } from 'node:timers/promises';
+import type { Pace } from '../port.js';
 import type { MongodbContext } from './connection.js';
 import { isLost } from './errors.js';
 import { bsonType, documentsOf, findElement, textOf } from './raw-bson.js';
@@ -21,6 +22,7 @@ export class RawCursor {
     private readonly session: ClientSession,
     private readonly ownsSession: boolean,
     private readonly signal: AbortSignal | undefined,
+    private readonly pace: Pace | null,
     first: CursorReply,
   ) {
     this.#id = first.id;
@@ -36,22 +38,28 @@ export class RawCursor {
 
   /**
    * Runs a command that makes a cursor. Driver errors pass unchanged; `signal` ends a running command. With `transaction` it reads inside
-   * the transaction of that session, which stays the caller's.
+   * the transaction of that session, which stays the caller's and does not wait for the pace.
    */
   static async open(context: MongodbContext, command: Document, signal?: AbortSignal, transaction?: ClientSession): Promise<RawCursor> {
     // find and getMore must share a session; without causal consistency the driver leaves readConcern alone.
     const session = transaction ?? context.client.startSession({ causalConsistency: false });
     try {
       const first = await run(context.db, command, session, signal);
-      return new RawCursor(context.db, session, transaction === undefined, signal, first);
+      return new RawCursor(context.db, session, transaction === undefined, signal, transaction === undefined ? context.pace : null, first);
     } catch (error) {
       if (transaction === undefined) await session.endSession();
       throw error;
     }
   }
 
-  /** The next batch, a BSON array of documents (maybe empty), or null after the last. `size` is the most documents of a getMore. */
+  /** The next batch, a BSON array of documents (maybe empty), or null after the last. `size` is the most documents of a getMore. It comes when the pace lets its bytes pass. */
   async nextBatch(size?: number): Promise<Buffer | null> {
+    const batch = await this.receive(size);
+    if (batch !== null) await this.pace?.take(batch.length, this.signal);
+    return batch;
+  }
+
+  private async receive(size?: number): Promise<Buffer | null> {
     const first = this.#batch;
     if (first) {
       this.#batch = null;
@@ -95,7 +103,7 @@ export class RawCursor {
 
 /** All documents that a cursor command answers; for listings, not for data. */
 export async function readAll(context: MongodbContext, command: Document, signal?: AbortSignal): Promise<Buffer[]> {
-  const cursor = await RawCursor.open(context, command, signal);
+  const cursor = await RawCursor.open({ ...context, pace: null }, command, signal);
   try {
     const found: Buffer[] = [];
     for (let batch = await cursor.nextBatch(); batch; batch = await cursor.nextBatch()) {

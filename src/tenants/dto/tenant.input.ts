@@ -88,6 +88,10 @@ export class TenantUpdateInput {
   @IsOptional()
   quotaBytes?: bigint | null;
 
+  @Field(() => ByteCount, { nullable: true, description: "For the provider alone: what backups read of the workspace's database, and restores write, in a second, from the next operation on; 65,536 at least. 0: what the installation allows." })
+  @IsOptional()
+  maxBytesPerSecond?: bigint | null;
+
   @Field(() => TargetChangeInput, { nullable: true, description: 'For the provider alone, and not while an operation runs.' })
   @IsOptional()
   @ValidateNested()

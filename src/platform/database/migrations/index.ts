@@ -18,6 +18,7 @@ import { Drills1763793000000 } from './1763793000000-drills.js';
 import { Retention1763803000000 } from './1763803000000-retention.js';
 import { FairClaims1763804000000 } from './1763804000000-fair-claims.js';
 import { ListIndexes1763804100000 } from './1763804100000-list-indexes.js';
+import { TransferRates1763804200000 } from './1763804200000-transfer-rates.js';
 import { Resets1763805000000 } from './1763805000000-resets.js';
 import { AddressRules1763806000000 } from './1763806000000-address-rules.js';
 import { TenantDeletion1763807000000 } from './1763807000000-tenant-deletion.js';
@@ -44,6 +45,7 @@ export const migrations = [
   Retention1763803000000,
   FairClaims1763804000000,
   ListIndexes1763804100000,
+  TransferRates1763804200000,
   Resets1763805000000,
   AddressRules1763806000000,
   TenantDeletion1763807000000,
