@@ -8,6 +8,7 @@ import { type BenchOptions, parseOptions, usage } from './options.ts';
 import { PublicTools } from './peers.ts';
 import { plotOf } from './plot.ts';
 import { type Measured, reportOf } from './report.ts';
+import { measureScale } from './scale/scale.ts';
 
 const docs = new URL('../docs/', import.meta.url);
 const interruptions = ['SIGINT', 'SIGTERM', 'SIGHUP', 'disconnect'] as const;
@@ -19,7 +20,7 @@ async function main(options: BenchOptions): Promise<void> {
     return;
   }
   const { tools, missing } = PublicTools.find(process.env);
-  if (tools === null) say(`The public tools are left out: ${missing.join(', ')} not found on PATH or in MONGO_TOOLS_DIR`);
+  if (tools === null && options.scale === null) say(`The public tools are left out: ${missing.join(', ')} not found on PATH or in MONGO_TOOLS_DIR`);
   const before = loadavg()[0] ?? 0;
   say(`Filling a database with ${options.documents} documents`);
   const environment = await BenchEnvironment.start(options.documents, options.shape, options.cacheMegabytes, process.env, say);
@@ -27,11 +28,17 @@ async function main(options: BenchOptions): Promise<void> {
   const giveUp = (): void => void stop().finally(() => process.exit(130));
   for (const signal of interruptions) process.once(signal, giveUp);
   try {
+    if (options.scale !== null) {
+      const report = await measureScale(environment, options, options.scale, before, say);
+      process.stdout.write(`${report}\n`);
+      if (options.write) await replaceBetweenMarkers(new URL('performance.md', docs), 'scale', report);
+      return;
+    }
     const measured = await measure(environment, tools, options, before);
     const report = reportOf(measured);
     process.stdout.write(`${report}\n`);
     if (options.write) {
-      await replaceBetweenMarkers(new URL('performance.md', docs), report);
+      await replaceBetweenMarkers(new URL('performance.md', docs), 'bench', report);
       if (measured.runs.length > 0) await writeFile(new URL('performance.svg', docs), plotOf(measured));
     }
   } finally {
@@ -74,8 +81,8 @@ async function selectOne({ target, dataSet }: BenchServer, { codecs, pairs }: Be
   return runJob({ kind: 'selection', target, codec, number: pairs + 1, collection: dataSet.selected });
 }
 
-async function replaceBetweenMarkers(file: URL, report: string): Promise<void> {
-  const [begin, end] = ['<!-- bench: begin -->', '<!-- bench: end -->'];
+async function replaceBetweenMarkers(file: URL, name: string, report: string): Promise<void> {
+  const [begin, end] = [`<!-- ${name}: begin -->`, `<!-- ${name}: end -->`];
   const text = await readFile(file, 'utf8');
   const from = text.indexOf(begin);
   const to = text.indexOf(end);

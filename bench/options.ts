@@ -7,6 +7,9 @@ export type BenchCodec = (typeof codecs)[number];
 export const parts = ['limits', 'engine', 'operations'] as const;
 export type Part = (typeof parts)[number];
 
+export const scaleParts = ['catalogue', 'tenants', 'subscribers', 'writer'] as const;
+export type ScalePart = (typeof scaleParts)[number];
+
 export interface BenchOptions {
   readonly documents: number;
   readonly shape: DataShape;
@@ -14,6 +17,8 @@ export interface BenchOptions {
   readonly pairs: number;
   readonly codecs: readonly BenchCodec[];
   readonly parts: ReadonlySet<Part>;
+  /** Many tenants, subscribers and rows instead of one big database; null: not asked for. */
+  readonly scale: { readonly parts: ReadonlySet<ScalePart>; readonly subscribers: number; readonly tenants: number } | null;
   readonly cacheMegabytes: number;
   readonly quick: boolean;
   /** Only say what the options are. */
@@ -28,6 +33,8 @@ export interface BenchOptions {
 
 const defaultDocuments = 400_000;
 const quickDocuments = 40_000;
+const defaultSubscribers = 1_000;
+const defaultTenants = 200;
 
 export const usage = `npm run bench -- [options]
   --documents <n>     size of the data set; default ${defaultDocuments} (about 214 MB)
@@ -39,6 +46,9 @@ export const usage = `npm run bench -- [options]
   --parts <list>      of ${parts.join(',')}; default all
   --cache <n>         mongod's cache in MB; default 1024
   --profile <folder>  write CPU profiles of our own processes there
+  --scale             many tenants, subscribers and rows instead: --parts of ${scaleParts.join(',')}
+  --subscribers <n>   that part alone, with so many; default ${defaultSubscribers}
+  --tenants <n>       that part alone, with so many; default ${defaultTenants}
   --no-write          leave docs/ as it is
   --quick             a small set, one round, nothing written: under a minute`;
 
@@ -57,6 +67,9 @@ export function parseOptions(args: readonly string[]): BenchOptions {
       parts: { type: 'string' },
       cache: { type: 'string' },
       profile: { type: 'string' },
+      scale: { type: 'boolean' },
+      subscribers: { type: 'string' },
+      tenants: { type: 'string' },
       write: { type: 'boolean' },
       quick: { type: 'boolean' },
       help: { type: 'boolean' },
@@ -65,12 +78,21 @@ export function parseOptions(args: readonly string[]): BenchOptions {
   const quick = values.quick ?? false;
   const megabytes = values.size === undefined ? (values.megabytes === undefined ? null : count('megabytes', values.megabytes)) : megabytesOf(values.size);
   const wanted = megabytes === null ? null : Math.round((megabytes * 1e6) / bytesPerDocument);
+  const asked = scaleParts.filter((part) => (part === 'subscribers' || part === 'tenants') && values[part] !== undefined);
+  const isScale = values.scale === true || asked.length > 0;
   return {
     documents: values.documents === undefined ? (wanted ?? (quick ? quickDocuments : defaultDocuments)) : count('documents', values.documents),
     shape: list('shape', values.shape, ['mixed'], dataShapes)[0] ?? 'mixed',
     pairs: values.pairs === undefined ? (quick ? 1 : 5) : count('pairs', values.pairs),
     codecs: list('codecs', values.codecs, quick ? ['gzip', 'zstd'] : codecs, codecs),
-    parts: new Set(list('parts', values.parts, parts, parts)),
+    parts: new Set(isScale ? [] : list('parts', values.parts, parts, parts)),
+    scale: isScale
+      ? {
+          parts: new Set(list('parts', values.parts, values.scale === true ? scaleParts : asked, scaleParts)),
+          subscribers: values.subscribers === undefined ? defaultSubscribers : count('subscribers', values.subscribers),
+          tenants: values.tenants === undefined ? defaultTenants : count('tenants', values.tenants),
+        }
+      : null,
     cacheMegabytes: values.cache === undefined ? 1024 : count('cache', values.cache),
     quick,
     help: values.help ?? false,

@@ -1,8 +1,9 @@
-import { createClient } from 'graphql-ws';
+import { type Client, createClient } from 'graphql-ws';
 import WebSocket from 'ws';
 
 export interface OperationSnapshot {
   readonly id: string;
+  readonly revision: number;
   readonly state: 'QUEUED' | 'RUNNING' | 'COMPLETED' | 'FAILED' | 'CANCELED';
   readonly phase: string;
   readonly progress: { readonly percent: number | null; readonly current: string | null };
@@ -15,7 +16,7 @@ export interface UserError {
   readonly hint: string | null;
 }
 
-const operationFields = 'id state phase progress { percent current } failure { code message hints }';
+const operationFields = 'id revision state phase progress { percent current } failure { code message hints }';
 
 /** The few calls of the story, made as a product's frontend makes them: HTTP for mutations, a WebSocket for progress. */
 export class StoryApi {
@@ -47,13 +48,18 @@ export class StoryApi {
     return data;
   }
 
+  /** A socket of its own that is open already; whoever opened it disposes it. */
+  async openSocket(): Promise<Client> {
+    const { promise: opened, resolve, reject } = Promise.withResolvers<void>();
+    const client = this.socket({ lazy: false, onNonLazyError: reject });
+    client.on('connected', () => resolve());
+    await opened;
+    return client;
+  }
+
   /** Yields every state of the operation, the last one included. */
-  async *watch(id: string): AsyncGenerator<OperationSnapshot> {
-    const client = createClient({
-      url: `${this.url.replace(/^http/, 'ws')}/graphql`,
-      webSocketImpl: WebSocket,
-      connectionParams: { authorization: `Bearer ${this.token ?? ''}` },
-    });
+  async *watch(id: string, socket: Client | null = null): AsyncGenerator<OperationSnapshot> {
+    const client = socket ?? this.socket({});
     try {
       const events = client.iterate<{ operationUpdated: OperationSnapshot }>({
         query: `subscription ($id: ID!) { operationUpdated(id: $id) { ${operationFields} } }`,
@@ -64,7 +70,16 @@ export class StoryApi {
         yield data.operationUpdated;
       }
     } finally {
-      await client.dispose();
+      if (socket === null) await client.dispose();
     }
+  }
+
+  private socket(options: { readonly lazy?: boolean; readonly onNonLazyError?: (error: unknown) => void }): Client {
+    return createClient({
+      url: `${this.url.replace(/^http/, 'ws')}/graphql`,
+      webSocketImpl: WebSocket,
+      connectionParams: { authorization: `Bearer ${this.token ?? ''}` },
+      ...options,
+    });
   }
 }
