@@ -10,6 +10,7 @@ import { CompareModule } from './compare/compare.module.js';
 import type { AppConfig } from './config/app-config.js';
 import { ConfigModule } from './config/config.module.js';
 import { KeysModule } from './keys/keys.module.js';
+import { BackgroundModule } from './platform/background/background.module.js';
 import { AuthModule } from './platform/auth/auth.module.js';
 import { EncryptionModule } from './encryption/encryption.module.js';
 import { MaintenanceModule } from './maintenance/maintenance.module.js';
@@ -45,6 +46,7 @@ export class AppModule {
       imports: [
         ConfigModule.forRoot(config),
         LoggingModule.forRoot(logStream),
+        BackgroundModule,
         DatabaseModule,
         EventsModule,
         GraphqlSupportModule,

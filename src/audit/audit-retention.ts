@@ -1,11 +1,10 @@
-import { type BeforeApplicationShutdown, Injectable, Logger, type OnApplicationBootstrap } from '@nestjs/common';
+import { Injectable } from '@nestjs/common';
 import { DataSource } from 'typeorm';
-import { redact } from '#errors';
 import { AppConfig } from '../config/app-config.js';
+import { Sweep } from '../platform/queue/sweep.js';
 import { providerChain } from './audit-chain.js';
 import { AuditService } from './audit.service.js';
 
-const everyMs = 24 * 3_600_000;
 const removedAtOnce = 10_000;
 
 /**
@@ -13,26 +12,18 @@ const removedAtOnce = 10_000;
  * anchor, and an event tells of it, so that the rest can still be verified.
  */
 @Injectable()
-export class AuditRetention implements OnApplicationBootstrap, BeforeApplicationShutdown {
-  private readonly logger = new Logger(AuditRetention.name);
-  private timer: NodeJS.Timeout | undefined;
-  private running: Promise<unknown> = Promise.resolve();
+export class AuditRetention extends Sweep {
+  protected readonly failure = 'Old audit events could not be removed; this is tried again tomorrow';
+  protected override readonly everyMs = 24 * 3_600_000;
+  private readonly keptYears: number;
 
   constructor(
-    private readonly config: AppConfig,
+    config: AppConfig,
     private readonly dataSource: DataSource,
     private readonly audit: AuditService,
-  ) {}
-
-  onApplicationBootstrap(): void {
-    if (!this.config.runsWorker) return;
-    this.running = this.pruneQuietly();
-    this.timer = setInterval(() => void (this.running = this.pruneQuietly()), everyMs).unref();
-  }
-
-  async beforeApplicationShutdown(): Promise<void> {
-    clearInterval(this.timer);
-    await this.running;
+  ) {
+    super(config);
+    this.keptYears = config.auditRetentionYears;
   }
 
   /** Returns how many events were removed. Processes may run it side by side. */
@@ -41,7 +32,7 @@ export class AuditRetention implements OnApplicationBootstrap, BeforeApplication
       `select chain from audit_chain c where (
          select at from audit_event e where coalesce(e.tenant_id, '${providerChain}') = c.chain and e.sequence > c.anchor_sequence order by e.sequence limit 1
        ) < now() - $1 * interval '1 year'`,
-      [this.config.auditRetentionYears],
+      [this.keptYears],
     );
     let removed = 0;
     for (const { chain } of chains) {
@@ -51,8 +42,8 @@ export class AuditRetention implements OnApplicationBootstrap, BeforeApplication
     return removed;
   }
 
-  private pruneQuietly(): Promise<unknown> {
-    return this.prune().catch((error: unknown) => this.logger.warn({ msg: 'Old audit events could not be removed; this is tried again tomorrow', error: redact(String(error)) }));
+  protected async look(): Promise<void> {
+    await this.prune();
   }
 
   private pruneChain(chain: string): Promise<number> {
@@ -64,7 +55,7 @@ export class AuditRetention implements OnApplicationBootstrap, BeforeApplication
            where coalesce(tenant_id, '${providerChain}') = $1 and sequence > $2 order by sequence limit ${removedAtOnce})
          select sequence, encode(hash, 'hex') as hash, tenant_id from oldest
          where sequence < all (select sequence from oldest where at >= now() - $3 * interval '1 year') order by sequence desc limit 1`,
-        [chain, head?.anchor_sequence ?? 0, this.config.auditRetentionYears],
+        [chain, head?.anchor_sequence ?? 0, this.keptYears],
       );
       if (last === undefined) return 0;
       await manager.query(`update audit_chain set anchor_sequence = $2, anchor_hash = decode($3, 'hex') where chain = $1`, [chain, last.sequence, last.hash]);

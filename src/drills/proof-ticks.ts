@@ -1,5 +1,4 @@
 import { Injectable } from '@nestjs/common';
-import { Interval } from '@nestjs/schedule';
 import { asAppError } from '#errors';
 import { BackupsService } from '../backups/backups.service.js';
 import { AppConfig } from '../config/app-config.js';
@@ -8,8 +7,6 @@ import { Sweep } from '../platform/queue/sweep.js';
 import { DrillsService } from './drills.service.js';
 import { type DueProof, ProofPlansRepository } from './proof-plans.repository.js';
 
-/** More often than other sweeps: a proof is due at a time. */
-const everyMs = 60_000;
 const atOnce = 20;
 const startedBy: ActorStamp = { id: 'system:proof-plan', kind: 'SYSTEM', email: null, name: 'The proof plan' };
 
@@ -17,6 +14,8 @@ const startedBy: ActorStamp = { id: 'system:proof-plan', kind: 'SYSTEM', email: 
 @Injectable()
 export class ProofTicks extends Sweep {
   protected readonly failure = 'Due proofs could not be looked for';
+  /** More often than other sweeps: a proof is due at a time. */
+  protected override readonly everyMs = 60_000;
 
   constructor(
     config: AppConfig,
@@ -25,11 +24,6 @@ export class ProofTicks extends Sweep {
     private readonly backups: BackupsService,
   ) {
     super(config);
-  }
-
-  @Interval(everyMs)
-  override tick(): Promise<void> {
-    return super.tick();
   }
 
   protected async look(): Promise<void> {

@@ -2,6 +2,7 @@ import { Injectable, type OnApplicationBootstrap } from '@nestjs/common';
 import { AlertsService } from '../alerts/alerts.service.js';
 import { AppConfig } from '../config/app-config.js';
 import { EncryptionService } from '../encryption/encryption.service.js';
+import { Background } from '../platform/background/background.js';
 import { HealthRegistry } from '../platform/health/health-registry.js';
 import { KeysService, type KeyState } from './keys.service.js';
 
@@ -14,6 +15,7 @@ export class MissingKeys implements OnApplicationBootstrap {
     private readonly keys: KeysService,
     private readonly alerts: AlertsService,
     private readonly health: HealthRegistry,
+    private readonly background: Background,
   ) {}
 
   async onApplicationBootstrap(): Promise<void> {
@@ -21,7 +23,10 @@ export class MissingKeys implements OnApplicationBootstrap {
     // Without any key there is one thing to say, and `KeyAlert` says it.
     const missing = this.encryption.isReady ? states.filter(({ isAvailable, archives }) => !isAvailable && archives > 0) : [];
     this.health.register('archive-keys', () => Promise.resolve(missing.length === 0 ? { state: 'ok' } : { state: 'warning', message: missing.map(sentence).join('. ') }));
-    if (!this.config.runsWorker || !this.encryption.isReady) return;
+    if (this.config.runsWorker && this.encryption.isReady) this.background.begin(() => this.tell(states, missing));
+  }
+
+  private async tell(states: readonly KeyState[], missing: readonly KeyState[]): Promise<void> {
     for (const state of states) {
       const about = { tenantId: null, event: 'KEY_MISSING', subject: `key ${state.keyId}` } as const;
       if (missing.includes(state)) await this.alerts.raise({ ...about, text: sentence(state) });

@@ -3,6 +3,7 @@ import { noKey } from '../alerts/alert-event.js';
 import { AlertsService } from '../alerts/alerts.service.js';
 import { AppConfig } from '../config/app-config.js';
 import { EncryptionService } from '../encryption/encryption.service.js';
+import { Background } from '../platform/background/background.js';
 
 /** Says once that the key is missing, for as long as it is: a worker learns it at its start. */
 @Injectable()
@@ -11,10 +12,14 @@ export class KeyAlert implements OnApplicationBootstrap {
     private readonly config: AppConfig,
     private readonly encryption: EncryptionService,
     private readonly alerts: AlertsService,
+    private readonly background: Background,
   ) {}
 
-  async onApplicationBootstrap(): Promise<void> {
-    if (!this.config.runsWorker) return;
+  onApplicationBootstrap(): void {
+    if (this.config.runsWorker) this.background.begin(() => this.tell());
+  }
+
+  private async tell(): Promise<void> {
     const { banner } = this.encryption.summary;
     if (banner === null) await this.alerts.resolve(noKey);
     else await this.alerts.raise({ ...noKey, text: banner });

@@ -4,6 +4,7 @@ import { AlertEntity } from '../alerts/alert.entity.js';
 import { alertEvents } from '../alerts/alert-event.js';
 import { AlertsService } from '../alerts/alerts.service.js';
 import { AppConfig } from '../config/app-config.js';
+import { Background } from '../platform/background/background.js';
 import { EventBus } from '../platform/events/event-bus.js';
 import { toGlobalId } from '../platform/graphql/global-id.js';
 import { type Deliveries, DeliveryLoop } from '../platform/queue/delivery-loop.js';
@@ -30,6 +31,7 @@ export class NotificationWorker implements Deliveries<ClaimedAlert>, OnApplicati
     private readonly tenants: TenantsService,
     private readonly sender: NotificationSender,
     private readonly bus: EventBus,
+    private readonly background: Background,
     alerts: AlertsService,
   ) {
     alerts.onRaised(async (alert, manager) => {
@@ -38,7 +40,7 @@ export class NotificationWorker implements Deliveries<ClaimedAlert>, OnApplicati
   }
 
   onApplicationBootstrap(): void {
-    if (this.config.runsWorker) this.loop = new DeliveryLoop(this, this.bus.subscribe('alert'), this.logger);
+    if (this.config.runsWorker) this.background.begin(() => void (this.loop = new DeliveryLoop(this, this.bus.subscribe('alert'), this.logger)));
   }
 
   async beforeApplicationShutdown(): Promise<void> {

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { hostname } from 'node:os';
 import { setTimeout as delay } from 'node:timers/promises';
-import { type BeforeApplicationShutdown, Logger, type OnApplicationBootstrap } from '@nestjs/common';
+import { type BeforeApplicationShutdown, Logger } from '@nestjs/common';
 import { AppError, redact } from '#errors';
 import { isConnectionLoss } from '../platform/database/connection-loss.js';
 import type { EventBus } from '../platform/events/event-bus.js';
@@ -43,7 +43,7 @@ export interface OperationWorkerParts {
 }
 
 /** Claims operations, runs as many at once as it may, recovers the dead, and lets go in good order at shutdown. */
-export class OperationWorker implements OnApplicationBootstrap, BeforeApplicationShutdown {
+export class OperationWorker implements BeforeApplicationShutdown {
   private readonly logger = new Logger(OperationWorker.name);
   private readonly owner = `${hostname()}:${process.pid}:${randomUUID()}`;
   private readonly executions = new Set<Execution>();
@@ -53,20 +53,19 @@ export class OperationWorker implements OnApplicationBootstrap, BeforeApplicatio
   private slotFree = Promise.withResolvers<void>();
   private cancels: NoticeStream | null = null;
   private sweeping: Promise<void> = Promise.resolve();
+  private waking: Promise<void> = Promise.resolve();
   private keysForgottenAtMs = -Infinity;
 
   constructor(private readonly parts: OperationWorkerParts) {}
 
-  async onApplicationBootstrap(): Promise<void> {
-    if (!this.parts.enabled) return;
+  /** From here on it claims. Resolves when new operations wake it. */
+  async begin(): Promise<void> {
+    if (!this.parts.enabled || this.stopped.signal.aborted) return;
     this.cancels = this.parts.bus.subscribe('operation-cancel');
     void this.hearCancels(this.cancels);
     this.sweeping = this.sweepUntilStopped();
-    await this.parts.queue.work(operationQueue, async () => {
-      await this.claimAll();
-      // Holding the message while there is no slot keeps this process from taking wake-ups that another one could act on.
-      while (this.freeSlots() <= 0 && !this.stopped.signal.aborted) await this.slotFree.promise;
-    });
+    this.waking = this.takeWakeUps();
+    await this.waking;
   }
 
   /**
@@ -77,6 +76,7 @@ export class OperationWorker implements OnApplicationBootstrap, BeforeApplicatio
     if (!this.parts.enabled || this.stopped.signal.aborted) return;
     this.stopped.abort();
     this.slotFree.resolve();
+    await this.waking;
     await this.parts.queue.stopWork(operationQueue);
     await this.cancels?.return();
     await Promise.all([this.claiming, this.sweeping]);
@@ -144,6 +144,24 @@ export class OperationWorker implements OnApplicationBootstrap, BeforeApplicatio
       this.slotFree = Promise.withResolvers<void>();
       if (!this.stopped.signal.aborted) this.claimAll().catch((error: unknown) => this.complain(error));
     });
+  }
+
+  /** Until it does, the sweep finds what there is to do. */
+  private async takeWakeUps(): Promise<void> {
+    const { signal } = this.stopped;
+    for (let taken = false; !taken && !signal.aborted; ) {
+      taken = await this.parts.queue.work(operationQueue, () => this.wake()).then(
+        () => true,
+        (error: unknown) => (this.complain(error), false),
+      );
+      if (!taken) await delay(this.parts.timing.sweepEveryMs, undefined, { signal }).catch(() => undefined);
+    }
+  }
+
+  private async wake(): Promise<void> {
+    await this.claimAll();
+    // Holding the message while there is no slot keeps this process from taking wake-ups that another one could act on.
+    while (this.freeSlots() <= 0 && !this.stopped.signal.aborted) await this.slotFree.promise;
   }
 
   private async hearCancels(stream: NoticeStream): Promise<void> {

@@ -1,7 +1,8 @@
-import { Module } from '@nestjs/common';
+import { Module, type OnApplicationBootstrap } from '@nestjs/common';
 import { TypeOrmModule } from '@nestjs/typeorm';
 import { DataSource } from 'typeorm';
 import { AppConfig } from '../config/app-config.js';
+import { Background } from '../platform/background/background.js';
 import { EventBus } from '../platform/events/event-bus.js';
 import { EventsModule } from '../platform/events/events.module.js';
 import { QueueModule } from '../platform/queue/queue.module.js';
@@ -65,4 +66,13 @@ import { MaintenanceOperationResolver, TenantOperationsResolver } from './tenant
   ],
   exports: [OperationHandlers, OperationsService, OperationFeed, FaultPoints],
 })
-export class OperationsModule {}
+export class OperationsModule implements OnApplicationBootstrap {
+  constructor(
+    private readonly worker: OperationWorker,
+    private readonly background: Background,
+  ) {}
+
+  onApplicationBootstrap(): void {
+    this.background.begin(() => this.worker.begin());
+  }
+}

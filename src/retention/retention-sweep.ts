@@ -49,12 +49,6 @@ export class RetentionSweep extends Sweep implements BeforeApplicationShutdown {
     super(settings);
   }
 
-  /** A round may take long, and no start waits for it. */
-  override onApplicationBootstrap(): Promise<void> {
-    void this.tick();
-    return Promise.resolve();
-  }
-
   async beforeApplicationShutdown(): Promise<void> {
     this.isStopping = true;
     await this.round;

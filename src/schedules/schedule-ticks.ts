@@ -1,11 +1,11 @@
-import { Injectable, Logger } from '@nestjs/common';
-import { Interval } from '@nestjs/schedule';
+import { Injectable, Logger, type OnApplicationBootstrap } from '@nestjs/common';
 import { DataSource, type EntityManager } from 'typeorm';
 import { AppError, asAppError, redact } from '#errors';
 import { noKey } from '../alerts/alert-event.js';
 import { AlertsService } from '../alerts/alerts.service.js';
 import { AuditService } from '../audit/audit.service.js';
 import { AppConfig } from '../config/app-config.js';
+import { Background } from '../platform/background/background.js';
 import type { ActorStamp } from '../platform/auth/actor.js';
 import { isConnectionLoss } from '../platform/database/connection-loss.js';
 import { PoliciesService } from '../policies/policies.service.js';
@@ -27,7 +27,7 @@ const missedAfterMs = 2 * 3_600_000;
  * up for once, however much it was, or skipped, as its policy says.
  */
 @Injectable()
-export class ScheduleTicks {
+export class ScheduleTicks implements OnApplicationBootstrap {
   private readonly logger = new Logger(ScheduleTicks.name);
 
   constructor(
@@ -39,9 +39,13 @@ export class ScheduleTicks {
     private readonly alerts: AlertsService,
     private readonly audit: AuditService,
     private readonly tenants: TenantsService,
+    private readonly background: Background,
   ) {}
 
-  @Interval(everyMs)
+  onApplicationBootstrap(): void {
+    if (this.config.runsWorker) this.background.every(everyMs, () => this.tick());
+  }
+
   async tick(): Promise<void> {
     if (!this.config.runsWorker) return;
     try {

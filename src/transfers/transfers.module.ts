@@ -1,5 +1,4 @@
 import { Module } from '@nestjs/common';
-import { ScheduleModule } from '@nestjs/schedule';
 import { TypeOrmModule } from '@nestjs/typeorm';
 import { BackupsModule } from '../backups/backups.module.js';
 import { PoliciesModule } from '../policies/policies.module.js';
@@ -20,7 +19,7 @@ import { UploadsResolver } from './uploads.resolver.js';
 import { UploadsService } from './uploads.service.js';
 
 @Module({
-  imports: [ScheduleModule.forRoot(), TypeOrmModule.forFeature([DownloadEntity, UploadEntity]), BackupsModule, PoliciesModule, StorageModule, TenantsModule],
+  imports: [TypeOrmModule.forFeature([DownloadEntity, UploadEntity]), BackupsModule, PoliciesModule, StorageModule, TenantsModule],
   controllers: [DownloadsController, UploadsController],
   providers: [DownloadsRepository, DownloadsResolver, DownloadsService, UploadCompletion, UploadExpiry, UploadReception, UploadsRepository, UploadsResolver, UploadsService],
   exports: [UploadsService],

@@ -3,6 +3,7 @@ import { DataSource } from 'typeorm';
 import { asAppError, redact } from '#errors';
 import { AppConfig } from '../config/app-config.js';
 import { runInTransaction } from '../platform/database/data-source.js';
+import { Background } from '../platform/background/background.js';
 import { EventBus } from '../platform/events/event-bus.js';
 import { type Deliveries, DeliveryLoop } from '../platform/queue/delivery-loop.js';
 import { SecretBox } from '../platform/secrets/secret-box.js';
@@ -33,10 +34,11 @@ export class WebhookWorker implements Deliveries<ClaimedDelivery>, OnApplication
     private readonly secrets: SecretBox,
     private readonly bus: EventBus,
     private readonly metrics: WebhookMetrics,
+    private readonly background: Background,
   ) {}
 
   onApplicationBootstrap(): void {
-    if (this.config.runsWorker) this.loop = new DeliveryLoop(this, this.bus.subscribe('webhook'), this.logger);
+    if (this.config.runsWorker) this.background.begin(() => void (this.loop = new DeliveryLoop(this, this.bus.subscribe('webhook'), this.logger)));
   }
 
   async beforeApplicationShutdown(): Promise<void> {

@@ -284,12 +284,12 @@ describe('keeping and deleting', () => {
     expect(url.downloadCreate).toMatchObject({ url: null, userErrors: [{ code: 'BACKUP_NOT_USABLE' }] });
   });
 
-  it('finishes at the next start a deletion that was cut off between its phases', async () => {
+  it('finishes by a sweep a deletion that was cut off between its phases', async () => {
     const tenant = await createTestTenant(admin);
     const [old] = [await takeBackup(admin, tenant.id), await takeBackup(admin, tenant.id)];
     await app.nest.get(DataSource).query(`update backup set deleted_at = now() - interval '2 minutes' where id = $1`, [parseGlobalId(old.id)!.uuid]);
     expect(await readBackup(admin, old.id)).toMatchObject({ usable: false });
-    await app.nest.get(BackupDeletion, { strict: false }).onApplicationBootstrap();
+    await app.nest.get(BackupDeletion, { strict: false }).tick();
     expect(await readBackup(admin, old.id)).toMatchObject({ state: 'DELETED' });
     expect(await storedFiles(app)).not.toContainEqual(expect.stringContaining(old.fileName!));
   });

@@ -1,9 +1,11 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import { mkdtemp, readFile, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { PassThrough, Readable } from 'node:stream';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { run as runArchive } from '../../libs/archive/cli/run.ts';
 import { run as runAdmin } from '../../src/admin/run.ts';
+import { DiscardedArchives } from '../../src/backups/discarded-archives.ts';
 import { FaultPoints } from '../../src/operations/fault-points.ts';
 import { createTestTenant, startTestApp, type TestApp, type TestTenant } from '../support/app.ts';
 import { type BackupAnswer, ended, idOf, makePlan, type OperationAnswer, restoreStart, seedShop, type Started, takeBackup, withDatabase } from '../support/backup-calls.ts';
@@ -142,8 +144,9 @@ describe('the archives of a workspace', () => {
     expect((await ended(api.admin, operation)).state).toBe('COMPLETED');
     expect(await backupOf(api.admin, place.backup.id)).toMatchObject({ keyId: 'new', usable: true });
     await stop(rescuer.app);
-    // What the dead worker had written is removed once its operation has ended: by the next start at the latest.
+    // What the dead worker had written is removed once its operation has ended: after the next start at the latest.
     const next = await start(place);
+    await next.app.nest.get(DiscardedArchives, { strict: false }).tick();
     expect((await storedFiles(next.app)).length).toBe(1);
     expect(await restores(next.admin, place)).toBe(300);
     await stop(next.app);
@@ -199,9 +202,12 @@ describe('a key that archives need', () => {
     expect(await adminCommand(app, 'keys')).toMatchObject({ code: 1, lines: expect.stringContaining('MISSING') });
     const alerts = async (client: GraphqlClient) =>
       (await client.run<{ alerts: { edges: { node: { event: string; text: string; resolvedAt: string | null } }[] } }>('{ alerts { edges { node { event text resolvedAt } } } }')).alerts.edges.map(({ node }) => node).filter(({ event }) => event === 'KEY_MISSING');
+    // Told once the process works, not before it answers.
+    while ((await alerts(admin)).length === 0) await delay(20);
     expect(await alerts(admin)).toEqual([{ event: 'KEY_MISSING', text: expect.stringContaining('key old'), resolvedAt: null }]);
     await stop(app);
     const again = await start(place);
+    while ((await alerts(again.admin)).some(({ resolvedAt }) => resolvedAt === null)) await delay(20);
     expect(await alerts(again.admin)).toEqual([{ event: 'KEY_MISSING', text: expect.any(String), resolvedAt: expect.any(String) }]);
     await stop(again.app);
   });

@@ -82,7 +82,7 @@ export class OperationProcess {
     const process = new OperationProcess(dataSource, options);
     await process.bus.onModuleInit();
     await process.queue.onModuleInit();
-    await process.worker.onApplicationBootstrap();
+    await process.worker.begin();
     return process;
   }
 

@@ -19,15 +19,20 @@ export interface WorkerProcessOptions {
 export class WorkerProcess {
   private readonly lines: Readonly<Record<string, unknown>>[] = [];
   private readonly exit: Promise<unknown>;
+  private complaints = '';
   private heard = Promise.withResolvers<void>();
   private ended: string | null = null;
 
   private constructor(private readonly child: ChildProcess) {
-    this.exit = once(child, 'exit').then(([code, signal]) => {
+    if (child.stdout === null || child.stderr === null) throw new Error('The process has no output');
+    child.stderr.setEncoding('utf8').on('data', (text: string) => {
+      this.complaints += text;
+      process.stderr.write(text);
+    });
+    this.exit = Promise.all([once(child, 'exit'), once(child.stderr, 'close')]).then(([[code, signal]]) => {
       this.ended = String(signal ?? code);
       this.wake();
     });
-    if (child.stdout === null) throw new Error('The process has no output');
     createInterface(child.stdout).on('line', (line) => {
       if (!line.startsWith('{')) return;
       this.lines.push(JSON.parse(line) as Record<string, unknown>);
@@ -38,7 +43,7 @@ export class WorkerProcess {
   static start({ databaseUrl, dataDir, faultPoints = [], env = {} }: WorkerProcessOptions): WorkerProcess {
     const child = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', '--import', './test/support/typescript-hooks.mjs', 'src/main.ts'], {
       cwd: root,
-      stdio: ['ignore', 'pipe', 'inherit'],
+      stdio: ['ignore', 'pipe', 'pipe'],
       env: {
         PATH: process.env['PATH'], HOME: process.env['HOME'], NODE_ENV: 'test', DATABASE_URL: databaseUrl, HOLDFAST_ROLE: 'worker', HOLDFAST_HOST: ownAddress(), HOLDFAST_PORT: '1', HOLDFAST_DATA_DIR: dataDir,
         HOLDFAST_SECRET_KEY: Buffer.alloc(32, 7).toString('base64'), BACKUP_ENCRYPTION_KEY: Buffer.alloc(32, 9).toString('base64'), HOLDFAST_LOG_LEVEL: 'warn', ...(faultPoints.length > 0 ? { HOLDFAST_FAULT_POINTS: faultPoints.join() } : {}), ...env,
@@ -78,6 +83,11 @@ export class WorkerProcess {
   async exited(): Promise<string> {
     await this.exit;
     return this.ended ?? '';
+  }
+
+  /** What it wrote to standard error. */
+  get complained(): string {
+    return this.complaints;
   }
 
   private async until(done: () => boolean, what: () => string): Promise<void> {

@@ -1,22 +1,25 @@
-import { Logger, type OnApplicationBootstrap } from '@nestjs/common';
-import { Interval } from '@nestjs/schedule';
+import { Inject, Logger, type OnApplicationBootstrap } from '@nestjs/common';
 import { redact } from '#errors';
 import type { AppConfig } from '../../config/app-config.js';
+import { Background } from '../background/background.js';
 
-const everyMs = 10 * 60 * 1000;
+const tenMinutesMs = 10 * 60 * 1000;
 
-/** What any worker looks for by itself: at its start, and then every ten minutes. What fails is logged as `failure` and looked for again. */
+/** What any worker looks for by itself: when it begins to work, and then again and again. What fails is logged as `failure` and looked for again. */
 export abstract class Sweep implements OnApplicationBootstrap {
   protected readonly logger = new Logger(this.constructor.name);
   protected abstract readonly failure: string;
+  protected readonly everyMs: number = tenMinutesMs;
+  @Inject(Background) private readonly background!: Background;
 
   protected constructor(private readonly config: AppConfig) {}
 
-  onApplicationBootstrap(): Promise<void> {
-    return this.tick();
+  onApplicationBootstrap(): void {
+    if (!this.config.runsWorker) return;
+    this.background.begin(() => this.tick());
+    this.background.every(this.everyMs, () => this.tick());
   }
 
-  @Interval(everyMs)
   async tick(): Promise<void> {
     if (!this.config.runsWorker) return;
     try {
