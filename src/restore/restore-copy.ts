@@ -69,6 +69,7 @@ export class RestoreCopy {
   private async copy(context: OperationContext<CopyInput>, target: CopyTarget, session: EngineSession, verified: VerifiedArchive, shapes: readonly NamespaceShape[]): Promise<JsonObject> {
     try {
       await context.enter('STAGE');
+      await this.stageRemoval.note(context);
       const staged = await session.stage(verified.payload, leasedWork(context));
       await context.faultPoint('restore.staged');
       await context.enter('CHECK');
@@ -112,7 +113,7 @@ export class RestoreCopy {
     try {
       await this.stageRemoval.remove(context, session);
     } catch (error) {
-      context.log(`Staged collections (hf_*) may be left in the new database: ${asAppError(error).message}`, 'ERROR');
+      context.log(`Staged collections (hf_*) stay in the new database until it is back: ${asAppError(error).message}`, 'ERROR');
     }
   }
 }

@@ -59,7 +59,7 @@ export class RestorePreparation {
     try {
       await this.stageRemoval.remove(context, session);
     } catch (error) {
-      context.log(`Staged collections (hf_*) may be left in the database: ${asAppError(error).message}`, 'ERROR');
+      context.log(`Staged collections (hf_*) stay in the database until it is back: ${asAppError(error).message}`, 'ERROR');
     }
   }
 }

@@ -3,6 +3,7 @@ import type { EntityManager } from 'typeorm';
 import { z } from 'zod';
 import type { EngineSession, ExpectedNamespace } from '#engines';
 import { AppError, asAppError } from '#errors';
+import type { TenantScope } from '../access/access.service.js';
 import { keptForMs } from '../backups/safety-backups.js';
 import type { JsonObject, OperationContext } from '../operations/operation-handler.js';
 import { CopyTargets } from '../tenants/copy-targets.js';
@@ -33,8 +34,8 @@ export class RestoreRepoint {
   ) {}
 
   /** Where the archive is staged, and where the collections get their names. The caller closes the session. */
-  open(context: OperationContext<JsonObject>, { database, deployment }: RepointTarget): Promise<EngineSession> {
-    return this.copies.open(context, { database, deployment, newTenant: null });
+  open(scope: TenantScope, { database, deployment }: RepointTarget): Promise<EngineSession> {
+    return this.copies.open(scope, { database, deployment, newTenant: null });
   }
 
   /**

@@ -159,6 +159,7 @@ export class RestoreHandler implements OperationHandler<RestoreInput>, OnModuleI
       const safety = context.input.dryRun ? null : await this.takeSafetyBackup(context, session);
       await context.faultPoint('restore.safe');
       await context.enter('STAGE');
+      await this.stageRemoval.note(context);
       const staged = await session.stage(haltingIn(context, 'restore.staging', verified.payload), work);
       await context.faultPoint('restore.staged');
       await context.enter('CHECK');

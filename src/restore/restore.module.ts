@@ -32,6 +32,8 @@ import { RestoreSources } from './restore-sources.js';
 import { RestoreHandler } from './restore.handler.js';
 import { OperationPlanResolver, RestoreSourceResolver, RestoresResolver } from './restores.resolver.js';
 import { RestoresService } from './restores.service.js';
+import { StageLeftOvers } from './stage-left-overs.js';
+import { StageLeftOversRepository } from './stage-left-overs.repository.js';
 import { StageRemoval } from './stage-removal.js';
 import { RestoreUndo } from './restore-undo.js';
 import { UndoHandler } from './undo.handler.js';
@@ -42,7 +44,7 @@ import { UndoTerm } from './undo-term.js';
   imports: [TypeOrmModule.forFeature([RestorePlanEntity]), BackupsModule, EncryptionModule, MaintenanceModule, OperationsModule, PoliciesModule, StorageModule, TenantsModule, TransfersModule],
   providers: [
     CollectionReplacement, KeptDatabaseSweep, OperationPlanResolver, PlanChecks, PointerUndo, ReleaseHandler, ReleaseResolver, RestoreCopy, RestoreDestinations, RestoreDrill, RestoreFinish, RestoreHandler, RestoreMaintenance, RestoreMerge, RestorePlanner, RestorePlansRepository, RestorePreparation,
-    RestoreRelease, RestoreRepoint, RestoreResultResolver, RestoreSourceResolver, RestoreSources, RestoresResolver, RestoresService, RestoreUndo, StageRemoval, UndoHandler, UndoResolver, UndoTerm,
+    RestoreRelease, RestoreRepoint, RestoreResultResolver, RestoreSourceResolver, RestoreSources, RestoresResolver, RestoresService, RestoreUndo, StageLeftOvers, StageLeftOversRepository, StageRemoval, UndoHandler, UndoResolver, UndoTerm,
   ],
   exports: [CollectionReplacement, RestoreDrill, RestorePlanner],
 })

@@ -4,6 +4,7 @@ import { AppError, asAppError } from '#errors';
 import type { EngineSession, LeasedWork, Work } from '#engines';
 import type { JsonObject, OperationContext } from '../operations/operation-handler.js';
 import { OperationsService } from '../operations/operations.service.js';
+import { StageLeftOversRepository } from './stage-left-overs.repository.js';
 
 const triedForMs = 10_000;
 const pauseMs = 2_000;
@@ -13,7 +14,15 @@ const lookedAt = 10;
 /** Removes what STAGE made, also after a cancel, when the operation's own signal has long been aborted. */
 @Injectable()
 export class StageRemoval {
-  constructor(private readonly operations: OperationsService) {}
+  constructor(
+    private readonly operations: OperationsService,
+    private readonly leftOvers: StageLeftOversRepository,
+  ) {}
+
+  /** Before anything is staged: what cannot be removed at the end is then removed by a sweep. */
+  async note(context: OperationContext<JsonObject>): Promise<void> {
+    await context.fenced((manager) => this.leftOvers.note(context.id, manager));
+  }
 
   /** What earlier restores of the workspace could not remove, because the database was away for too long. */
   async removeLeftOvers(context: OperationContext<JsonObject>, session: EngineSession): Promise<void> {
@@ -33,12 +42,14 @@ export class StageRemoval {
     for (;;) {
       if (context.leaseRemainingMs() <= 0) throw new AppError('LEASE_LOST', 'The lease on the operation was lost');
       try {
-        return await session.dropStage(context.id, this.work(context));
+        await session.dropStage(context.id, this.work(context));
+        break;
       } catch (error) {
         if (!asAppError(error).entry.retryable || Date.now() > until) throw error;
         await delay(pauseMs);
       }
     }
+    await context.fenced((manager) => this.leftOvers.forget(context.id, manager));
   }
 
   private work(context: OperationContext<JsonObject>): Work {

@@ -15,6 +15,7 @@ import { DataClasses1763790000000 } from './1763790000000-data-classes.js';
 import { Alerts1763791000000 } from './1763791000000-alerts.js';
 import { DiscardedArchives1763792000000 } from './1763792000000-discarded-archives.js';
 import { Drills1763793000000 } from './1763793000000-drills.js';
+import { StageLeftOvers1763800000000 } from './1763800000000-stage-left-overs.js';
 import { Retention1763803000000 } from './1763803000000-retention.js';
 import { FairClaims1763804000000 } from './1763804000000-fair-claims.js';
 import { ListIndexes1763804100000 } from './1763804100000-list-indexes.js';
@@ -42,6 +43,7 @@ export const migrations = [
   Alerts1763791000000,
   DiscardedArchives1763792000000,
   Drills1763793000000,
+  StageLeftOvers1763800000000,
   Retention1763803000000,
   FairClaims1763804000000,
   ListIndexes1763804100000,
