@@ -26,20 +26,20 @@ beforeAll(async () => {
 afterAll(() => app?.stop());
 
 /** A restore to which `fail` happens when it reaches the place. */
-async function restoreWhile(point: string, fail: () => void): Promise<OperationAnswer> {
+async function restoreWhile(cutover: string, point: string, fail: () => void): Promise<OperationAnswer> {
   let reached = false;
   const off = app.nest.get(FaultPoints, { strict: false }).on(point, async () => {
     off();
     reached = true;
     fail();
   });
-  const plan = await makePlan(admin, tenant.id, backup.id);
+  const plan = await makePlan(admin, tenant.id, backup.id, { cutover });
   const operation = await ended(admin, idOf(await restoreStart(admin, plan.id, plan.confirmName)));
   expect(reached).toBe(true);
   return operation;
 }
 
-describe('an archive store that fails during a restore', () => {
+describe.each(['SWAP', 'REPOINT'])('an archive store that fails during a restore with cutover %s', (cutover) => {
   it.each([
     ['cannot be read when it verifies', 'restore.begun', { failingReads: Infinity }, 'STORAGE_UNAVAILABLE'],
     ['cannot be read when it stages', 'restore.safe', { failingReads: Infinity }, 'STORAGE_UNAVAILABLE'],
@@ -50,10 +50,11 @@ describe('an archive store that fails during a restore', () => {
   ] as const)('and %s leaves live data as they are and nothing else', async (_, point, fault, code) => {
     const live = await withDatabase(tenant, fingerprint);
     const files = await storedFiles(app);
-    const operation = await restoreWhile(point, () => Object.assign(faults, fault));
+    const operation = await restoreWhile(cutover, point, () => Object.assign(faults, fault));
     for (const name of Object.keys(fault)) delete faults[name as keyof StoreFaults];
     expect(operation).toMatchObject({ state: 'FAILED', failure: { code, hints: [expect.any(String)] } });
     expect(differences(live, await withDatabase(tenant, fingerprint))).toEqual([]);
+    expect((await admin.run<{ tenant: { status: string; database: { name: string } } }>('query ($id: ID!) { tenant(id: $id) { status database { name } } }', { id: tenant.id })).tenant).toEqual({ status: 'ACTIVE', database: { name: tenant.database } });
     // A safety backup that was complete before the failure may stay.
     const now = await storedFiles(app);
     expect(now.filter((path) => !files.includes(path) && !path.includes('safety'))).toEqual([]);

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { MongoClient, MongoServerError } from 'mongodb';
+import { MongoClient } from 'mongodb';
 import { differences, type Fingerprint, fingerprint } from '../../scripts/demo/fingerprint.ts';
 import { FaultPoints } from '../../src/operations/fault-points.ts';
 import { createTestTenant, startTestApp, type TestApp, type TestTenant } from '../support/app.ts';
@@ -33,32 +33,12 @@ afterAll(async () => {
   await mongod?.stop();
 });
 
-/** Resolves when another member is the primary; what is under way at the old one is cut off. */
-async function stepDown(): Promise<void> {
-  const before: unknown = (await product.db('admin').command({ hello: 1 }))['primary'];
-  // A member that stepped down a moment ago may not be elected again yet: then there is nobody to hand over to.
-  const noSuccessor = 262;
-  for (let refused = true; refused; ) {
-    refused = await product.db('admin').command({ replSetStepDown: 6, secondaryCatchUpPeriodSecs: 5 }).then(
-      () => false,
-      (error: unknown) => {
-        if (error instanceof MongoServerError && error.code === noSuccessor) return true;
-        throw error;
-      },
-    );
-  }
-  for (;;) {
-    const after: unknown = await product.db('admin').command({ hello: 1 }).then((hello) => hello['primary'], () => before);
-    if (after !== before && after !== undefined) return;
-  }
-}
-
-/** How often the place was reached; the first time the primary steps down there. */
+/** The first time that the place is reached the primary steps down there; returns whether it has. */
 function stepDownAt(point: string): () => boolean {
   let stepped = false;
   const off = app.nest.get(FaultPoints, { strict: false }).on(point, async () => {
     off();
-    await stepDown();
+    await mongod.stepDown();
     stepped = true;
   });
   return () => stepped;

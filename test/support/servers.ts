@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { mkdtemp, chmod } from 'node:fs/promises';
 import { request } from 'node:http';
 import { join } from 'node:path';
-import { MongoClient } from 'mongodb';
+import { MongoClient, MongoServerError } from 'mongodb';
 import pg from 'pg';
 import { initiate, Mongod, type MongodOptions, writeKeyFile } from '../../scripts/servers/mongod.ts';
 import { EmbeddedPostgres } from '../../scripts/servers/postgres.ts';
@@ -114,6 +114,31 @@ export class OwnMongod {
     }
   }
 
+  /** Of a set of three: resolves when another member is the primary; what is under way at the old one is cut off. */
+  async stepDown(): Promise<void> {
+    const client = await MongoClient.connect(this.uri);
+    try {
+      const admin = client.db('admin');
+      const before: unknown = (await admin.command({ hello: 1 }))['primary'];
+      // A member that stepped down a moment ago may not be elected again yet: then there is nobody to hand over to.
+      for (let refused = true; refused; ) {
+        refused = await admin.command({ replSetStepDown: 6, secondaryCatchUpPeriodSecs: 5 }).then(
+          () => false,
+          (error: unknown) => {
+            if (error instanceof MongoServerError && error.code === noSuccessor) return true;
+            throw error;
+          },
+        );
+      }
+      for (;;) {
+        const after: unknown = await admin.command({ hello: 1 }).then((hello) => hello['primary'], () => before);
+        if (after !== before && after !== undefined) return;
+      }
+    } finally {
+      await client.close();
+    }
+  }
+
   async stop(): Promise<void> {
     await Promise.all(this.servers.map((server) => server.stop()));
   }
@@ -176,6 +201,9 @@ export class OwnPostgres {
 export function startPostgres(): Promise<OwnPostgres> {
   return OwnPostgres.start();
 }
+
+/** ExceededTimeLimit. */
+const noSuccessor = 262;
 
 const root = { username: 'root', password: 'root-password' } as const;
 
