@@ -16,6 +16,13 @@ export interface ObjectInfo {
   readonly modifiedAt: Date;
 }
 
+/** What was begun, in one go or in pieces, and neither finished nor discarded. */
+export interface IncompleteObject {
+  readonly key: string;
+  /** The latest time of it that the store knows: its beginning at the least. */
+  readonly touchedAt: Date;
+}
+
 /** A write under way. Nothing is visible under the key until `commit` has resolved. */
 export interface ObjectUpload {
   /** Backpressure comes from the stream; a failure destroys it with a coded AppError (STORAGE_FULL, STORAGE_UNAVAILABLE). */
@@ -54,7 +61,7 @@ export interface ResumableObjects {
 export interface DirectParts {
   /** Of each part but the last. */
   readonly partBytes: number;
-  /** In the order of the parts; each takes its bytes by PUT, without a login. */
+  /** In the order of the parts; each takes exactly as many bytes as its part has, by PUT, without a login. */
   readonly urls: readonly string[];
 }
 
@@ -84,6 +91,8 @@ export interface ArchiveStore {
   list(prefix: string): AsyncIterable<ObjectInfo>;
   /** Removes what an interrupted `create(key)` left, whichever process began it; idempotent. */
   discardIncomplete(key: string): Promise<void>;
+  /** In no order, a key more than once where several were begun; those of other users of the store's place, too. */
+  incomplete(): AsyncIterable<IncompleteObject>;
   /** Bytes still free, or null where the store cannot know (S3). */
   freeBytes(): Promise<number | null>;
   /** Writes, reads and deletes a probe object; throws STORAGE_FULL or STORAGE_UNAVAILABLE with the reason. */

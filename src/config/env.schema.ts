@@ -278,7 +278,7 @@ export const environmentSchema = z.object({
     description: 'How long a restore waits for the product to confirm that its users are out, before it replaces data.',
     default: '30 where the workspace has a maintenance webhook, else 0',
   }),
-  HOLDFAST_MAX_UPLOAD_BYTES: limit(107_374_182_400, 1, 109_951_162_777_600, 'The largest file that may be uploaded, in bytes.'),
+  HOLDFAST_MAX_UPLOAD_BYTES: limit(107_374_182_400, 1, 53_687_091_200_000, 'The largest file that may be uploaded, in bytes.'),
   HOLDFAST_UPLOADS_PER_HOUR: limit(60, 1, 100_000, 'Uploads that one workspace may begin in an hour.'),
   HOLDFAST_TENANT_GRACE_DAYS: limit(30, 1, 3650, 'Days in which the deletion of a workspace can be taken back; then its archives go.'),
   HOLDFAST_METRICS_TOKEN: noted(text.min(16, 'must have at least 16 characters').optional(), {

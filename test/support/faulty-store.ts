@@ -1,6 +1,6 @@
 import { Writable } from 'node:stream';
 import { AppError } from '../../libs/errors/index.ts';
-import type { ArchiveStore, DirectUploads, ObjectInfo, ObjectUpload, ResumableObjects, StoredObject } from '../../libs/storage/index.ts';
+import type { ArchiveStore, DirectUploads, IncompleteObject, ObjectInfo, ObjectUpload, ResumableObjects, StoredObject } from '../../libs/storage/index.ts';
 
 export interface StoreFaults {
   /** Each upload fails with STORAGE_FULL when it reaches this many bytes. */
@@ -120,6 +120,10 @@ export class FaultyStore implements ArchiveStore {
 
   list(prefix: string): AsyncIterable<ObjectInfo> {
     return this.inner.list(prefix);
+  }
+
+  incomplete(): AsyncIterable<IncompleteObject> {
+    return this.inner.incomplete();
   }
 
   discardIncomplete(key: string): Promise<void> {

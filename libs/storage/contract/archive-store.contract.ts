@@ -2,7 +2,7 @@ import { createHash, randomBytes, randomUUID } from 'node:crypto';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
-import type { ArchiveStore, ObjectInfo } from '../port.js';
+import type { ArchiveStore, IncompleteObject, ObjectInfo } from '../port.js';
 
 export interface StoreUnderTest {
   readonly store: ArchiveStore;
@@ -120,6 +120,25 @@ export function describeArchiveStore(name: string, start: () => Promise<StoreUnd
       await other.commit();
       expect(await keys(store, '')).toEqual([`${key}-2`]);
       await expect(mine.commit()).rejects.toMatchObject({ code: 'STORAGE_UNAVAILABLE' });
+    });
+
+    it('tells what was begun and not finished, in one go or in pieces', async () => {
+      const begunAt = Date.now();
+      await put(store, `${key}-whole`, Buffer.from('whole'));
+      const writing = await store.create(key);
+      await store.resumable.append(`${key}-pieces`, 0, 100, (async function* () { yield Buffer.alloc(60); })());
+      const told = async (): Promise<IncompleteObject[]> => {
+        const found: IncompleteObject[] = [];
+        for await (const object of store.incomplete()) if (object.key.startsWith(key)) found.push(object);
+        return found;
+      };
+      const found = await told();
+      expect([...new Set(found.map((object) => object.key))].sort()).toEqual([key, `${key}-pieces`]);
+      // Stores tell whole seconds.
+      for (const { touchedAt } of found) expect(Math.abs(touchedAt.getTime() - begunAt)).toBeLessThan(60_000);
+      await writing.abort();
+      await store.resumable.publish(`${key}-pieces`);
+      expect(await told()).toEqual([]);
     });
 
     it('keeps a committed object when incomplete ones are discarded', async () => {

@@ -1,11 +1,11 @@
 import { randomUUID } from 'node:crypto';
-import { constants, type Dirent } from 'node:fs';
+import { constants, type Dirent, type Stats } from 'node:fs';
 import { type FileHandle, lstat, open, readdir, rm, statfs } from 'node:fs/promises';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { AppError } from '#errors';
 import { checkPrefix, segmentsOf } from '../object-key.js';
-import type { ArchiveStore, ObjectInfo, ObjectUpload, StoredObject } from '../port.js';
+import type { ArchiveStore, IncompleteObject, ObjectInfo, ObjectUpload, StoredObject } from '../port.js';
 import { isAbsence, LocalFolders, syncFolder } from './local-folders.js';
 import { LocalObject } from './local-object.js';
 import { LocalResumable } from './local-resumable.js';
@@ -108,6 +108,10 @@ export class LocalArchiveStore implements ArchiveStore {
     }
   }
 
+  async *incomplete(): AsyncGenerator<IncompleteObject, void, undefined> {
+    yield* this.incompleteIn('');
+  }
+
   async freeBytes(): Promise<number> {
     try {
       await this.folders.make([]);
@@ -138,15 +142,37 @@ export class LocalArchiveStore implements ArchiveStore {
     }
   }
 
-  private async *listFolder(folder: string, prefix: string): AsyncGenerator<ObjectInfo, void, undefined> {
-    let entries: Dirent[];
+  private async *incompleteIn(folder: string): AsyncGenerator<IncompleteObject, void, undefined> {
+    for (const entry of await this.entriesOf(folder)) {
+      if (entry.isDirectory() && !entry.name.startsWith('.')) yield* this.incompleteIn(`${folder}${entry.name}/`);
+      else if (entry.isFile() && entry.name.startsWith(partialMark)) {
+        const info = await this.statOf(`${folder}${entry.name}`);
+        if (info !== null) yield { key: folder + entry.name.slice(partialMark.length, -(markLength + 1)), touchedAt: info.mtime };
+      }
+    }
+  }
+
+  private async entriesOf(folder: string): Promise<Dirent[]> {
     try {
-      entries = await readdir(join(this.root, folder), { withFileTypes: true });
+      return await readdir(join(this.root, folder), { withFileTypes: true });
     } catch (error) {
-      if (isAbsence(error)) return;
+      if (isAbsence(error)) return [];
       throw storageError(error, 'listing', folder === '' ? 'the archives' : folder);
     }
-    const named = entries
+  }
+
+  /** Null when it has gone meanwhile. */
+  private async statOf(path: string): Promise<Stats | null> {
+    try {
+      return await lstat(join(this.root, path));
+    } catch (error) {
+      if (isAbsence(error)) return null;
+      throw storageError(error, 'listing', path);
+    }
+  }
+
+  private async *listFolder(folder: string, prefix: string): AsyncGenerator<ObjectInfo, void, undefined> {
+    const named = (await this.entriesOf(folder))
       .filter((entry) => !entry.name.startsWith('.') && (entry.isFile() || entry.isDirectory()))
       .map((entry) => ({ entry, key: `${folder}${entry.name}${entry.isDirectory() ? '/' : ''}` }))
       .sort((a, b) => (a.key < b.key ? -1 : 1));
@@ -154,10 +180,7 @@ export class LocalArchiveStore implements ArchiveStore {
       if (entry.isDirectory()) {
         if (key.startsWith(prefix) || prefix.startsWith(key)) yield* this.listFolder(key, prefix);
       } else if (key.startsWith(prefix)) {
-        const info = await lstat(join(this.root, key)).catch((error: unknown) => {
-          if (isAbsence(error)) return null;
-          throw storageError(error, 'listing', key);
-        });
+        const info = await this.statOf(key);
         if (info !== null) yield { key, sizeBytes: info.size, modifiedAt: info.mtime };
       }
     }

@@ -4,7 +4,7 @@ import type { AddressInfo } from 'node:net';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { ListMultipartUploadsCommand, ListObjectsV2Command } from '@aws-sdk/client-s3';
+import { ListMultipartUploadsCommand, ListObjectsV2Command, ListPartsCommand } from '@aws-sdk/client-s3';
 import { s3Bucket, s3Keys, S3Server } from '../../../test/support/s3-server.js';
 import { describeArchiveStore } from '../contract/archive-store.contract.js';
 import { S3ArchiveStore } from './s3-archive-store.js';
@@ -38,6 +38,8 @@ class Breaker {
   /** This many requests whose first line holds `matching` are cut off. */
   cuts = 0;
   matching = '';
+  /** This many requests are passed on, and their answers lost, whose first line holds `matching`. */
+  lostAnswers = 0;
   /** Answers end after so many bytes; null: whole. */
   answerBytes: number | null = null;
   private readonly sockets = new Set<Socket>();
@@ -67,6 +69,7 @@ class Breaker {
   private pass(client: Socket, to: number): void {
     const upstream = connect(to, '127.0.0.1');
     let answered = 0;
+    let losesAnswer = false;
     const end = (): void => void (client.destroy(), upstream.destroy());
     for (const socket of [client, upstream]) {
       this.sockets.add(socket);
@@ -81,10 +84,15 @@ class Breaker {
           this.cuts -= 1;
           return end();
         }
+        if (this.lostAnswers > 0 && line.includes(this.matching)) {
+          this.lostAnswers -= 1;
+          losesAnswer = true;
+        }
       }
       upstream.write(chunk);
     });
     upstream.on('data', (chunk: Buffer) => {
+      if (losesAnswer) return end();
       answered += chunk.length;
       if (this.answerBytes === null || answered <= this.answerBytes) return void client.write(chunk);
       client.end(chunk.subarray(0, Math.max(0, this.answerBytes - (answered - chunk.length))));
@@ -105,9 +113,9 @@ if (server === null) {
     });
     afterAll(() => breaker.stop());
 
-    const unfinished = async (): Promise<string[]> => {
+    const unfinished = async (prefix = ''): Promise<string[]> => {
       const client = server.client();
-      const { Uploads = [] } = await client.send(new ListMultipartUploadsCommand({ Bucket: s3Bucket }));
+      const { Uploads = [] } = await client.send(new ListMultipartUploadsCommand({ Bucket: s3Bucket, Prefix: prefix }));
       client.destroy();
       return Uploads.map(({ Key = '' }) => Key);
     };
@@ -197,9 +205,51 @@ if (server === null) {
       await store.resumable.publish('t/direct');
       await store.resumable.publish('t/direct');
       expect((await get(store, 't/direct')).equals(content)).toBe(true);
+      expect((await unfinished()).filter((key) => key.endsWith('t/direct'))).toEqual([]);
       const other = new URL(urls[0] ?? '');
       other.pathname = other.pathname.replace('direct', 'other');
       expect((await fetch(other, { method: 'PUT', body: 'x' })).status).toBe(403);
+    });
+
+    it('takes no part that is longer or shorter than it was announced', async () => {
+      const store = storeAt(server.endpoint);
+      const { partBytes, urls } = await store.direct.begin('t/bound', 6 * mib, 60);
+      const [first = '', last = ''] = urls;
+      for (const [url, length] of [[first, partBytes - 1], [first, partBytes + 1], [last, mib - 1], [last, mib + 1]] as const) {
+        // The server may hang up before it has read what it refuses.
+        const answer = await fetch(url, { method: 'PUT', body: Buffer.alloc(length) }).catch(() => null);
+        expect(answer === null || answer.status === 403).toBe(true);
+      }
+      expect(await store.resumable.received('t/bound')).toBe(0);
+      expect((await fetch(last, { method: 'PUT', body: Buffer.alloc(mib) })).status).toBe(200);
+      await store.discardIncomplete('t/bound');
+    });
+
+    it('makes the parts of what comes in pieces as large as the announced size needs', async () => {
+      const store = storeAt(server.endpoint, { prefix: 'grown' });
+      const announced = 100 * 1024 * mib;
+      await store.resumable.append('t/a', 0, announced, Readable.from([Buffer.alloc(25 * mib)]));
+      const client = server.client();
+      const { Uploads: [upload] = [] } = await client.send(new ListMultipartUploadsCommand({ Bucket: s3Bucket, Prefix: 'grown/t/a' }));
+      const { Parts = [] } = await client.send(new ListPartsCommand({ Bucket: s3Bucket, Key: 'grown/t/a', UploadId: upload?.UploadId }));
+      client.destroy();
+      expect(Parts.map(({ Size }) => Size)).toEqual([11 * mib, 11 * mib]);
+      expect(await store.resumable.received('t/a')).toBe(25 * mib);
+      await store.discardIncomplete('t/a');
+    });
+
+    it('knows its upload though the answer to its beginning was lost', async () => {
+      const store = storeAt(breaker.endpoint, { prefix: 'twice' });
+      const begins = (): number => breaker.requests.filter((line) => /^POST .*uploads/.test(line)).length;
+      breaker.requests = [];
+      breaker.lostAnswers = 1;
+      breaker.matching = '?uploads';
+      const { urls: [url = ''] } = await store.direct.begin('t/a', 100, 60);
+      expect([begins(), breaker.lostAnswers]).toEqual([2, 0]);
+      expect(await unfinished('twice/')).toHaveLength(1);
+      expect((await fetch(url, { method: 'PUT', body: Buffer.alloc(100) })).status).toBe(200);
+      await store.resumable.publish('t/a');
+      expect((await get(store, 't/a')).length).toBe(100);
     });
 
     it('takes large objects in pieces, and keeps nothing of their tails', async () => {

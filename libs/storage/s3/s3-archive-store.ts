@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { AppError } from '#errors';
 import { checkPrefix, segmentsOf } from '../object-key.js';
-import type { ArchiveStore, DirectUploads, ObjectInfo, ObjectUpload, ResumableObjects, StoredObject } from '../port.js';
+import type { ArchiveStore, DirectUploads, IncompleteObject, ObjectInfo, ObjectUpload, ResumableObjects, StoredObject } from '../port.js';
 import { S3Bucket, type S3Credentials } from './s3-bucket.js';
 import { ask, missing, s3Error } from './s3-error.js';
 import type { S3Location } from './s3-location.js';
@@ -68,6 +68,15 @@ export class S3ArchiveStore implements ArchiveStore {
       for (const uploadId of await this.bucket.unfinished(key)) await this.bucket.abort(key, uploadId);
       await this.pieces.dropTails(key);
     });
+  }
+
+  async *incomplete(): AsyncGenerator<IncompleteObject, void, undefined> {
+    try {
+      for await (const { key, begunAt } of this.bucket.multiparts('')) yield { key, touchedAt: begunAt };
+      yield* this.pieces.tails();
+    } catch (error) {
+      throw s3Error(error, 'listing', 'unfinished uploads');
+    }
   }
 
   freeBytes(): Promise<null> {

@@ -18,6 +18,12 @@ export interface StoredPart {
   readonly completed: CompletedPart;
 }
 
+export interface MultipartInfo {
+  readonly key: string;
+  readonly uploadId: string;
+  readonly begunAt: Date;
+}
+
 export interface HeadInfo {
   readonly sizeBytes: number;
   readonly etag: string | undefined;
@@ -125,18 +131,27 @@ export class S3Bucket {
 
   /** Ids of the unfinished uploads of this very key, the latest first. */
   async unfinished(key: string): Promise<string[]> {
-    const found: { readonly id: string; readonly at: number }[] = [];
+    const found: MultipartInfo[] = [];
+    for await (const upload of this.multiparts(key)) if (upload.key === key) found.push(upload);
+    return found.sort((a, b) => b.begunAt.getTime() - a.begunAt.getTime()).map(({ uploadId }) => uploadId);
+  }
+
+  /** Every unfinished upload below the prefix. */
+  async *multiparts(prefix: string): AsyncGenerator<MultipartInfo, void, undefined> {
     for (let markers: { KeyMarker?: string; UploadIdMarker?: string } = {}; ; ) {
-      const page = await this.client.send(new ListMultipartUploadsCommand({ Bucket: this.location.bucket, Prefix: this.location.prefix + key, ...markers }));
-      for (const { Key, UploadId, Initiated } of page.Uploads ?? []) if (Key === this.location.prefix + key && UploadId !== undefined) found.push({ id: UploadId, at: Initiated?.getTime() ?? 0 });
-      if (page.IsTruncated !== true || page.NextKeyMarker === undefined) return found.sort((a, b) => b.at - a.at).map(({ id }) => id);
+      const page = await this.client.send(new ListMultipartUploadsCommand({ Bucket: this.location.bucket, Prefix: this.location.prefix + prefix, ...markers }));
+      for (const { Key, UploadId, Initiated } of page.Uploads ?? []) {
+        if (Key !== undefined && UploadId !== undefined) yield { key: Key.slice(this.location.prefix.length), uploadId: UploadId, begunAt: Initiated ?? new Date() };
+      }
+      if (page.IsTruncated !== true || page.NextKeyMarker === undefined) return;
       markers = { KeyMarker: page.NextKeyMarker, ...(page.NextUploadIdMarker === undefined ? {} : { UploadIdMarker: page.NextUploadIdMarker }) };
     }
   }
 
-  /** An address that takes this part by PUT, without credentials. */
-  signPart(key: string, uploadId: string, number: number, expiresInSeconds: number): Promise<string> {
-    return getSignedUrl(this.signer, new UploadPartCommand({ ...this.named(key), UploadId: uploadId, PartNumber: number }), { expiresIn: expiresInSeconds });
+  /** An address that takes this part by PUT, without credentials, and a body of no other length. */
+  signPart(key: string, uploadId: string, { number, sizeBytes }: Pick<StoredPart, 'number' | 'sizeBytes'>, expiresInSeconds: number): Promise<string> {
+    const part = new UploadPartCommand({ ...this.named(key), UploadId: uploadId, PartNumber: number, ContentLength: sizeBytes });
+    return getSignedUrl(this.signer, part, { expiresIn: expiresInSeconds, signableHeaders: new Set(['content-length', 'host']) });
   }
 
   private named(key: string): { readonly Bucket: string; readonly Key: string } {

@@ -9,6 +9,7 @@ export function s3Error(error: unknown, doing: string, key: string): AppError {
   const name = nameOf(error);
   if (missingNames.has(name)) return missing(key);
   if (name === 'PreconditionFailed') return new AppError('ARCHIVE_REPLACED', `The stored object ${key} was replaced while it was read`, { cause: error });
+  if (name === 'InvalidRange') return new AppError('ARCHIVE_TRUNCATED', `The stored object ${key} ends too early`, { cause: error });
   if (fullNames.has(name) || statusOf(error) === 507) return new AppError('STORAGE_FULL', `The archive store is full: it failed while ${doing} ${key} (${name})`, { cause: error });
   return new AppError('STORAGE_UNAVAILABLE', `The archive store failed while ${doing} ${key} (${name})`, { cause: error });
 }

@@ -1,12 +1,13 @@
 import { AppError } from '#errors';
 import { segmentsOf } from '../object-key.js';
-import type { AppendResult, DirectParts, DirectUploads, ResumableObjects } from '../port.js';
+import type { AppendResult, DirectParts, DirectUploads, IncompleteObject, ResumableObjects } from '../port.js';
 import type { S3Bucket, StoredPart } from './s3-bucket.js';
 import { ask, missing, s3Error } from './s3-error.js';
+import { partBytesFor } from './s3-part-size.js';
 
-/** Parts but the last have at least 5 MiB. */
-const partBytes = 8 * 1024 * 1024;
-const mostDirectParts = 200;
+/** A part is held in memory while it is filled. */
+const leastPartBytes = 8 * 1024 * 1024;
+const wishedDirectParts = 200;
 /** No key of the store begins with a dot. */
 export const tailFolder = '.holdfast-tail/';
 
@@ -38,7 +39,7 @@ export class S3Resumable implements ResumableObjects, DirectUploads {
       const progress = await this.progress(key);
       const size = sizeOf(progress);
       if (size !== offset || (progress.uploadId === null && (await this.bucket.head(key)) !== null)) throw new AppError('UPLOAD_CONFLICT', `${size} bytes have arrived, not ${offset}`);
-      const uploadId = progress.uploadId ?? (await this.bucket.begin(key));
+      const uploadId = progress.uploadId ?? (await this.beginAlone(key, true));
       return this.write(key, uploadId, { ...progress, uploadId }, limitBytes, body);
     });
   }
@@ -49,6 +50,7 @@ export class S3Resumable implements ResumableObjects, DirectUploads {
       const { uploadId, parts, tail } = await this.progress(key);
       if (uploadId === null || (parts.length === 0 && tail.length === 0)) {
         if ((await this.bucket.head(key)) === null) throw missing(key);
+        await this.dropTails(key);
         return;
       }
       const last = tail.length === 0 ? [] : [await this.bucket.putPart(key, uploadId, parts.length + 1, tail)];
@@ -60,15 +62,28 @@ export class S3Resumable implements ResumableObjects, DirectUploads {
   async begin(key: string, sizeBytes: number, expiresInSeconds: number): Promise<DirectParts> {
     segmentsOf(key);
     return ask('writing', key, async () => {
-      const uploadId = await this.bucket.begin(key, false);
-      const bytes = Math.max(this.bucket.location.partBytes, Math.ceil(sizeBytes / mostDirectParts));
-      const numbers = Array.from({ length: Math.ceil(sizeBytes / bytes) }, (_, index) => index + 1);
-      return { partBytes: bytes, urls: await Promise.all(numbers.map((number) => this.bucket.signPart(key, uploadId, number, expiresInSeconds))) };
+      const partBytes = partBytesFor(sizeBytes, this.bucket.location.partBytes, wishedDirectParts);
+      const uploadId = await this.beginAlone(key, false);
+      const starts = Array.from({ length: Math.ceil(sizeBytes / partBytes) }, (_, index) => index * partBytes);
+      const urls = starts.map((start, index) => this.bucket.signPart(key, uploadId, { number: index + 1, sizeBytes: Math.min(partBytes, sizeBytes - start) }, expiresInSeconds));
+      return { partBytes, urls: await Promise.all(urls) };
     });
   }
 
   async dropTails(key: string): Promise<void> {
     for await (const { key: tail } of this.bucket.list(`${tailFolder}${key}/`)) await this.bucket.delete(tail);
+  }
+
+  /** Keys with tails; each with the time of its tail. */
+  async *tails(): AsyncGenerator<IncompleteObject, void, undefined> {
+    for await (const { key, modifiedAt } of this.bucket.list(tailFolder)) yield { key: key.slice(tailFolder.length, key.lastIndexOf('/')), touchedAt: modifiedAt };
+  }
+
+  /** A request to begin whose answer was lost is sent again and begins twice: later requests could not tell which of the two has the parts. */
+  private async beginAlone(key: string, summed: boolean): Promise<string> {
+    const mine = await this.bucket.begin(key, summed);
+    for (const uploadId of await this.bucket.unfinished(key)) if (uploadId !== mine) await this.bucket.abort(key, uploadId);
+    return mine;
   }
 
   private async progress(key: string): Promise<Progress> {
@@ -81,6 +96,7 @@ export class S3Resumable implements ResumableObjects, DirectUploads {
   }
 
   private async write(key: string, uploadId: string, { parts, tail }: Progress, limitBytes: number, body: AsyncIterable<Buffer>): Promise<AppendResult> {
+    const partBytes = partBytesFor(limitBytes, leastPartBytes);
     let receivedBytes = sizeOf({ uploadId, parts, tail });
     let number = parts.length;
     let pending: Buffer[] = [tail];

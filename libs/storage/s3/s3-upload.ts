@@ -4,10 +4,10 @@ import { AppError } from '#errors';
 import type { ObjectUpload } from '../port.js';
 import type { S3Bucket, StoredPart } from './s3-bucket.js';
 import { s3Error } from './s3-error.js';
+import { mostParts } from './s3-part-size.js';
 
 /** Parts that are under way; one more is being filled. */
 const sideBySide = 2;
-const mostParts = 10_000;
 
 /** A multipart upload in bounded memory. Its length in the bucket is compared with what was written before it counts. */
 export class S3Upload implements ObjectUpload {
