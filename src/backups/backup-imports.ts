@@ -7,7 +7,7 @@ import { OperationsService } from '../operations/operations.service.js';
 import { type Actor, stampOf } from '../platform/auth/actor.js';
 import { TenantsService } from '../tenants/tenants.service.js';
 import type { ArchiveFacts } from './archive-inspection.js';
-import { archiveFileName, archiveStoreKey, defaultBackupName } from './backup-naming.js';
+import { archiveNames, archiveStoreKey, defaultBackupName } from './backup-naming.js';
 import { BackupsRepository } from './backups.repository.js';
 import { ImportHandler } from './import.handler.js';
 
@@ -54,6 +54,11 @@ export class BackupImports {
     return this.backups.isStoredAt(storeKey, manager);
   }
 
+  /** Whether an operation writes a file there, or has left one that is to be removed. */
+  isBeingWrittenAt(storeKey: string): Promise<boolean> {
+    return this.backups.isBeingWrittenAt(storeKey);
+  }
+
   /** Makes the row, which is usable only when the operation has read the whole archive. The caller has checked the permission. */
   async start(scope: TenantScope, actor: Actor, archive: ReceivedArchive, idempotencyKey: string | null, manager: EntityManager): Promise<{ readonly backupId: string; readonly operation: OperationEntity }> {
     const { facts } = archive;
@@ -67,11 +72,11 @@ export class BackupImports {
     const createdAt = new Date();
     const takenAt = facts.takenAt === null ? null : new Date(facts.takenAt);
     const encrypted = facts.salt !== null;
-    const fileName = archiveFileName({ id, label: 'imported', createdAt, codec: facts.codec });
+    const { fileName } = archiveNames(tenant, { id, label: 'imported', createdAt, codec: facts.codec, encrypted });
     await this.backups.insert(
       {
         id, tenantId: scope.tenantId, operationId: operation.id, name: defaultBackupName('imported', createdAt, tenant.timeZone), description: `Imported from ${archive.fileName}`,
-        label: 'imported', trigger: 'IMPORT', scope: 'ALL', codec: facts.codec, state: 'QUEUED', storeKey: archive.storeKey, fileName: encrypted ? fileName : fileName.replace(/\.enc$/, ''),
+        label: 'imported', trigger: 'IMPORT', scope: 'ALL', codec: facts.codec, state: 'QUEUED', storeKey: archive.storeKey, fileName,
         encrypted, keyId: facts.keyId, salt: facts.salt === null ? null : Buffer.from(facts.salt, 'hex'), sha256: archive.sha256, sizeBytes: archive.sizeBytes,
         archiveId: facts.archiveId, keyTenantId: archive.keyTenantId, takenAt, contents: [], pinned: false, held: false, createdBy: stampOf(actor), createdAt,
       },

@@ -175,6 +175,14 @@ export class BackupsRepository {
     return rows.length > 0;
   }
 
+  async isBeingWrittenAt(storeKey: string): Promise<boolean> {
+    const rows: unknown[] = await this.manager.query(
+      `select 1 from backup where store_key = $1 and state in ('QUEUED', 'RUNNING') union all select 1 from discarded_archive where store_key = $1`,
+      [storeKey],
+    );
+    return rows.length > 0;
+  }
+
   unfinishedOf(scope: TenantScope, operationId: string): Promise<BackupEntity[]> {
     return this.manager
       .createQueryBuilder(BackupEntity, 'backup')

@@ -4,6 +4,7 @@ import { BackupsModule } from '../backups/backups.module.js';
 import { PoliciesModule } from '../policies/policies.module.js';
 import { StorageModule } from '../platform/storage/storage.module.js';
 import { TenantsModule } from '../tenants/tenants.module.js';
+import { AbandonedWrites } from './abandoned-writes.js';
 import { DownloadEntity } from './download.entity.js';
 import { DownloadsController } from './downloads.controller.js';
 import { DownloadsRepository } from './downloads.repository.js';
@@ -21,7 +22,7 @@ import { UploadsService } from './uploads.service.js';
 @Module({
   imports: [TypeOrmModule.forFeature([DownloadEntity, UploadEntity]), BackupsModule, PoliciesModule, StorageModule, TenantsModule],
   controllers: [DownloadsController, UploadsController],
-  providers: [DownloadsRepository, DownloadsResolver, DownloadsService, UploadCompletion, UploadExpiry, UploadReception, UploadsRepository, UploadsResolver, UploadsService],
+  providers: [AbandonedWrites, DownloadsRepository, DownloadsResolver, DownloadsService, UploadCompletion, UploadExpiry, UploadReception, UploadsRepository, UploadsResolver, UploadsService],
   exports: [UploadsService],
 })
 export class TransfersModule {}

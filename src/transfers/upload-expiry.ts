@@ -1,11 +1,12 @@
 import { Inject, Injectable } from '@nestjs/common';
-import { DataSource } from 'typeorm';
+import { DataSource, type EntityManager } from 'typeorm';
 import type { ArchiveStore } from '#storage';
 import { AuditService } from '../audit/audit.service.js';
 import { BackupImports } from '../backups/backup-imports.js';
 import { AppConfig } from '../config/app-config.js';
 import { Sweep } from '../platform/queue/sweep.js';
 import { ARCHIVE_STORE } from '../platform/storage/storage.module.js';
+import type { UploadEntity } from './upload.entity.js';
 import { UploadsRepository } from './uploads.repository.js';
 
 const atOnce = 100;
@@ -34,16 +35,27 @@ export class UploadExpiry extends Sweep {
   removeOne(): Promise<boolean> {
     return this.dataSource.transaction(async (manager) => {
       const upload = await this.uploads.lockExpired(manager);
-      if (upload === null) return false;
-      if (!(await this.imports.isStoredAt(upload.storeKey, manager))) {
-        await this.store.discardIncomplete(upload.storeKey);
-        await this.store.delete(upload.storeKey);
-      }
-      await this.uploads.delete(upload, upload.id, manager);
-      if (upload.state === 'OPEN') {
-        await this.audit.record({ action: 'upload.abandoned', tenantId: upload.tenantId, actor: null, subject: { type: 'Upload', id: upload.id }, detail: { fileName: upload.fileName } }, manager);
-      }
-      return true;
+      if (upload !== null) await this.removeLocked(upload, manager);
+      return upload !== null;
     });
+  }
+
+  /** One that nobody was told of. */
+  remove({ tenantId, id }: UploadEntity): Promise<void> {
+    return this.dataSource.transaction(async (manager) => {
+      const upload = await this.uploads.lock({ tenantId }, id, manager);
+      if (upload !== null) await this.removeLocked(upload, manager);
+    });
+  }
+
+  private async removeLocked(upload: UploadEntity, manager: EntityManager): Promise<void> {
+    if (!(await this.imports.isStoredAt(upload.storeKey, manager))) {
+      await this.store.discardIncomplete(upload.storeKey);
+      await this.store.delete(upload.storeKey);
+    }
+    await this.uploads.delete(upload, upload.id, manager);
+    if (upload.state === 'OPEN') {
+      await this.audit.record({ action: 'upload.abandoned', tenantId: upload.tenantId, actor: null, subject: { type: 'Upload', id: upload.id }, detail: { fileName: upload.fileName } }, manager);
+    }
   }
 }

@@ -41,6 +41,21 @@ export class UploadsRepository {
     );
   }
 
+  /** From now on; null when it has expired meanwhile. */
+  async keep(scope: TenantScope, id: string, keptForSeconds: number): Promise<UploadEntity | null> {
+    const rows: [unknown[], number] = await this.dataSource.query(
+      `update upload set expires_at = clock_timestamp() + $3 * interval '1 second' where tenant_id = $1 and id = $2 and expires_at > clock_timestamp() returning id`,
+      [scope.tenantId, id, keptForSeconds],
+    );
+    return rows[1] > 0 ? this.find(scope, id) : null;
+  }
+
+  /** Of whichever tenant. */
+  async knowsKey(storeKey: string): Promise<boolean> {
+    const rows: unknown[] = await this.dataSource.query('select 1 from upload where store_key = $1', [storeKey]);
+    return rows.length > 0;
+  }
+
   find(scope: TenantScope, id: string, manager: EntityManager = this.dataSource.manager): Promise<UploadEntity | null> {
     return manager.findOneBy(UploadEntity, { tenantId: scope.tenantId, id });
   }

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { Inject, Injectable } from '@nestjs/common';
 import { DataSource, type EntityManager } from 'typeorm';
 import { AppError } from '#errors';
-import type { ArchiveStore } from '#storage';
+import type { ArchiveStore, DirectUploads } from '#storage';
 import { AccessService, type TenantScope } from '../access/access.service.js';
 import { Permission } from '../access/permission.js';
 import { AuditService } from '../audit/audit.service.js';
@@ -18,10 +18,13 @@ import { requireNotSuspended, TenantsService } from '../tenants/tenants.service.
 import type { UploadCreateInput } from './dto/upload.inputs.js';
 import { newToken } from '../platform/secrets/link-token.js';
 import type { UploadEntity, UploadProtocol } from './upload.entity.js';
+import { UploadExpiry } from './upload-expiry.js';
 import type { UploadWay } from './upload.model.js';
 import { UploadsRepository } from './uploads.repository.js';
 
 export const keptForSeconds = 24 * 60 * 60;
+/** Within which the store has given a direct upload its place, or never will. */
+const placedWithinSeconds = 15 * 60;
 
 export interface CreatedUpload {
   readonly upload: UploadEntity;
@@ -39,6 +42,7 @@ export class UploadsService {
     private readonly tenants: TenantsService,
     private readonly imports: BackupImports,
     private readonly uploads: UploadsRepository,
+    private readonly expiry: UploadExpiry,
     @Inject(ARCHIVE_STORE) private readonly store: ArchiveStore,
   ) {}
 
@@ -57,11 +61,12 @@ export class UploadsService {
       await this.requireRoom(scope, tenant, sizeBytes, manager);
       const storeKey = input.purpose === 'IMPORT' ? this.imports.storeKey(scope, id) : `${scope.tenantId}/uploads/${id}`;
       const { filename: fileName, purpose } = input;
-      await this.uploads.insert(scope, { id, purpose, fileName, sizeBytes, sha256: input.sha256.toLowerCase(), tokenHash: token.hash, storeKey, sourceTenantId, protocol, createdBy: stampOf(actor) }, keptForSeconds, manager);
+      await this.uploads.insert(scope, { id, purpose, fileName, sizeBytes, sha256: input.sha256.toLowerCase(), tokenHash: token.hash, storeKey, sourceTenantId, protocol, createdBy: stampOf(actor) }, protocol === 'TUS' ? keptForSeconds : placedWithinSeconds, manager);
       await this.audit.record({ action: 'upload.created', tenantId: scope.tenantId, actor, subject: { type: 'Upload', id }, detail: { fileName, purpose, sizeBytes, foreign: sourceTenantId !== null } }, manager);
       return this.require(scope, id, manager);
     });
-    return { upload, way: await this.wayOf(upload, token.text) };
+    const { direct } = this.store;
+    return protocol === 'TUS' || direct === null ? { upload, way: { url: `${this.config.publicUrl}/uploads/${token.text}`, partUrls: [], partBytes: null } } : this.place(upload, direct);
   }
 
   /** By its global id, for whoever may restore; another tenant's answers like one that does not exist. */
@@ -92,10 +97,18 @@ export class UploadsService {
     return wanted ?? (this.store.direct === null ? 'TUS' : 'S3_MULTIPART');
   }
 
-  private async wayOf({ protocol, storeKey, sizeBytes }: UploadEntity, token: string): Promise<UploadWay> {
-    if (protocol === 'TUS' || this.store.direct === null) return { url: `${this.config.publicUrl}/uploads/${token}`, partUrls: [], partBytes: null };
-    const { partBytes, urls } = await this.store.direct.begin(storeKey, sizeBytes, keptForSeconds);
-    return { url: urls.length === 1 ? (urls[0] ?? null) : null, partUrls: urls, partBytes };
+  /** The row comes first and is short-lived until the store has the place: whatever a crash leaves of the two goes when the row expires. */
+  private async place(upload: UploadEntity, direct: DirectUploads): Promise<CreatedUpload> {
+    try {
+      const { partBytes, urls } = await direct.begin(upload.storeKey, upload.sizeBytes, keptForSeconds);
+      const placed = await this.uploads.keep(upload, upload.id, keptForSeconds);
+      if (placed === null) throw new AppError('STORAGE_UNAVAILABLE', 'The archive store took too long to prepare the upload');
+      return { upload: placed, way: { url: urls.length === 1 ? (urls[0] ?? null) : null, partUrls: urls, partBytes } };
+    } catch (error) {
+      // What cannot be removed now goes when the row expires.
+      await this.expiry.remove(upload).catch(() => undefined);
+      throw error;
+    }
   }
 
   private async require(scope: TenantScope, id: string, manager: EntityManager): Promise<UploadEntity> {

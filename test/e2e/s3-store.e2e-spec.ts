@@ -1,13 +1,18 @@
-import { randomBytes } from 'node:crypto';
+import { randomBytes, randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { DataSource } from 'typeorm';
-import { ListMultipartUploadsCommand, ListObjectsV2Command, PutObjectCommand } from '@aws-sdk/client-s3';
+import { AbortMultipartUploadCommand, CreateMultipartUploadCommand, ListMultipartUploadsCommand, ListObjectsV2Command, PutObjectCommand } from '@aws-sdk/client-s3';
 import { differences, fingerprint } from '../../scripts/demo/fingerprint.ts';
+import type { ArchiveStore } from '../../libs/storage/index.ts';
+import { ARCHIVE_STORE } from '../../src/platform/storage/storage.module.ts';
+import { AbandonedWrites } from '../../src/transfers/abandoned-writes.ts';
 import { UploadExpiry } from '../../src/transfers/upload-expiry.ts';
 import { createTestTenant, startTestApp, type TestApp, type TestTenant } from '../support/app.ts';
 import { backupCreate, ended, idOf, makePlan, restore, restoreStart, seedShop, takeBackup, withDatabase } from '../support/backup-calls.ts';
 import { binaryFixture } from '../support/fixtures.ts';
 import type { GraphqlClient } from '../support/graphql-client.ts';
+import { parseGlobalId } from '../../src/platform/graphql/global-id.ts';
+import { ShorteningProxy } from '../support/s3-proxy.ts';
 import { s3Bucket, s3Keys, S3Server } from '../support/s3-server.ts';
 import { addressOf, send, uploadComplete, uploadCreate, type UploadAnswer } from '../support/upload-calls.ts';
 
@@ -47,11 +52,18 @@ if (server === null) {
     return Contents.map(({ Key = '' }) => Key);
   };
 
-  const unfinished = async (): Promise<string[]> => {
+  const unfinished = async (prefix = ''): Promise<string[]> => {
     const client = server.client();
-    const { Uploads = [] } = await client.send(new ListMultipartUploadsCommand({ Bucket: s3Bucket }));
+    const { Uploads = [] } = await client.send(new ListMultipartUploadsCommand({ Bucket: s3Bucket, Prefix: prefix }));
     client.destroy();
     return Uploads.map(({ Key = '' }) => Key);
+  };
+
+  const folderOf = ({ id }: TestTenant): string => `archives/${parseGlobalId(id)!.uuid}/`;
+
+  const expireUploads = async ({ slug }: TestTenant): Promise<void> => {
+    await app.nest.get(DataSource).query(`update upload set expires_at = now() - interval '1 second' where tenant_id = (select id from tenant where slug = $1)`, [slug]);
+    await app.nest.get(UploadExpiry, { strict: false }).tick();
   };
 
   async function sendParts({ partUrls, partBytes }: UploadAnswer, bytes: Buffer): Promise<void> {
@@ -81,7 +93,7 @@ if (server === null) {
       await admin.run('mutation ($input: BackupDeleteInput!) { backupDelete(input: $input) { userErrors { code } } }', { input: { backupId: backup.id } });
       expect((await objects()).filter((key) => key.includes(backup.fileName ?? ''))).toEqual([]);
       expect(await unfinished()).toEqual([]);
-    });
+    }, 180_000);
 
     it('is downloaded, whole and from any place', async () => {
       const tenant = await shop();
@@ -135,6 +147,89 @@ if (server === null) {
       expect(await uploadComplete(admin, upload!.id)).toMatchObject({ upload: { state: 'COMPLETED' }, userErrors: [] });
     });
 
+    it.each([
+      ['before its multipart upload was begun', false],
+      ['after its multipart upload was begun', true],
+    ])('keeps nothing of an upload whose server died %s', async (_when, begins) => {
+      const tenant = await createTestTenant(admin);
+      const source = app.nest.get(DataSource);
+      const direct = app.nest.get<ArchiveStore>(ARCHIVE_STORE).direct!;
+      const begin = direct.begin.bind(direct);
+      const reached = Promise.withResolvers<void>();
+      // To the rest of the world a process that never goes on is a dead one.
+      const never = Promise.withResolvers<never>();
+      direct.begin = async (...asked) => {
+        if (begins) await begin(...asked);
+        reached.resolve();
+        return never.promise;
+      };
+      try {
+        const created = uploadCreate(admin, tenant.id, 'dump.gz', randomBytes(1_000)).catch(() => null);
+        await reached.promise;
+        expect(await unfinished(folderOf(tenant))).toHaveLength(begins ? 1 : 0);
+        const rows = (): Promise<{ minutes: number }[]> => source.query(`select extract(epoch from expires_at - now())::float / 60 as minutes from upload where tenant_id = (select id from tenant where slug = $1)`, [tenant.slug]);
+        const [row] = await rows();
+        expect(row?.minutes).toBeLessThan(16);
+        await expireUploads(tenant);
+        expect([await rows(), await unfinished(folderOf(tenant))]).toEqual([[], []]);
+        never.reject(new Error('gone'));
+        await created;
+      } finally {
+        direct.begin = begin;
+      }
+      const { upload } = await uploadCreate(admin, tenant.id, 'dump.gz', randomBytes(1_000));
+      expect(new Date(upload!.expiresAt).getTime() - Date.now()).toBeGreaterThan(23 * 3_600_000);
+      await expireUploads(tenant);
+      expect(await unfinished(folderOf(tenant))).toEqual([]);
+    });
+
+    it('keeps no row of an upload that the store would not begin', async () => {
+      const tenant = await createTestTenant(admin);
+      await server.kill();
+      expect((await uploadCreate(admin, tenant.id, 'dump.gz', randomBytes(1_000))).userErrors).toMatchObject([{ code: 'STORAGE_UNAVAILABLE' }]);
+      await server.restart();
+      await expireUploads(tenant);
+      expect(await app.nest.get(DataSource).query('select 1 from upload where tenant_id = (select id from tenant where slug = $1)', [tenant.slug])).toEqual([]);
+    });
+
+    it('loses what was begun and is nobody\'s after a day, and nothing that is at work', async () => {
+      const tenant = await shop();
+      const source = app.nest.get(DataSource);
+      const sweep = app.nest.get(AbandonedWrites, { strict: false });
+      const tomorrow = new Date(Date.now() + 25 * 3_600_000);
+      await sweep.removeAll(tomorrow);
+      const backup = await takeBackup(admin, tenant.id);
+      const [kept = ''] = (await objects()).filter((key) => key.includes(backup.fileName ?? ''));
+      const { upload } = await uploadCreate(admin, tenant.id, 'dump.gz', randomBytes(1_000));
+      const client = server.client();
+      const begin = async (key: string): Promise<string> => {
+        await client.send(new CreateMultipartUploadCommand({ Bucket: s3Bucket, Key: key }));
+        return key;
+      };
+      const folder = folderOf(tenant);
+      await begin(`${folder}db-backups/daily_20260101_020000_ab12cd34.gz.enc`);
+      await begin(`${folder}uploads/${randomUUID()}`);
+      const others = [await begin(`archives/another-installation/${randomUUID()}/uploads/${randomUUID()}`), await begin(`elsewhere/${randomUUID()}/uploads/${randomUUID()}`)];
+      await begin(kept);
+      const tail = `archives/.holdfast-tail/${folder.slice('archives/'.length)}uploads/${randomUUID()}/3`;
+      await client.send(new PutObjectCommand({ Bucket: s3Bucket, Key: tail, Body: 'tail' }));
+      const setState = (state: string): Promise<unknown> => source.query('update backup set state = $1 where file_name = $2', [state, backup.fileName]);
+
+      await setState('RUNNING');
+      expect(await sweep.removeAll(new Date())).toBe(0);
+      expect(await sweep.removeAll(tomorrow)).toBe(3);
+      expect(await objects()).not.toContain(tail);
+      expect(await unfinished(folder)).toEqual([kept, expect.stringContaining('/uploads/')]);
+      expect(await unfinished()).toEqual(expect.arrayContaining(others));
+      await sendParts(upload!, randomBytes(1_000));
+
+      await setState('COMPLETED');
+      expect(await sweep.removeAll(tomorrow)).toBe(1);
+      expect(await objects()).toContain(kept);
+      for (const { Key, UploadId } of (await client.send(new ListMultipartUploadsCommand({ Bucket: s3Bucket }))).Uploads ?? []) await client.send(new AbortMultipartUploadCommand({ Bucket: s3Bucket, Key, UploadId }));
+      client.destroy();
+    });
+
     it('keeps nothing of an upload that nobody completed in time', async () => {
       const tenant = await createTestTenant(admin);
       const bytes = randomBytes(6_000_000);
@@ -145,6 +240,35 @@ if (server === null) {
       await app.nest.get(UploadExpiry, { strict: false }).tick();
       expect(await unfinished()).toEqual([]);
     });
+
+    it.each([
+      ['tells so', false, { code: 'STORAGE_UNAVAILABLE', message: expect.stringContaining('kept') }],
+      ['tells the length that was sent', true, { code: 'READ_BACK_FAILED' }],
+    ])('has no completed backup while the bucket keeps a shorter file than was sent and %s', async (_what, hidesLoss, failure) => {
+      const proxy = await ShorteningProxy.start(server);
+      const behind = await startTestApp({ env: { HOLDFAST_STORE_URL: `s3://${s3Bucket}/short-${String(hidesLoss)}?endpoint=${proxy.endpoint}&partMiB=5` } });
+      try {
+        const client = await behind.loginAsAdmin();
+        const tenant = await createTestTenant(client);
+        await withDatabase(tenant, (db) => seedShop(db, 300));
+        await takeBackup(client, tenant.id);
+        const before = await objects();
+        for (const lostBytes of [1, 40]) {
+          Object.assign(proxy, { lostBytes, hidesLoss });
+          const operation = await ended(client, idOf(await backupCreate(client, tenant.id)));
+          expect(operation).toMatchObject({ state: 'FAILED', failure });
+          expect(await behind.nest.get(DataSource).query(`select distinct state from backup where operation_id is not null order by state`)).toEqual([{ state: 'COMPLETED' }, { state: 'FAILED' }]);
+          expect(await behind.nest.get(DataSource).query(`select 1 from backup where state = 'COMPLETED'`)).toHaveLength(1);
+          expect(await objects()).toEqual(before);
+        }
+        expect(proxy.shortened).toHaveLength(2);
+        proxy.lostBytes = 0;
+        await takeBackup(client, tenant.id);
+      } finally {
+        await behind.stop();
+        await proxy.stop();
+      }
+    }, 120_000);
 
     it('fails a backup, and leaves nothing, when the bucket gives back other bytes or goes away', async () => {
       const tenant = await shop();
