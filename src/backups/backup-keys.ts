@@ -156,13 +156,18 @@ export class BackupKeys {
       const backup = await this.backups.lock(work, before.id, manager);
       if (backup === null || !isUsable(backup) || backup.storeKey !== before.storeKey || before.storeKey === null) return false;
       if ((await this.backups.operationsOn(backup.id, manager)).length > 0) return false;
-      const fileName = storeKey.split('/').at(-1) ?? null;
+      // A file that people know by another name than its place's keeps that name.
+      const fileName = backup.fileName === nameIn(before.storeKey) ? nameIn(storeKey) : backup.fileName;
       await this.backups.update(work, backup.id, ['COMPLETED'], { storeKey, fileName, sizeBytes, sha256, salt: Buffer.from(salt, 'hex'), keyId }, manager);
       await this.discarded.takeOff(storeKey, manager);
       await this.discarded.note(work, before.storeKey, manager);
       return true;
     });
   }
+}
+
+function nameIn(storeKey: string): string | null {
+  return storeKey.split('/').at(-1) ?? null;
 }
 
 /** A place of its own beside the old file: `<name>-k<4 hex digits>.gz.enc`. */

@@ -16,7 +16,7 @@ import { fromGlobalId, notFound } from '../platform/graphql/global-id.js';
 import { PoliciesService } from '../policies/policies.service.js';
 import type { TenantEntity } from '../tenants/tenant.entity.js';
 import { requireNotSuspended, TenantsService } from '../tenants/tenants.service.js';
-import { archiveFileName, archiveStoreKey, defaultBackupName } from './backup-naming.js';
+import { archiveNames, defaultBackupName } from './backup-naming.js';
 import { type BackupEntity, type BackupScope, type Codec, isUsable } from './backup.entity.js';
 import { BackupHandler, type BackupOperationInput } from './backup.handler.js';
 import { type BackupFilter, BackupsRepository, type StorageTotals } from './backups.repository.js';
@@ -217,11 +217,11 @@ export class BackupsService {
     const id = randomUUID();
     const { operation } = await this.operations.start(manager, { ...request, input: { backupId: id }, startedBy, backupId: id });
     const createdAt = new Date();
-    const fileName = archiveFileName({ id, label, createdAt, codec });
+    const { fileName, storeKey } = archiveNames(tenant, { id, label, createdAt, codec });
     await this.backups.insert(
       {
         id, tenantId: scope.tenantId, operationId: operation.id, name: name?.trim() || defaultBackupName(label, createdAt, tenant.timeZone), description,
-        label, trigger, scope: backupScope, codec, scheduleId, state: 'QUEUED', storeKey: archiveStoreKey(scope.tenantId, fileName), fileName,
+        label, trigger, scope: backupScope, codec, scheduleId, state: 'QUEUED', storeKey, fileName,
         encrypted: true, contents: [], pinned: false, held: false, createdBy: startedBy, createdAt,
       },
       manager,

@@ -5,7 +5,8 @@ import { AppError } from '#errors';
 import type { EngineSession, SetAsideNamespace } from '#engines';
 import type { TenantScope } from '../access/access.service.js';
 import type { JsonObject, OperationContext } from '../operations/operation-handler.js';
-import { archiveFileName, archiveStoreKey } from './backup-naming.js';
+import { TenantsService } from '../tenants/tenants.service.js';
+import { archiveNames } from './backup-naming.js';
 import { BackupRunner, type BackupRunOptions, isLeaseLost } from './backup-runner.js';
 import { asBackupWork } from './backup-work.js';
 import type { BackupEntity } from './backup.entity.js';
@@ -20,6 +21,7 @@ export class SafetyBackups {
   constructor(
     private readonly backups: BackupsRepository,
     private readonly runner: BackupRunner,
+    private readonly tenants: TenantsService,
   ) {}
 
   /**
@@ -96,11 +98,11 @@ export class SafetyBackups {
     return context.fenced(async (manager) => {
       const id = randomUUID();
       const createdAt = new Date();
-      const fileName = archiveFileName({ id, label: 'safety', createdAt, codec: 'GZIP' });
+      const { fileName, storeKey } = archiveNames(await this.tenants.get(context, manager), { id, label: 'safety', createdAt, codec: 'GZIP' });
       await this.backups.insert(
         {
           id, tenantId: context.tenantId, operationId: context.id, name, label: 'safety', trigger: 'SAFETY', scope: 'ALL', codec: 'GZIP', state: 'QUEUED',
-          storeKey: archiveStoreKey(context.tenantId, fileName), fileName, encrypted: true, contents: [], collections, pinned: false, held: false, createdAt,
+          storeKey, fileName, encrypted: true, contents: [], collections, pinned: false, held: false, createdAt,
           expiresAt: new Date(createdAt.getTime() + keptForMs),
         },
         manager,

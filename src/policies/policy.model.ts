@@ -70,6 +70,9 @@ export class TenantPolicyModel {
   @Field(() => ResetCodes)
   resetCodes!: ResetCodes;
 
+  @Field(() => String, { description: 'What the files of backups are called before their suffix: letters, digits, ".", "_", "-" and the tokens {db} {label} {workspace} {yyyyMMdd_HHmmss} {id}.' })
+  fileNameTemplate!: string;
+
   @Field(() => Boolean, { description: 'A frontend lists exports beside backups, labelled "not restorable".' })
   exportsInHistory!: boolean;
 

@@ -39,6 +39,7 @@ describe('the presets say what the products say', () => {
       selfServiceDelete: false, // C12
       partialBackups: false, partialRestores: false, // S2-32
       uploadFormats: ['HOLDFAST'], // C13
+      fileNameTemplate: '{label}_{yyyyMMdd_HHmmss}', // S2-21, C14
     });
   });
 
@@ -47,6 +48,7 @@ describe('the presets say what the products say', () => {
       defaultSchedule: { active: false, cadence: 'DAILY_AT', atTime: '02:00' }, // S3-13
       retention: { ...none, mode: 'AGE', days: 30 }, // S3-13
       uploadFormats: ['HOLDFAST', 'DUMP'], // S3-21
+      fileNameTemplate: 'backup_{db}_{yyyyMMdd_HHmmss}', // S3-2, C14
       pageSize: 10, // S3-11
       exportsInHistory: true, // S3-10, C10
       allowDownload: true, // S3-15

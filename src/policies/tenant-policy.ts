@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { fileNameTemplate } from './file-name-template.js';
 import { Cadence, CatchUp, EncryptionPolicy, PolicyPreset, ResetCodes, SchedulingPolicy, UploadFormat } from './policy-enums.js';
 import { retentionRule } from './retention-rule.js';
 
@@ -26,6 +27,7 @@ export const tenantPolicy = z.strictObject({
   /** Of those that people take. */
   manualRetention: retentionRule,
   resetCodes: z.enum(ResetCodes),
+  fileNameTemplate,
   exportsInHistory: z.boolean(),
   completedLabel: z.string().trim().min(1).max(40),
   pageSize: z.int().min(1).max(100),
@@ -63,6 +65,7 @@ const base: TenantPolicy = {
   retention: byFrequency,
   manualRetention: retentionRule.parse({ mode: 'FOREVER' }),
   resetCodes: 'EITHER',
+  fileNameTemplate: '{label}_{yyyyMMdd_HHmmss}_{id}',
   exportsInHistory: false,
   completedLabel: 'completed',
   pageSize: 50,
@@ -79,12 +82,12 @@ const presets: Readonly<Record<PolicyPreset, Partial<Omit<TenantPolicy, 'preset'
   },
   MANAGED: {
     allowDownload: false, selfServiceDelete: false, uploadFormats: ['HOLDFAST'], partialBackups: false, partialRestores: false, scheduling: 'PROVIDER_MANAGED', maxSchedules: 1,
-    sandboxCadences: [...assigned, 'DAILY_AT'], productionCadences: [...assigned],
+    sandboxCadences: [...assigned, 'DAILY_AT'], productionCadences: [...assigned], fileNameTemplate: '{label}_{yyyyMMdd_HHmmss}',
   },
   ASSET: {
     encryption: 'OFF', partialBackups: false, partialRestores: false, maxSchedules: 1, sandboxCadences: ['DAILY_AT'], productionCadences: ['DAILY_AT'],
     uploadFormats: ['HOLDFAST', 'DUMP'], defaultSchedule: { active: false, cadence: 'DAILY_AT', atTime: '02:00' },
-    retention: retentionRule.parse({ mode: 'AGE', days: 30 }), exportsInHistory: true, pageSize: 10,
+    retention: retentionRule.parse({ mode: 'AGE', days: 30 }), exportsInHistory: true, pageSize: 10, fileNameTemplate: 'backup_{db}_{yyyyMMdd_HHmmss}',
   },
   SCHOOL: { encryption: 'OFF', partialBackups: false, partialRestores: false, completedLabel: 'created' },
 };

@@ -4,6 +4,7 @@ import { createTestMember, createTestTenant, startTestApp, type TestApp, type Te
 import { backupCreate, ended, idOf, planCreate, seedShop, takeBackup, type UserErrorAnswer, withDatabase } from '../support/backup-calls.ts';
 import { smallPayload } from '../support/archives.ts';
 import type { GraphqlClient } from '../support/graphql-client.ts';
+import { storedFiles } from '../support/store-faults.ts';
 import { uploadFile } from '../support/upload-calls.ts';
 
 let app: TestApp;
@@ -87,6 +88,24 @@ describe('a policy', () => {
     expect(earlier.map(({ key }) => key)).not.toContain('encryption');
     expect(await update(admin, tenant.id, { preset: null })).toEqual([]);
     expect((await read(owner, tenant.id)).retention).toEqual({ mode: 'BY_FREQUENCY', days: null });
+  });
+
+  it('says what the files of backups are called', async () => {
+    const { tenant, owner } = await workspace();
+    expect(await update(admin, tenant.id, { preset: 'ASSET' })).toEqual([]);
+    const backup = await takeBackup(owner, tenant.id);
+    expect(backup.fileName).toMatch(new RegExp(`^backup_${tenant.database}_\\d{8}_\\d{6}\\.gz\\.enc$`));
+    const { downloadCreate } = await owner.run<{ downloadCreate: { url: string } }>('mutation ($input: DownloadCreateInput!) { downloadCreate(input: $input) { url } }', { input: { backupId: backup.id } });
+    const file = await fetch(`${app.url}${new URL(downloadCreate.url).pathname}`);
+    expect(file.headers.get('content-disposition')).toBe(`attachment; filename="${backup.fileName}"`);
+    await file.arrayBuffer();
+    const stem = backup.fileName!.replace('.gz.enc', '');
+    expect((await storedFiles(app)).filter((path) => path.includes(`/db-backups/${stem}_`))).toEqual([expect.stringMatching(/_[0-9a-f]{8}\.gz\.enc$/)]);
+
+    expect(await update(admin, tenant.id, { fileNameTemplate: '{workspace}-{label}-{yyyyMMdd_HHmmss}' })).toEqual([]);
+    expect((await takeBackup(owner, tenant.id)).fileName).toMatch(new RegExp(`^${tenant.slug}-manual-\\d{8}_\\d{6}\\.gz\\.enc$`));
+    expect(codes(await update(owner, tenant.id, { fileNameTemplate: '{yyyyMMdd_HHmmss}' }))).toEqual(['POLICY_PROVIDER_ONLY']);
+    for (const template of ['../{yyyyMMdd_HHmmss}', '{label}', '{secret}_{yyyyMMdd_HHmmss}']) await expect(update(admin, tenant.id, { fileNameTemplate: template })).rejects.toThrow(/fileNameTemplate/);
   });
 
   it('refuses what it cannot keep or what is not the tenant\'s to set, and changes nothing then', async () => {

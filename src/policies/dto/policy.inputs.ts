@@ -88,6 +88,9 @@ export class TenantPolicyUpdateInput {
   @Optional(() => ResetCodes, IsEnum(ResetCodes))
   resetCodes?: ResetCodes | null;
 
+  @Optional(() => String, IsString(), MaxLength(60))
+  fileNameTemplate?: string | null;
+
   @Optional(() => Boolean, IsBoolean())
   exportsInHistory?: boolean | null;
 
