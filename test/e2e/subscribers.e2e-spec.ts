@@ -1,0 +1,59 @@
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { DataSource } from 'typeorm';
+import { createTestTenant, startTestApp, type TestApp, type TestTenant } from '../support/app.ts';
+import { backupCreate, idOf, withDatabase } from '../support/backup-calls.ts';
+import type { GraphqlClient } from '../support/graphql-client.ts';
+import { statementsOf } from '../support/statements.ts';
+
+const subscribers = 50;
+const documents = 60;
+const text = 'x'.repeat(10_000);
+
+interface Seen {
+  readonly operationUpdated: { readonly revision: number; readonly state: string; readonly tenant: { readonly slug: string }; readonly backup: { readonly state: string } | null };
+}
+
+describe('many subscribers of one operation', () => {
+  let app: TestApp;
+  let admin: GraphqlClient;
+  let tenant: TestTenant;
+
+  beforeAll(async () => {
+    // Two seconds, so that there is something to see.
+    app = await startTestApp({ env: { HOLDFAST_MAX_BYTES_PER_SECOND: String((documents * text.length) / 2) } });
+    admin = await app.loginAsAdmin();
+    tenant = await createTestTenant(admin);
+    await withDatabase(tenant, async (db) => {
+      await db.collection('texts').insertMany(Array.from({ length: documents }, () => ({ text })));
+    });
+  });
+  afterAll(() => app.stop());
+
+  it('each see states that grow newer and the end once, by one read for all of them', async () => {
+    const id = idOf(await backupCreate(admin, tenant.id));
+    const follow = async (): Promise<Seen['operationUpdated'][]> => {
+      const seen: Seen['operationUpdated'][] = [];
+      await using subscription = admin.subscribe<Seen>('subscription ($id: ID!) { operationUpdated(id: $id) { revision state tenant { slug } backup { state } } }', { id });
+      for await (const { data, errors } of subscription) {
+        if (!data) throw new Error(JSON.stringify(errors));
+        seen.push(data.operationUpdated);
+      }
+      return seen;
+    };
+    let all: Seen['operationUpdated'][][] = [];
+    const statements = await statementsOf(app.nest.get(DataSource), async () => {
+      all = await Promise.all(Array.from({ length: subscribers }, follow));
+    });
+    for (const seen of all) {
+      const revisions = seen.map(({ revision }) => revision);
+      expect(revisions).toEqual([...new Set(revisions)].sort((a, b) => a - b));
+      expect(seen.filter(({ state }) => state === 'COMPLETED')).toEqual([seen.at(-1)]);
+      expect(seen.at(-1)).toMatchObject({ tenant: { slug: tenant.slug }, backup: { state: 'COMPLETED' } });
+    }
+    const sent = all.reduce((sum, seen) => sum + seen.length, 0);
+    const readBy = (table: string): number => statements.filter(({ sql }) => new RegExp(`FROM "${table}" .*"id" = ANY`, 's').test(sql)).length;
+    expect(sent).toBeGreaterThan(3 * subscribers);
+    // Each subscriber's beginning may cost a read of its own: they come one by one.
+    for (const table of ['operation', 'backup', 'tenant']) expect([table, readBy(table) < sent / 2]).toEqual([table, true]);
+  });
+});
