@@ -18,6 +18,7 @@ import { OperationsModule } from './operations/operations.module.js';
 import { NotificationsModule } from './notifications/notifications.module.js';
 import { DatabaseModule } from './platform/database/database.module.js';
 import { DeparturesModule } from './departures/departures.module.js';
+import { DestinationsModule } from './destinations/destinations.module.js';
 import { DrillsModule } from './drills/drills.module.js';
 import { EventsModule } from './platform/events/events.module.js';
 import { GraphqlSupportModule } from './platform/graphql/graphql-support.module.js';
@@ -78,6 +79,7 @@ export class AppModule {
         ReconcileModule,
         SchedulesModule,
         RetentionModule,
+        DestinationsModule,
         DeparturesModule,
         ...(config.runsApi ? [graphqlServer()] : []),
       ],

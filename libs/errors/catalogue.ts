@@ -87,6 +87,9 @@ export const errorCatalogue = {
   TENANT_SUSPENDED: user('The workspace is suspended; ask your provider to resume it'),
   TENANT_DELETING: user('Take the deletion of the workspace back by tenantUndelete first'),
   TENANT_DELETED: user('Of a deleted workspace only its history is left; make a new one'),
+  STORE_UNKNOWN: user('Choose one of the stores that the query stores lists, or have your provider configure it'),
+  STORE_TAKEN: user('Choose another store, or wait until what the message names is over', true),
+  DESTINATION_MOVING: user('Wait until the copies have been moved', true),
   TENANT_HELD: user('Release the backups of the workspace that are held first'),
   TENANT_NOT_RECOVERABLE: user('The archives of the workspace are being removed; nothing can be taken back any more'),
 

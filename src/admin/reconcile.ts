@@ -32,5 +32,5 @@ async function compare(context: AdminContext, options: ReconcileOptions): Promis
 }
 
 function isSettled({ kind, backupId }: ReconcileRow, { repair }: ReconcileOptions): boolean {
-  return repair && (kind === 'FOUND' || (kind === 'UNREGISTERED' && backupId !== null));
+  return repair && (kind === 'FOUND' || kind === 'HEALED' || kind === 'COPY_MISSING' || (kind === 'UNREGISTERED' && backupId !== null));
 }

@@ -6,9 +6,12 @@ import { AppError, asAppError } from '#errors';
 import type { ArchiveStore, StoredObject } from '#storage';
 import type { TenantScope } from '../access/access.service.js';
 import { EncryptionService } from '../encryption/encryption.service.js';
+import { copyObject, type ObjectFacts } from '../platform/storage/copy-object.js';
 import { ARCHIVE_STORE } from '../platform/storage/storage.module.js';
 import { type ArchivedNamespace, definitionsOf, type Provenance } from './archived-namespaces.js';
+import { BackupCopies } from './backup-copies.js';
 import type { BackupEntity } from './backup.entity.js';
+import { ArchiveStores } from '../platform/storage/archive-stores.js';
 import { PlainStoredArchive } from './plain-archive.js';
 
 /** What binds a stored file to its row: a file that differs in any of it is not the one that was written. */
@@ -31,21 +34,54 @@ export function isSealed(ref: ArchiveRef): ref is SealedRef {
   return ref.salt !== null;
 }
 
-/** The stored archives of tenants: opened with the tenant's own key, and removed. */
+/** The stored archives of tenants: opened with the tenant's own key, in the main store or, where it is not good there, from a copy, and removed everywhere. */
 @Injectable()
 export class ArchiveFiles {
   constructor(
     private readonly encryption: EncryptionService,
+    private readonly copies: BackupCopies,
+    private readonly stores: ArchiveStores,
     @Inject(ARCHIVE_STORE) private readonly store: ArchiveStore,
   ) {}
+
+  /** Where the file may be read, the main store first; the others are looked up only when they are asked for. */
+  async *places(storeKey: string): AsyncGenerator<ArchiveStore, void, undefined> {
+    yield this.store;
+    for (const name of await this.copies.goodOf(storeKey)) yield this.stores.get(name);
+  }
 
   /**
    * Checks size, header, key and trailer.
    *
    * @throws AppError ARCHIVE_*, KEY_*, STORAGE_UNAVAILABLE
    */
-  async open(scope: TenantScope, ref: SealedRef): Promise<StoredArchive> {
-    const object = await this.openObject(ref);
+  open(scope: TenantScope, ref: SealedRef): Promise<StoredArchive> {
+    return this.firstOf(ref.storeKey, (store) => this.openIn(store, scope, ref));
+  }
+
+  /** As `open`, for an archive that may be a plain one. */
+  openAny(scope: TenantScope, ref: ArchiveRef): Promise<StoredArchive | PlainStoredArchive> {
+    return this.firstOf(ref.storeKey, (store) => this.openAnyIn(store, scope, ref));
+  }
+
+  async openAnyIn(store: ArchiveStore, scope: TenantScope, ref: ArchiveRef): Promise<StoredArchive | PlainStoredArchive> {
+    if (isSealed(ref)) return this.openIn(store, scope, ref);
+    const object = await openSized(store, ref);
+    try {
+      return await PlainStoredArchive.open(object, ref.sha256);
+    } catch (error) {
+      await object.close();
+      throw error;
+    }
+  }
+
+  /** In the main store alone. */
+  openFirst(scope: TenantScope, ref: ArchiveRef): Promise<StoredArchive | PlainStoredArchive> {
+    return this.openAnyIn(this.store, scope, ref);
+  }
+
+  private async openIn(store: ArchiveStore, scope: TenantScope, ref: SealedRef): Promise<StoredArchive> {
+    const object = await openSized(store, ref);
     try {
       const expected = { backupId: ref.archiveId, salt: ref.salt };
       const archive = await openArchive(object, { keys: this.encryption.keyRing, tenantId: ref.keyTenantId ?? scope.tenantId, expected });
@@ -56,16 +92,18 @@ export class ArchiveFiles {
     }
   }
 
-  /** As `open`, for an archive that may be a plain one. */
-  async openAny(scope: TenantScope, ref: ArchiveRef): Promise<StoredArchive | PlainStoredArchive> {
-    if (isSealed(ref)) return this.open(scope, ref);
-    const object = await this.openObject(ref);
-    try {
-      return await PlainStoredArchive.open(object, ref.sha256);
-    } catch (error) {
-      await object.close();
-      throw error;
+  /** The first that can be opened; where none can, what kept the main store's from it. */
+  private async firstOf<T>(storeKey: string, open: (store: ArchiveStore) => Promise<T>): Promise<T> {
+    const failures: unknown[] = [];
+    for await (const store of this.places(storeKey)) {
+      try {
+        return await open(store);
+      } catch (error) {
+        if (!mayLieElsewhere(error)) throw error;
+        failures.push(error);
+      }
     }
+    throw failures[0];
   }
 
   /**
@@ -90,13 +128,38 @@ export class ArchiveFiles {
   }
 
   /** The bytes as they are stored. @throws AppError ARCHIVE_MISSING, ARCHIVE_REPLACED, STORAGE_UNAVAILABLE */
-  async openObject({ storeKey, sizeBytes }: Pick<ArchiveRef, 'storeKey' | 'sizeBytes'>): Promise<StoredObject> {
-    const object = await this.store.open(storeKey);
-    if (object.sizeBytes === sizeBytes) return object;
-    await object.close();
-    throw object.sizeBytes < sizeBytes
-      ? new AppError('ARCHIVE_TRUNCATED', `The stored file has ${object.sizeBytes} of ${sizeBytes} bytes`)
-      : new AppError('ARCHIVE_REPLACED', `The stored file has ${object.sizeBytes} bytes; ${sizeBytes} were written`);
+  openObject(ref: Pick<ArchiveRef, 'storeKey' | 'sizeBytes'>): Promise<StoredObject> {
+    return this.firstOf(ref.storeKey, (store) => openSized(store, ref));
+  }
+
+  /**
+   * From wherever it is good into this store, and read back there.
+   *
+   * @throws AppError ARCHIVE_* where it is good nowhere, READ_BACK_FAILED, STORAGE_*
+   */
+  async copyTo(target: ArchiveStore, facts: ObjectFacts, signal: AbortSignal, moved?: (bytes: number) => void): Promise<void> {
+    await this.firstOf(facts.storeKey, async (store) => {
+      if (store === target) throw new AppError('ARCHIVE_MISSING', 'There is no other copy of the file');
+      const source = await openSized(store, facts);
+      try {
+        await copyObject(source, target, facts, signal, moved);
+      } finally {
+        await source.close();
+      }
+    });
+  }
+
+  /** Writes the main store's file anew from a good copy; false where there is none. */
+  async heal(facts: ObjectFacts, signal: AbortSignal): Promise<boolean> {
+    if ((await this.copies.goodOf(facts.storeKey)).length === 0) return false;
+    try {
+      await this.copyTo(this.store, facts, signal);
+      return true;
+    } catch (error) {
+      signal.throwIfAborted();
+      if (isArchiveFault(asAppError(error))) return false;
+      throw error;
+    }
   }
 
   /** The tenant as the trailer of its archive names it. @throws AppError ARCHIVE_*, KEY_* */
@@ -108,16 +171,32 @@ export class ArchiveFiles {
     return this.store.freeBytes();
   }
 
-  /** Finished or not. Idempotent. */
+  /** Finished or not, and every copy of it. Idempotent. @throws AppError STORAGE_UNAVAILABLE */
   async remove(storeKey: string): Promise<void> {
     await this.store.discardIncomplete(storeKey);
     await this.store.delete(storeKey);
+    await this.copies.remove(storeKey);
   }
 
   /** @throws AppError STORAGE_UNAVAILABLE where the store says that it has deleted it, and still has it */
   async requireGone(storeKey: string): Promise<void> {
     if ((await this.store.stat(storeKey)) !== null) throw new AppError('STORAGE_UNAVAILABLE', `The store still has ${storeKey} after it was deleted`);
   }
+}
+
+async function openSized(store: ArchiveStore, { storeKey, sizeBytes }: Pick<ArchiveRef, 'storeKey' | 'sizeBytes'>): Promise<StoredObject> {
+  const object = await store.open(storeKey);
+  if (object.sizeBytes === sizeBytes) return object;
+  await object.close();
+  throw object.sizeBytes < sizeBytes
+    ? new AppError('ARCHIVE_TRUNCATED', `The stored file has ${object.sizeBytes} of ${sizeBytes} bytes`)
+    : new AppError('ARCHIVE_REPLACED', `The stored file has ${object.sizeBytes} bytes; ${sizeBytes} were written`);
+}
+
+/** Whether another copy of the file may be good where this one is not. */
+export function mayLieElsewhere(error: unknown): boolean {
+  const { code } = asAppError(error);
+  return code.startsWith('ARCHIVE_') || code === 'STORAGE_UNAVAILABLE';
 }
 
 /** An open archive of ours. */

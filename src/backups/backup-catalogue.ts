@@ -8,7 +8,7 @@ import type { ArchiveStore, ObjectInfo, StoredObject } from '#storage';
 import type { TenantScope } from '../access/access.service.js';
 import { sha256Of } from '../platform/storage/object-hash.js';
 import { ARCHIVE_STORE } from '../platform/storage/storage.module.js';
-import { ArchiveFiles, type ArchiveRef } from './archive-files.js';
+import { ArchiveFiles, type ArchiveRef, archiveRefOf } from './archive-files.js';
 import { factsOf } from './archive-facts.js';
 import { defaultBackupName } from './backup-naming.js';
 import { BackupTrigger, type Codec } from './backup.entity.js';
@@ -72,6 +72,12 @@ export class BackupCatalogue {
   /** Nothing where the backup has changed meanwhile. */
   async markMissing(scope: TenantScope, id: string): Promise<void> {
     await this.backups.update(scope, id, ['COMPLETED'], { state: 'MISSING' });
+  }
+
+  /** Writes the file anew from a good copy; false where there is none. */
+  async heal(scope: TenantScope, id: string): Promise<boolean> {
+    const backup = await this.backups.find(scope, id);
+    return backup !== null && this.files.heal(archiveRefOf(backup), unhurried.signal);
   }
 
   async markFound(scope: TenantScope, id: string): Promise<void> {

@@ -18,6 +18,7 @@ import { BackupDeletion } from './backup-deletion.js';
 import { BackupEntity } from './backup.entity.js';
 import { BackupHandler } from './backup.handler.js';
 import { BackupCatalogue } from './backup-catalogue.js';
+import { BackupCopies } from './backup-copies.js';
 import { BackupKeys } from './backup-keys.js';
 import { BackupImports } from './backup-imports.js';
 import { BackupMetrics } from './backup-metrics.js';
@@ -39,10 +40,10 @@ const exclusiveWork: ReadonlySet<Permission> = new Set([Permission.BACKUP_CREATE
 @Module({
   imports: [TypeOrmModule.forFeature([BackupEntity]), ClassesModule, EncryptionModule, OperationsModule, PoliciesModule, StorageModule, TenantsModule],
   providers: [
-    ArchiveFiles, ArchiveInspection, ArchiveRecorder, BackupCatalogue, BackupImports, BackupKeys, DiscardedArchives, ImportHandler, BackupDeletion, BackupHandler, BackupLeftovers, BackupMetrics, BackupProtection, BackupResultResolver, BackupRunner, BackupsRepository, BackupsResolver,
+    ArchiveFiles, ArchiveInspection, ArchiveRecorder, BackupCatalogue, BackupCopies, BackupImports, BackupKeys, DiscardedArchives, ImportHandler, BackupDeletion, BackupHandler, BackupLeftovers, BackupMetrics, BackupProtection, BackupResultResolver, BackupRunner, BackupsRepository, BackupsResolver,
     BackupsService, OperationBackupsResolver, SafetyBackups, TenantArchives, TenantBackupsResolver, VerifyHandler, VerifyResultResolver,
   ],
-  exports: [ArchiveFiles, ArchiveInspection, BackupCatalogue, BackupDeletion, BackupImports, BackupKeys, BackupProtection, BackupsService, SafetyBackups, TenantArchives],
+  exports: [ArchiveFiles, ArchiveInspection, BackupCatalogue, BackupCopies, BackupDeletion, BackupImports, BackupKeys, BackupProtection, BackupsService, SafetyBackups, TenantArchives],
 })
 export class BackupsModule implements OnModuleInit {
   constructor(

@@ -5,6 +5,7 @@ import type { ArchiveStore } from '#storage';
 import type { TenantScope } from '../access/access.service.js';
 import { ARCHIVE_STORE } from '../platform/storage/storage.module.js';
 import { ArchiveFiles } from './archive-files.js';
+import { BackupCopies } from './backup-copies.js';
 import { BackupEntity } from './backup.entity.js';
 
 /** All archives of a tenant at once, for the day on which it is deleted. */
@@ -13,6 +14,7 @@ export class TenantArchives {
   constructor(
     private readonly dataSource: DataSource,
     private readonly files: ArchiveFiles,
+    private readonly copies: BackupCopies,
     @Inject(ARCHIVE_STORE) private readonly store: ArchiveStore,
   ) {}
 
@@ -36,15 +38,16 @@ export class TenantArchives {
     while (await this.removeOne(scope));
     const noted: { store_key: string }[] = await this.dataSource.query('select store_key from discarded_archive where tenant_id = $1', [scope.tenantId]);
     for (const { store_key } of noted) await this.files.remove(store_key);
+    await this.copies.removeAll(scope);
     const folder = `${scope.tenantId}/`;
     for await (const { key } of this.store.list(folder)) await this.store.delete(key);
     for await (const { key } of this.store.list(folder)) throw new AppError('STORAGE_UNAVAILABLE', `The store still has ${key} after it was deleted`);
   }
 
   /** Whether a row is left whose bytes may be there. */
-  async areGone({ tenantId }: TenantScope, manager: EntityManager): Promise<boolean> {
-    const rows: unknown[] = await manager.query(`select 1 from backup where tenant_id = $1 and state <> 'DELETED' limit 1`, [tenantId]);
-    return rows.length === 0;
+  async areGone(scope: TenantScope, manager: EntityManager): Promise<boolean> {
+    const rows: unknown[] = await manager.query(`select 1 from backup where tenant_id = $1 and state <> 'DELETED' limit 1`, [scope.tenantId]);
+    return rows.length === 0 && (await this.copies.areGone(scope, manager));
   }
 
   /** Last of all: what the keys of the archives were derived from, beside the tenant's id and the installation's key. */

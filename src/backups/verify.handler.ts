@@ -5,8 +5,9 @@ import { Permission } from '../access/permission.js';
 import { AuditService } from '../audit/audit.service.js';
 import type { JsonObject, OperationContext, OperationHandler } from '../operations/operation-handler.js';
 import { OperationHandlers } from '../operations/operation-handlers.js';
-import { archiveRefOf, ArchiveFiles, isArchiveFault } from './archive-files.js';
-import { type BackupEntity, isUsable, type VerificationRow } from './backup.entity.js';
+import { archiveRefOf, type ArchiveRef, ArchiveFiles, isArchiveFault } from './archive-files.js';
+import { BackupCopies } from './backup-copies.js';
+import { isUsable, type VerificationRow } from './backup.entity.js';
 import { BackupsRepository } from './backups.repository.js';
 
 const verifyInput = z.strictObject({ backupId: z.uuid() });
@@ -28,6 +29,7 @@ export class VerifyHandler implements OperationHandler<VerifyInput>, OnModuleIni
     private readonly handlers: OperationHandlers,
     private readonly backups: BackupsRepository,
     private readonly files: ArchiveFiles,
+    private readonly copies: BackupCopies,
     private readonly audit: AuditService,
   ) {}
 
@@ -44,7 +46,9 @@ export class VerifyHandler implements OperationHandler<VerifyInput>, OnModuleIni
     await context.faultPoint('verify.begun');
     const backup = await this.backups.find(context, context.input.backupId);
     if (backup === null || !isUsable(backup)) throw new AppError('BACKUP_NOT_USABLE', 'The backup was deleted');
-    const verification = await this.verify(context, backup);
+    const ref = archiveRefOf(backup);
+    const verification = await this.verify(context, ref);
+    for (const store of await this.copies.check(context, backup.id, ref, context.signal)) context.log(`The copy in the store ${store} is not what was written: it is made anew`, 'WARN');
     await context.fenced(async (manager) => {
       await this.backups.update(context, backup.id, [backup.state], { verification }, manager);
       if (verification.ok) return;
@@ -58,10 +62,21 @@ export class VerifyHandler implements OperationHandler<VerifyInput>, OnModuleIni
     return this.run(context);
   }
 
-  private async verify(context: OperationContext<VerifyInput>, backup: BackupEntity): Promise<VerificationRow> {
+  /** A file that is not good is written anew where a copy is. */
+  private async verify(context: OperationContext<VerifyInput>, ref: ArchiveRef & { readonly backupId: string }): Promise<VerificationRow> {
+    const found = await this.read(context, ref);
+    if (found.ok || found.code?.startsWith('ARCHIVE_') !== true || !(await this.files.heal(ref, context.signal))) return found;
+    const again = await this.read(context, ref);
+    if (!again.ok) return found;
+    context.log(`The stored file was not good (${found.message}); it was written anew from a copy`, 'WARN');
+    await this.audit.record({ action: 'backup.healed', tenantId: context.tenantId, actor: null, subject: { type: 'Backup', id: ref.backupId }, detail: { code: found.code } });
+    return { ...again, message: `The stored file was not good (${found.code}) and was written anew from a copy; every byte was read` };
+  }
+
+  private async read(context: OperationContext<VerifyInput>, ref: ArchiveRef): Promise<VerificationRow> {
     const at = new Date().toISOString();
     try {
-      const archive = await this.files.openAny(context, archiveRefOf(backup));
+      const archive = await this.files.openFirst(context, ref);
       try {
         await archive.verify(context);
       } finally {

@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { inspect } from 'node:util';
-import type { Environment, JwtClaimMap } from './env.schema.js';
+import type { Environment, JwtClaimMap, NamedStore } from './env.schema.js';
 import { parseEnvironment, type RawEnvironment } from './parse-environment.js';
 
 export interface HostProductTokens {
@@ -75,6 +75,8 @@ export class AppConfig {
   /** Per tenant. */
   readonly uploadsPerHour: number;
   readonly tenantGraceDays: number;
+  /** Further ones, for copies. */
+  readonly stores: readonly NamedStore[];
   readonly faultPoints: readonly string[];
   /** Backups of one tenant. */
   readonly retentionMaxPerRun: number;
@@ -105,6 +107,7 @@ export class AppConfig {
     this.helpUrl = env.HOLDFAST_HELP_URL ?? null;
     this.dataDir = env.HOLDFAST_DATA_DIR;
     this.storeUrl = env.HOLDFAST_STORE_URL ?? pathToFileURL(join(env.HOLDFAST_DATA_DIR, 'store')).href;
+    this.stores = env.HOLDFAST_STORES;
     this.secretKey = Buffer.from(env.HOLDFAST_SECRET_KEY, 'base64');
     this.backupEncryptionKey = env.BACKUP_ENCRYPTION_KEY;
     this.backupEncryptionKeysOld = env.BACKUP_ENCRYPTION_KEYS_OLD;

@@ -84,6 +84,36 @@ const smsUrl = text.superRefine((value, issue) => {
   else if (!/^[+ ][1-9]\d{6,14}$/.test(url.searchParams.get('from') ?? '')) issue.addIssue('must end with ?from= and the number to send from, its + written as %2B');
 });
 
+const storeName = /^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/;
+const namedStore = z.strictObject({ url: storeUrl, accessKeyId: text.optional(), secretAccessKey: text.optional() });
+
+/** A further store, by the name that workspaces choose it by. */
+export interface NamedStore {
+  readonly name: string;
+  readonly url: string;
+  /** Null: by the usual AWS variables. */
+  readonly credentials: { readonly accessKeyId: string; readonly secretAccessKey: string } | null;
+}
+
+const namedStores = text.transform((value, issue): readonly NamedStore[] => {
+  let json: unknown;
+  try {
+    json = JSON.parse(value);
+  } catch {
+    issue.addIssue('must be a JSON object such as {"offsite":{"url":"s3://bucket/prefix?region=eu-central-1"}}');
+    return z.NEVER;
+  }
+  const parsed = z.record(z.string().regex(storeName, 'a name has 1 to 63 lower-case letters, digits and hyphens'), namedStore).safeParse(json);
+  if (!parsed.success) {
+    for (const { path, message } of parsed.error.issues) issue.addIssue(`${path.join('.')}: ${message}`);
+    return z.NEVER;
+  }
+  return Object.entries(parsed.data).map(([name, { url: address, accessKeyId, secretAccessKey }]) => {
+    if ((accessKeyId === undefined) !== (secretAccessKey === undefined)) issue.addIssue(`${name}: accessKeyId and secretAccessKey go together`);
+    return { name, url: address, credentials: accessKeyId === undefined || secretAccessKey === undefined ? null : { accessKeyId, secretAccessKey } };
+  });
+});
+
 function isAddressRange(value: string): boolean {
   const [address = '', bits, ...rest] = value.split('/');
   const family = isIP(address);
@@ -222,6 +252,11 @@ export const environmentSchema = z.object({
   HOLDFAST_STORE_URL: noted(storeUrl.optional(), {
     description: 'Where archives are stored: `file:///path`, or `s3://bucket/prefix?endpoint=&region=` with credentials by the usual AWS variables (docs/storage.md).',
     default: '`file://<data folder>/store`',
+  }),
+  HOLDFAST_STORES: noted(namedStores.default([]), {
+    description: 'Further stores that workspaces may have their backups copied to: a JSON object of names, each with `url` as above and, for S3, `accessKeyId` and `secretAccessKey` (docs/storage.md).',
+    default: 'none',
+    secret: true,
   }),
   HOLDFAST_SECRET_KEY: noted(text.refine(base64Of32Bytes, 'must be base64 of 32 bytes, as `openssl rand -base64 32` prints it'), {
     description: "Encrypts the tenants' connection strings and signs tokens: base64 of 32 bytes. `npm start` makes a key file where it is unset.",

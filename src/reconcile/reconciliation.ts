@@ -3,13 +3,14 @@ import { asAppError } from '#errors';
 import type { ObjectInfo } from '#storage';
 import { AuditService } from '../audit/audit.service.js';
 import { BackupCatalogue, type KnownObject } from '../backups/backup-catalogue.js';
+import { BackupCopies } from '../backups/backup-copies.js';
 import { TenantsService } from '../tenants/tenants.service.js';
 
 /**
  * MISSING: a backup whose file is not there. FOUND: one that was missing and is back. DAMAGED: its file has another size. UNREGISTERED: an archive that no backup points to.
- * UNKNOWN: a file that is none, or one that is damaged, or of a workspace that does not exist.
+ * UNKNOWN: a file that is none, or one that is damaged, or of a workspace that does not exist. HEALED: a backup whose file was not there, and a copy of which is. COPY_MISSING: a copy that its store does not have.
  */
-export type Difference = 'MISSING' | 'FOUND' | 'DAMAGED' | 'UNREGISTERED' | 'UNKNOWN';
+export type Difference = 'MISSING' | 'FOUND' | 'DAMAGED' | 'UNREGISTERED' | 'UNKNOWN' | 'HEALED' | 'COPY_MISSING';
 
 export interface ReconcileRow {
   readonly kind: Difference;
@@ -32,6 +33,7 @@ export interface ReconcileOptions {
 export class Reconciliation {
   constructor(
     private readonly catalogue: BackupCatalogue,
+    private readonly copies: BackupCopies,
     private readonly tenants: TenantsService,
     private readonly audit: AuditService,
   ) {}
@@ -41,12 +43,24 @@ export class Reconciliation {
       const row = known === null ? await this.withoutRow(stored, options) : known.backup === null ? null : await this.withRow(key, known.backup, stored, options.repair);
       if (row !== null) yield row;
     }
+    for await (const { store, key, tenantId, backupId } of this.copies.lost()) {
+      if (options.repair) await this.copies.markMissing({ tenantId }, backupId, store);
+      yield { kind: 'COPY_MISSING', key: `${store}: ${key}`, tenantId, backupId, note: options.repair ? 'the copy is MISSING now, and is made anew' : 'nothing was changed' };
+    }
   }
 
   private async withRow(key: string, backup: NonNullable<KnownObject['backup']>, stored: ObjectInfo | null, repair: boolean): Promise<ReconcileRow | null> {
     const { id, tenantId, state, sizeBytes } = backup;
     const row = (kind: Difference, note: string): ReconcileRow => ({ kind, key, tenantId, backupId: id, note: repair ? note : 'nothing was changed' });
     if (stored === null) {
+      if ((await this.copies.goodOf(key)).length > 0) {
+        if (!repair) return row('HEALED', '');
+        if (await this.catalogue.heal({ tenantId }, id)) {
+          if (state === 'MISSING') await this.catalogue.markFound({ tenantId }, id);
+          await this.audit.record({ action: 'backup.healed', tenantId, actor: null, subject: { type: 'Backup', id } });
+          return row('HEALED', 'the file was written anew from a copy');
+        }
+      }
       if (state === 'MISSING') return { ...row('MISSING', ''), note: 'known to be missing' };
       if (repair) await this.change(tenantId, id, 'backup.missing', () => this.catalogue.markMissing({ tenantId }, id));
       return row('MISSING', 'the backup is MISSING now');

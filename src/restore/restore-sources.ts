@@ -1,9 +1,10 @@
 import { Injectable } from '@nestjs/common';
 import type { OnDocuments } from '#archive';
 import type { Work } from '#engines';
-import { AppError } from '#errors';
+import { AppError, asAppError } from '#errors';
+import type { ArchiveStore } from '#storage';
 import type { TenantScope } from '../access/access.service.js';
-import { ArchiveFiles, type StoredArchive } from '../backups/archive-files.js';
+import { ArchiveFiles, mayLieElsewhere, type StoredArchive } from '../backups/archive-files.js';
 import type { ArchivedNamespace } from '../backups/archived-namespaces.js';
 import type { PlainStoredArchive } from '../backups/plain-archive.js';
 import type { NamespaceShape } from './collection-diff.js';
@@ -15,8 +16,77 @@ export class RestoreSources {
   constructor(private readonly files: ArchiveFiles) {}
 
   /** @throws AppError ARCHIVE_*, KEY_*, STORAGE_UNAVAILABLE */
-  async open(scope: TenantScope, ref: SourceRef): Promise<RestoreSource> {
-    return new ArchiveSource(await this.files.openAny(scope, ref), ref.sizeBytes);
+  open(scope: TenantScope, ref: SourceRef): Promise<RestoreSource> {
+    return FirstGoodSource.open(this.files.places(ref.storeKey), async (store) => new ArchiveSource(await this.files.openAnyIn(store, scope, ref), ref.sizeBytes));
+  }
+}
+
+/** Of several copies of one file the first that can be opened and, when it is verified, the first that is good: nothing was staged of the others. */
+class FirstGoodSource implements RestoreSource {
+  private source: ArchiveSource | null = null;
+
+  private constructor(
+    private readonly places: AsyncIterator<ArchiveStore, void, undefined>,
+    private readonly openIn: (store: ArchiveStore) => Promise<ArchiveSource>,
+  ) {}
+
+  static async open(places: AsyncIterator<ArchiveStore, void, undefined>, openIn: (store: ArchiveStore) => Promise<ArchiveSource>): Promise<RestoreSource> {
+    const first = new FirstGoodSource(places, openIn);
+    await first.advance([]);
+    return first;
+  }
+
+  shapes(work: Work): Promise<readonly NamespaceShape[]> {
+    return this.current.shapes(work);
+  }
+
+  get engineVersion(): string | null {
+    return this.current.engineVersion;
+  }
+
+  get partOf(): readonly string[] | null {
+    return this.current.partOf;
+  }
+
+  async verify(work: Work, collections: readonly string[] | null, onDocuments?: OnDocuments): Promise<VerifiedArchive> {
+    for (const failures: unknown[] = []; ; ) {
+      try {
+        return await this.current.verify(work, collections, onDocuments);
+      } catch (error) {
+        work.signal.throwIfAborted();
+        if (!mayLieElsewhere(error)) throw error;
+        failures.push(error);
+        await this.close();
+        await this.advance(failures);
+        work.log(`The stored file is not good (${asAppError(error).message}): a copy is read in its place`);
+      }
+    }
+  }
+
+  async close(): Promise<void> {
+    const { source } = this;
+    this.source = null;
+    await source?.close();
+  }
+
+  private get current(): ArchiveSource {
+    if (this.source === null) throw new AppError('INTERNAL', 'The archive is closed');
+    return this.source;
+  }
+
+  /** @throws what was wrong with the first, where there is no further copy */
+  private async advance(failures: unknown[]): Promise<void> {
+    for (;;) {
+      const place = await this.places.next();
+      if (place.done === true) throw failures[0];
+      try {
+        this.source = await this.openIn(place.value);
+        return;
+      } catch (error) {
+        if (!mayLieElsewhere(error)) throw error;
+        failures.push(error);
+      }
+    }
   }
 }
 

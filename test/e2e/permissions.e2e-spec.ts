@@ -1,11 +1,14 @@
 import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { GraphQLSchemaHost } from '@nestjs/graphql';
 import { getNamedType, isCompositeType, isObjectType } from 'graphql';
 import { startTestApp, type TestApp, testAdmin } from '../support/app.ts';
 import { type AnswerError, type GraphqlClient, GraphqlFailure, SocketClosed } from '../support/graphql-client.ts';
 import { type Call, calls } from './permissions/calls.ts';
-import { createWorld, type Ids, type Role, roles, type World } from './permissions/world.ts';
+import { createWorld, type Ids, type Role, roles, storeNames, type World } from './permissions/world.ts';
+import { runFolder } from '../support/servers.ts';
 
 /** The rows of the table in docs/permissions.md: which role may call what. */
 const table = new Map(
@@ -23,7 +26,8 @@ const refusals = ['UNAUTHENTICATED', 'FORBIDDEN', 'NOT_FOUND'];
 let app: TestApp;
 let world: World;
 beforeAll(async () => {
-  app = await startTestApp();
+  const stores = storeNames.map((name) => [name, { url: pathToFileURL(join(runFolder(), 'permissions', name)).href }]);
+  app = await startTestApp({ env: { HOLDFAST_STORES: JSON.stringify(Object.fromEntries(stores)) } });
   world = await createWorld(app);
 });
 afterAll(() => app.stop());

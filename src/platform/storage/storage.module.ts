@@ -1,24 +1,34 @@
 import { fileURLToPath } from 'node:url';
 import { Inject, Module } from '@nestjs/common';
 import { AppError } from '#errors';
-import { type ArchiveStore, LocalArchiveStore, openS3Store, parseS3Url } from '#storage';
+import { type ArchiveStore, LocalArchiveStore, openS3Store, parseS3Url, type S3Credentials } from '#storage';
 import { AppConfig } from '../../config/app-config.js';
 import { type HealthFinding, HealthRegistry } from '../health/health-registry.js';
+import { ArchiveStores } from './archive-stores.js';
 
-/** Injects the one `ArchiveStore` of the process. */
+/** Injects the main `ArchiveStore`, which every archive is written to. */
 export const ARCHIVE_STORE = Symbol('ArchiveStore');
 
 /** The check writes to the disk, and anybody may ask for it. */
 const healthEveryMs = 5_000;
 
 /** @param storeUrl checked by the configuration: `file:///path` or `s3://bucket/prefix` */
-export async function openArchiveStore(storeUrl: string): Promise<ArchiveStore> {
-  return storeUrl.startsWith('s3:') ? openS3Store(parseS3Url(storeUrl)) : new LocalArchiveStore(fileURLToPath(storeUrl));
+export async function openArchiveStore(storeUrl: string, credentials: S3Credentials | null = null): Promise<ArchiveStore> {
+  return storeUrl.startsWith('s3:') ? openS3Store(parseS3Url(storeUrl), credentials) : new LocalArchiveStore(fileURLToPath(storeUrl));
+}
+
+async function openStores(main: ArchiveStore, config: AppConfig): Promise<ArchiveStores> {
+  const others = new Map<string, ArchiveStore>();
+  for (const { name, url, credentials } of config.stores) others.set(name, await openArchiveStore(url, credentials));
+  return new ArchiveStores(main, others);
 }
 
 @Module({
-  providers: [{ provide: ARCHIVE_STORE, useFactory: (config: AppConfig) => openArchiveStore(config.storeUrl), inject: [AppConfig] }],
-  exports: [ARCHIVE_STORE],
+  providers: [
+    { provide: ARCHIVE_STORE, useFactory: (config: AppConfig) => openArchiveStore(config.storeUrl), inject: [AppConfig] },
+    { provide: ArchiveStores, useFactory: openStores, inject: [ARCHIVE_STORE, AppConfig] },
+  ],
+  exports: [ARCHIVE_STORE, ArchiveStores],
 })
 export class StorageModule {
   constructor(registry: HealthRegistry, @Inject(ARCHIVE_STORE) store: ArchiveStore) {

@@ -20,6 +20,8 @@ export interface Ids {
   readonly schedule: string;
   /** Made for one call, because the call may remove it. */
   someSchedule(): Promise<string>;
+  /** Made for one call, because the call may remove it. */
+  destination(): Promise<string>;
   /** Made for one call, because the call answers it. */
   scheduleRequest(): Promise<string>;
 }
@@ -67,6 +69,7 @@ export async function createWorld(app: TestApp): Promise<World> {
     notifier: () => Promise.resolve(toGlobalId('Notifier', randomUUID())),
     schedule: toGlobalId('Schedule', randomUUID()),
     someSchedule: () => Promise.resolve(toGlobalId('Schedule', randomUUID())),
+    destination: () => Promise.resolve(toGlobalId('Destination', randomUUID())),
     scheduleRequest: () => Promise.resolve(toGlobalId('ScheduleRequest', randomUUID())),
   };
   return { app, clients, viewerWhoOwnsTheOther: await app.login(both, password), own, other, unknown };
@@ -114,8 +117,20 @@ async function furnish(admin: GraphqlClient, tenant: TestTenant): Promise<Ids> {
     notifier: () => makeNotifier(admin, tenant.id),
     schedule: await makeSchedule(admin, tenant.id),
     someSchedule: () => makeSchedule(admin, tenant.id),
+    destination: () => makeDestination(admin, tenant.id),
     scheduleRequest: () => makeScheduleRequest(admin, tenant.id),
   };
+}
+
+/** Of the application under test: enough that each call has one of its own. */
+export const storeNames = Array.from({ length: 100 }, (_, n) => `store-${n}`);
+let storesUsed = 1;
+
+async function makeDestination(admin: GraphqlClient, tenantId: string): Promise<string> {
+  const { destinationCreate } = await admin.run<{ destinationCreate: { destination: { id: string } } }>('mutation ($input: DestinationCreateInput!) { destinationCreate(input: $input) { destination { id } userErrors { code message } } }', {
+    input: { tenantId, store: storeNames[storesUsed++] },
+  });
+  return destinationCreate.destination.id;
 }
 
 async function makeScheduleRequest(admin: GraphqlClient, tenantId: string): Promise<string> {

@@ -23,6 +23,7 @@ import { TransferRates1763804200000 } from './1763804200000-transfer-rates.js';
 import { Resets1763805000000 } from './1763805000000-resets.js';
 import { AddressRules1763806000000 } from './1763806000000-address-rules.js';
 import { TenantDeletion1763807000000 } from './1763807000000-tenant-deletion.js';
+import { BackupCopies1763807100000 } from './1763807100000-backup-copies.js';
 
 /** In the order in which they run; one that has shipped is never edited. */
 export const migrations = [
@@ -51,4 +52,5 @@ export const migrations = [
   Resets1763805000000,
   AddressRules1763806000000,
   TenantDeletion1763807000000,
+  BackupCopies1763807100000,
 ];

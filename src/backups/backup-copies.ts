@@ -1,0 +1,125 @@
+import { Injectable } from '@nestjs/common';
+import { DataSource, type EntityManager } from 'typeorm';
+import { AppError, asAppError } from '#errors';
+import type { TenantScope } from '../access/access.service.js';
+import type { OperationFailure } from '../operations/operation-handler.js';
+import { ArchiveStores } from '../platform/storage/archive-stores.js';
+import { isSame, type ObjectFacts } from '../platform/storage/copy-object.js';
+
+export const copyStates = ['PENDING', 'COPYING', 'GOOD', 'FAILED', 'MISSING', 'DELETING'] as const;
+export type CopyState = (typeof copyStates)[number];
+
+export interface BackupCopy {
+  readonly backupId: string;
+  readonly store: string;
+  readonly state: CopyState;
+  readonly storeKey: string;
+  readonly attempts: number;
+  readonly failure: OperationFailure | null;
+  readonly copiedAt: Date | null;
+  readonly checkedAt: Date | null;
+}
+
+const columns = 'backup_id as "backupId", store, state, store_key as "storeKey", attempts, failure, copied_at as "copiedAt", checked_at as "checkedAt"';
+
+/** The copies of archives in further stores: where there is a good one, whether it still is, and how they go. */
+@Injectable()
+export class BackupCopies {
+  constructor(
+    private readonly dataSource: DataSource,
+    private readonly stores: ArchiveStores,
+  ) {}
+
+  /** Stores with a good copy of this very file, those of the oldest destination first. */
+  async goodOf(storeKey: string): Promise<string[]> {
+    const rows: { store: string }[] = await this.dataSource.query(
+      `select c.store from backup_copy c left join destination d on d.tenant_id = c.tenant_id and d.store = c.store and d.deleted_at is null
+       where c.store_key = $1 and c.state = 'GOOD' order by d.created_at nulls last, c.store`,
+      [storeKey],
+    );
+    return rows.map(({ store }) => store).filter((store) => this.stores.has(store));
+  }
+
+  of({ tenantId }: TenantScope, backupId: string): Promise<BackupCopy[]> {
+    return this.dataSource.query(`select ${columns} from backup_copy where tenant_id = $1 and backup_id = $2 order by store`, [tenantId, backupId]);
+  }
+
+  /**
+   * The bytes of every copy of the file, then the rows. One that is just being written is marked, and removed by who writes it. Idempotent.
+   *
+   * @throws AppError STORAGE_UNAVAILABLE: it is tried again
+   */
+  async remove(storeKey: string): Promise<void> {
+    await this.dataSource.query(`update backup_copy set state = 'DELETING' where store_key = $1 and state = 'COPYING'`, [storeKey]);
+    const rows: { store: string }[] = await this.dataSource.query(`select store from backup_copy where store_key = $1`, [storeKey]);
+    for (const { store } of rows) await this.removeFrom(store, storeKey);
+    await this.dataSource.query(`delete from backup_copy where store_key = $1 and state <> 'DELETING'`, [storeKey]);
+  }
+
+  /** Of copies that nobody reads any more. */
+  async removeMarked({ tenantId }: TenantScope): Promise<void> {
+    const rows: { store: string; store_key: string }[] = await this.dataSource.query(`select store, store_key from backup_copy where tenant_id = $1 and state = 'DELETING'`, [tenantId]);
+    for (const { store, store_key } of rows) {
+      await this.removeFrom(store, store_key);
+      await this.dataSource.query(`delete from backup_copy where tenant_id = $1 and store = $2 and store_key = $3 and state = 'DELETING'`, [tenantId, store, store_key]);
+    }
+  }
+
+  /** Everything of a tenant in every store that copies go to. */
+  async removeAll({ tenantId }: TenantScope): Promise<void> {
+    await this.dataSource.query(`update backup_copy set state = 'DELETING' where tenant_id = $1`, [tenantId]);
+    await this.removeMarked({ tenantId });
+    for (const name of this.stores.names) {
+      const store = this.stores.get(name);
+      for await (const { key } of store.list(`${tenantId}/`)) await store.delete(key);
+    }
+  }
+
+  async areGone({ tenantId }: TenantScope, manager: EntityManager): Promise<boolean> {
+    const rows: unknown[] = await manager.query('select 1 from backup_copy where tenant_id = $1 limit 1', [tenantId]);
+    return rows.length === 0;
+  }
+
+  /** Reads every good copy of the backup whole; one that is not what was written is MISSING from then on, and made anew. */
+  async check(scope: TenantScope, backupId: string, facts: ObjectFacts, signal: AbortSignal): Promise<readonly string[]> {
+    const bad: string[] = [];
+    for (const { store, state, storeKey } of await this.of(scope, backupId)) {
+      if (state !== 'GOOD' || storeKey !== facts.storeKey || !this.stores.has(store)) continue;
+      const isGood = await isSame(this.stores.get(store), facts, signal).catch((error: unknown) => {
+        signal.throwIfAborted();
+        // A store that is away says nothing about the copy.
+        if (asAppError(error).code === 'STORAGE_UNAVAILABLE') return null;
+        throw error;
+      });
+      if (isGood === null) continue;
+      if (!isGood) bad.push(store);
+      await this.dataSource.query(
+        `update backup_copy set state = $4, checked_at = clock_timestamp(), next_attempt_at = clock_timestamp() where tenant_id = $1 and backup_id = $2 and store = $3 and state = 'GOOD'`,
+        [scope.tenantId, backupId, store, isGood ? 'GOOD' : 'MISSING'],
+      );
+    }
+    return bad;
+  }
+
+  /** Good ones that a store no longer has, or has in another size. Nothing is read; the store is listed. */
+  async *lost(): AsyncGenerator<{ readonly store: string; readonly key: string; readonly tenantId: string; readonly backupId: string }, void, undefined> {
+    const rows: { store: string; store_key: string; tenant_id: string; backup_id: string; size_bytes: string }[] = await this.dataSource.query(
+      `select c.store, c.store_key, c.tenant_id, c.backup_id, b.size_bytes from backup_copy c join backup b on b.id = c.backup_id where c.state = 'GOOD' order by c.store, c.store_key collate "C"`,
+    );
+    for (const { store, store_key: key, tenant_id: tenantId, backup_id: backupId, size_bytes } of rows) {
+      if (!this.stores.has(store)) continue;
+      if ((await this.stores.get(store).stat(key))?.sizeBytes !== Number(size_bytes)) yield { store, key, tenantId, backupId };
+    }
+  }
+
+  async markMissing({ tenantId }: TenantScope, backupId: string, store: string): Promise<void> {
+    await this.dataSource.query(`update backup_copy set state = 'MISSING', next_attempt_at = clock_timestamp() where tenant_id = $1 and backup_id = $2 and store = $3 and state = 'GOOD'`, [tenantId, backupId, store]);
+  }
+
+  private async removeFrom(name: string, storeKey: string): Promise<void> {
+    const store = this.stores.get(name);
+    await store.discardIncomplete(storeKey);
+    await store.delete(storeKey);
+    if ((await store.stat(storeKey)) !== null) throw new AppError('STORAGE_UNAVAILABLE', `The store ${name} still has ${storeKey} after it was deleted`);
+  }
+}

@@ -1,0 +1,51 @@
+import { Injectable } from '@nestjs/common';
+import { Interval } from '@nestjs/schedule';
+import { DataSource } from 'typeorm';
+import { AppConfig } from '../config/app-config.js';
+import { OperationsService } from '../operations/operations.service.js';
+import type { ActorStamp } from '../platform/auth/actor.js';
+import { runInTransaction } from '../platform/database/data-source.js';
+import { Sweep } from '../platform/queue/sweep.js';
+import { TenantsService } from '../tenants/tenants.service.js';
+import { CopyHandler } from './copy.handler.js';
+import { DestinationsRepository } from './destinations.repository.js';
+
+/** More often than other sweeps: a backup is to have its copies soon. */
+const everyMs = 30_000;
+const atOnce = 50;
+const startedBy: ActorStamp = { id: 'system:copies', kind: 'SYSTEM', email: null, name: 'Copies of backups' };
+
+/** Starts the copying of what has no copy yet, one operation a tenant at a time. Any process may do it. */
+@Injectable()
+export class CopyTicks extends Sweep {
+  protected readonly failure = 'Backups without copies could not be looked for';
+
+  constructor(
+    config: AppConfig,
+    private readonly dataSource: DataSource,
+    private readonly destinations: DestinationsRepository,
+    private readonly operations: OperationsService,
+    private readonly tenants: TenantsService,
+    private readonly handler: CopyHandler,
+  ) {
+    super(config);
+  }
+
+  @Interval(everyMs)
+  override tick(): Promise<void> {
+    return super.tick();
+  }
+
+  protected async look(): Promise<void> {
+    for (const tenantId of await this.destinations.tenantsToServe(atOnce)) await this.start(tenantId);
+  }
+
+  private start(tenantId: string): Promise<void> {
+    return runInTransaction(this.dataSource, async (manager) => {
+      await this.tenants.getForUpdate(manager, tenantId);
+      const [running] = await this.operations.findNewest(tenantId, { kinds: ['COPY'], states: ['QUEUED', 'RUNNING'] }, 1);
+      if (running !== undefined) return;
+      await this.operations.start(manager, { handler: this.handler, tenantId, input: {}, startedBy, actorId: startedBy.id, idempotencyKey: null, idempotencyInput: {} });
+    });
+  }
+}
