@@ -20,6 +20,9 @@ export interface BackupCopy {
   readonly checkedAt: Date | null;
 }
 
+/** In SQL: doubles with each failure, from a minute to six hours. */
+export const pause = `least(360, power(2, least(attempts, 10))) * interval '1 minute'`;
+
 const columns = 'backup_id as "backupId", store, state, store_key as "storeKey", attempts, failure, copied_at as "copiedAt", checked_at as "checkedAt"';
 
 /** The copies of archives in further stores: where there is a good one, whether it still is, and how they go. */
@@ -50,25 +53,37 @@ export class BackupCopies {
    * @throws AppError STORAGE_UNAVAILABLE: it is tried again
    */
   async remove(storeKey: string): Promise<void> {
-    await this.dataSource.query(`update backup_copy set state = 'DELETING' where store_key = $1 and state = 'COPYING'`, [storeKey]);
+    await this.dataSource.query(`update backup_copy set state = 'DELETING', attempts = 0, next_attempt_at = clock_timestamp() where store_key = $1 and state = 'COPYING'`, [storeKey]);
     const rows: { store: string }[] = await this.dataSource.query(`select store from backup_copy where store_key = $1`, [storeKey]);
     for (const { store } of rows) await this.removeFrom(store, storeKey);
     await this.dataSource.query(`delete from backup_copy where store_key = $1 and state <> 'DELETING'`, [storeKey]);
   }
 
-  /** Of copies that nobody reads any more. */
-  async removeMarked({ tenantId }: TenantScope): Promise<void> {
-    const rows: { store: string; store_key: string }[] = await this.dataSource.query(`select store, store_key from backup_copy where tenant_id = $1 and state = 'DELETING'`, [tenantId]);
+  /** Of copies that nobody reads any more; what a store would not let go is tried again after a pause. Returns why, for each. */
+  async removeMarked({ tenantId }: TenantScope): Promise<readonly AppError[]> {
+    const failures: AppError[] = [];
+    const rows: { store: string; store_key: string }[] = await this.dataSource.query(`select store, store_key from backup_copy where tenant_id = $1 and state = 'DELETING' and next_attempt_at <= clock_timestamp()`, [tenantId]);
     for (const { store, store_key } of rows) {
-      await this.removeFrom(store, store_key);
-      await this.dataSource.query(`delete from backup_copy where tenant_id = $1 and store = $2 and store_key = $3 and state = 'DELETING'`, [tenantId, store, store_key]);
+      const place = [tenantId, store, store_key];
+      try {
+        await this.removeFrom(store, store_key);
+        await this.dataSource.query(`delete from backup_copy where tenant_id = $1 and store = $2 and store_key = $3 and state = 'DELETING'`, place);
+      } catch (error) {
+        const failure = asAppError(error);
+        if (failure.code !== 'STORAGE_UNAVAILABLE') throw error;
+        failures.push(failure);
+        await this.dataSource.query(
+          `update backup_copy set attempts = attempts + 1, next_attempt_at = clock_timestamp() + ${pause} where tenant_id = $1 and store = $2 and store_key = $3 and state = 'DELETING'`, place);
+      }
     }
+    return failures;
   }
 
   /** Everything of a tenant in every store that copies go to. */
   async removeAll({ tenantId }: TenantScope): Promise<void> {
-    await this.dataSource.query(`update backup_copy set state = 'DELETING' where tenant_id = $1`, [tenantId]);
-    await this.removeMarked({ tenantId });
+    await this.dataSource.query(`update backup_copy set state = 'DELETING', next_attempt_at = clock_timestamp() where tenant_id = $1`, [tenantId]);
+    const [failure] = await this.removeMarked({ tenantId });
+    if (failure !== undefined) throw failure;
     for (const name of this.stores.names) {
       const store = this.stores.get(name);
       for await (const { key } of store.list(`${tenantId}/`)) await store.delete(key);

@@ -61,7 +61,7 @@ export class CopyHandler implements OperationHandler<CopyInput>, OnModuleInit {
     const moved = await context.fenced((manager) => this.destinations.endMoves(context, manager));
     for (const from of moved) await this.audit.record({ action: 'destination.moved', tenantId: context.tenantId, actor: null, detail: { from } });
     await context.faultPoint('copy.cleanup');
-    await this.copies.removeMarked(context);
+    for (const { message } of await this.copies.removeMarked(context)) context.log(`A copy that nobody reads any more is still there: ${message}`, 'WARN');
     await this.destinations.forgetDeleted(context);
     return { copied: made, failed: wanted.length - made };
   }

@@ -1,6 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { DataSource, type EntityManager } from 'typeorm';
 import type { TenantScope } from '../access/access.service.js';
+import { pause } from '../backups/backup-copies.js';
 import type { OperationFailure } from '../operations/operation-handler.js';
 import type { ActorStamp } from '../platform/auth/actor.js';
 import type { ObjectFacts } from '../platform/storage/copy-object.js';
@@ -33,6 +34,14 @@ const wanted = `from destination d join backup b on b.tenant_id = d.tenant_id an
   left join backup_copy c on c.backup_id = b.id and c.store = d.store
   where d.deleted_at is null and (c.state is null or (c.state in ('PENDING', 'COPYING', 'MISSING', 'FAILED') and c.next_attempt_at <= clock_timestamp()))`;
 
+/** Of a destination that is deleted: nothing of it is left. */
+const emptied = `not exists (select 1 from backup_copy c where c.tenant_id = d.tenant_id and c.store in (d.store, d.moving_from) and c.state = 'DELETING')`;
+
+/** Every copy is good in the store that the destination moves to. */
+const moved = `d.moving_from is not null and d.deleted_at is null and not exists (
+  select 1 from backup b where b.tenant_id = d.tenant_id and b.state = 'COMPLETED' and b.deleted_at is null and b.trigger <> 'SAFETY'
+    and not exists (select 1 from backup_copy c where c.backup_id = b.id and c.store = d.store and c.state = 'GOOD'))`;
+
 /** All SQL of destinations, and of copies as far as they are made. */
 @Injectable()
 export class DestinationsRepository {
@@ -64,13 +73,13 @@ export class DestinationsRepository {
   /** The first phase: nobody reads its copies from the commit on. */
   async markDeleted({ tenantId }: TenantScope, { id, store, movingFrom }: Destination, manager: EntityManager): Promise<void> {
     await manager.query('update destination set deleted_at = clock_timestamp() where tenant_id = $1 and id = $2', [tenantId, id]);
-    await manager.query(`update backup_copy set state = 'DELETING' where tenant_id = $1 and store = any($2)`, [tenantId, [store, ...(movingFrom === null ? [] : [movingFrom])]]);
+    await manager.query(`update backup_copy set state = 'DELETING', attempts = 0, next_attempt_at = clock_timestamp() where tenant_id = $1 and store = any($2)`, [tenantId, [store, ...(movingFrom === null ? [] : [movingFrom])]]);
   }
 
   /** Rows of destinations whose copies are gone. */
   async forgetDeleted({ tenantId }: TenantScope): Promise<void> {
     await this.dataSource.query(
-      `delete from destination d where d.tenant_id = $1 and d.deleted_at is not null and not exists (select 1 from backup_copy c where c.tenant_id = d.tenant_id and c.store in (d.store, d.moving_from) and c.state = 'DELETING')`,
+      `delete from destination d where d.tenant_id = $1 and d.deleted_at is not null and ${emptied}`,
       [tenantId],
     );
   }
@@ -78,13 +87,11 @@ export class DestinationsRepository {
   /** Moves of which every copy is good in the new store: from now on nobody reads the old ones. */
   async endMoves({ tenantId }: TenantScope, manager: EntityManager): Promise<string[]> {
     const ended: { moving_from: string }[] = await manager.query(
-      `select d.moving_from from destination d where d.tenant_id = $1 and d.moving_from is not null and d.deleted_at is null and not exists (
-         select 1 from backup b where b.tenant_id = d.tenant_id and b.state = 'COMPLETED' and b.deleted_at is null and b.trigger <> 'SAFETY'
-           and not exists (select 1 from backup_copy c where c.backup_id = b.id and c.store = d.store and c.state = 'GOOD')) for update`,
+      `select d.moving_from from destination d where d.tenant_id = $1 and ${moved} for update`,
       [tenantId],
     );
     for (const { moving_from } of ended) {
-      await manager.query(`update backup_copy set state = 'DELETING' where tenant_id = $1 and store = $2`, [tenantId, moving_from]);
+      await manager.query(`update backup_copy set state = 'DELETING', attempts = 0, next_attempt_at = clock_timestamp() where tenant_id = $1 and store = $2`, [tenantId, moving_from]);
       await manager.query('update destination set moving_from = null where tenant_id = $1 and moving_from = $2', [tenantId, moving_from]);
     }
     return ended.map(({ moving_from }) => moving_from);
@@ -112,7 +119,8 @@ export class DestinationsRepository {
   /** Tenants with something to copy or to remove, that no unfinished operation is at. */
   async tenantsToServe(limit: number): Promise<string[]> {
     const rows: { tenant_id: string }[] = await this.dataSource.query(
-      `select tenant_id from (select d.tenant_id ${wanted} union select tenant_id from backup_copy where state = 'DELETING' union select tenant_id from destination where deleted_at is not null or moving_from is not null) work
+      `select tenant_id from (select d.tenant_id ${wanted} union select tenant_id from backup_copy where state = 'DELETING' and next_attempt_at <= clock_timestamp()
+         union select d.tenant_id from destination d where d.deleted_at is not null and ${emptied} union select d.tenant_id from destination d where ${moved}) work
        join tenant t on t.id = tenant_id where t.deletion_begun_at is null
          and not exists (select 1 from operation o where o.tenant_id = work.tenant_id and o.kind = 'COPY' and o.state in ('QUEUED', 'RUNNING')) order by 1 limit $1`,
       [limit],
@@ -146,7 +154,7 @@ export class DestinationsRepository {
   /** Tried again after a pause that doubles from a minute to six hours. Returns how often it has failed. */
   async fail({ tenantId }: TenantScope, { backupId, store }: WantedCopy, failure: OperationFailure, manager: EntityManager): Promise<number> {
     const [rows]: [{ attempts: number }[], number] = await manager.query(
-      `update backup_copy set state = 'FAILED', attempts = attempts + 1, failure = $4, next_attempt_at = clock_timestamp() + least(360, power(2, least(attempts, 10))) * interval '1 minute'
+      `update backup_copy set state = 'FAILED', attempts = attempts + 1, failure = $4, next_attempt_at = clock_timestamp() + ${pause}
        where tenant_id = $1 and backup_id = $2 and store = $3 and state = 'COPYING' returning attempts`,
       [tenantId, backupId, store, JSON.stringify(failure)],
     );
