@@ -21,9 +21,10 @@ export class RestoreSources {
   }
 }
 
-/** Of several copies of one file the first that can be opened and, when it is verified, the first that is good: nothing was staged of the others. */
+/** Of several copies of one file the first that can be opened and, until one was verified, the first that is good: nothing was staged of the others. */
 class FirstGoodSource implements RestoreSource {
   private source: ArchiveSource | null = null;
+  private isVerified = false;
 
   private constructor(
     private readonly places: AsyncIterator<ArchiveStore, void, undefined>,
@@ -37,7 +38,7 @@ class FirstGoodSource implements RestoreSource {
   }
 
   shapes(work: Work): Promise<readonly NamespaceShape[]> {
-    return this.current.shapes(work);
+    return this.read(work, (source) => source.shapes(work));
   }
 
   get engineVersion(): string | null {
@@ -49,12 +50,19 @@ class FirstGoodSource implements RestoreSource {
   }
 
   async verify(work: Work, collections: readonly string[] | null, onDocuments?: OnDocuments): Promise<VerifiedArchive> {
+    const verified = await this.read(work, (source) => source.verify(work, collections, onDocuments));
+    this.isVerified = true;
+    return verified;
+  }
+
+  private async read<T>(work: Work, read: (source: ArchiveSource) => Promise<T>): Promise<T> {
     for (const failures: unknown[] = []; ; ) {
       try {
-        return await this.current.verify(work, collections, onDocuments);
+        return await read(this.current);
       } catch (error) {
         work.signal.throwIfAborted();
-        if (!mayLieElsewhere(error)) throw error;
+        // What was verified may be in use: there is no going over to another file any more.
+        if (this.isVerified || !mayLieElsewhere(error)) throw error;
         failures.push(error);
         await this.close();
         await this.advance(failures);

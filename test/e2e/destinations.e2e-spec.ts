@@ -101,10 +101,10 @@ async function keyOf(backup: BackupAnswer): Promise<string> {
 const mainPath = async (backup: BackupAnswer): Promise<string> => join(storeFolder(app), await keyOf(backup));
 const pathIn = async (store: string, backup: BackupAnswer): Promise<string> => join(folder, store, await keyOf(backup));
 
-/** Turns one bit in the middle of the file. */
-async function damage(path: string): Promise<void> {
+/** Turns one bit, by default in the middle of the file. */
+async function damage(path: string, at = 0.5): Promise<void> {
   const bytes = await readFile(path);
-  bytes[Math.floor(bytes.length / 2)]! ^= 1;
+  bytes[Math.floor(bytes.length * at)]! ^= 1;
   await writeFile(path, bytes);
 }
 
@@ -146,6 +146,8 @@ describe('a workspace with destinations', () => {
 
   it('is restored, downloaded and proven from a copy where the first file is damaged or gone, and the file is made good again', async () => {
     const tenant = await shop('second');
+    // Several segments: the middle is read by a restore alone, the beginning by its plan too.
+    await withDatabase(tenant, (db) => db.collection('photos').insertMany(Array.from({ length: 6 }, () => ({ bytes: randomBytes(1_000_000) }))));
     const before = await withDatabase(tenant, fingerprint);
     const backup = await takeBackup(admin, tenant.id);
     await copy(tenant);
@@ -161,6 +163,10 @@ describe('a workspace with destinations', () => {
     };
     expect(await verify()).toMatchObject({ state: 'COMPLETED', result: { ok: true } });
     expect((await readFile(await mainPath(backup))).equals(original)).toBe(true);
+
+    await damage(await mainPath(backup), 0.001);
+    expect(await restore(admin, tenant.id, backup.id)).toMatchObject({ state: 'COMPLETED' });
+    expect(differences(before, await withDatabase(tenant, fingerprint))).toEqual([]);
 
     await rm(await mainPath(backup));
     const { downloadCreate } = await admin.run<{ downloadCreate: { url: string } }>('mutation ($input: DownloadCreateInput!) { downloadCreate(input: $input) { url userErrors { code } } }', { input: { backupId: backup.id, variant: 'ARCHIVE' } });
