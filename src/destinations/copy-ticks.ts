@@ -1,5 +1,4 @@
 import { Injectable } from '@nestjs/common';
-import { Interval } from '@nestjs/schedule';
 import { DataSource } from 'typeorm';
 import { AppConfig } from '../config/app-config.js';
 import { OperationsService } from '../operations/operations.service.js';
@@ -10,8 +9,6 @@ import { TenantsService } from '../tenants/tenants.service.js';
 import { CopyHandler } from './copy.handler.js';
 import { DestinationsRepository } from './destinations.repository.js';
 
-/** More often than other sweeps: a backup is to have its copies soon. */
-const everyMs = 30_000;
 const atOnce = 50;
 const startedBy: ActorStamp = { id: 'system:copies', kind: 'SYSTEM', email: null, name: 'Copies of backups' };
 
@@ -19,6 +16,8 @@ const startedBy: ActorStamp = { id: 'system:copies', kind: 'SYSTEM', email: null
 @Injectable()
 export class CopyTicks extends Sweep {
   protected readonly failure = 'Backups without copies could not be looked for';
+  /** More often than other sweeps: a backup is to have its copies soon. */
+  protected override readonly everyMs = 30_000;
 
   constructor(
     config: AppConfig,
@@ -29,11 +28,6 @@ export class CopyTicks extends Sweep {
     private readonly handler: CopyHandler,
   ) {
     super(config);
-  }
-
-  @Interval(everyMs)
-  override tick(): Promise<void> {
-    return super.tick();
   }
 
   protected async look(): Promise<void> {

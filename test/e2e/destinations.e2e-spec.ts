@@ -257,7 +257,7 @@ describe('copies go', () => {
     expect(await query('select state, deleted_at is not null as begun from backup where id = $1', [uuidOf(backup)])).toEqual([{ state: 'COMPLETED', begun: true }]);
     Reflect.deleteProperty(store, 'delete');
     await query(`update backup set deleted_at = now() - interval '5 minutes' where id = $1`, [uuidOf(backup)]);
-    await app.nest.get(BackupDeletion, { strict: false }).onApplicationBootstrap();
+    await app.nest.get(BackupDeletion, { strict: false }).tick();
     expect(await query('select state from backup where id = $1', [uuidOf(backup)])).toEqual([{ state: 'DELETED' }]);
     expect(await storeOf('second').stat(await keyOf(backup))).toBeNull();
     expect(await copiesOf(backup)).toEqual([]);
