@@ -43,7 +43,7 @@ export class ScheduleTicks implements OnApplicationBootstrap {
   ) {}
 
   onApplicationBootstrap(): void {
-    if (this.config.runsWorker) this.background.every(everyMs, () => this.tick());
+    if (this.config.runsWorker) this.background.every(ScheduleTicks.name, everyMs, () => this.tick());
   }
 
   async tick(): Promise<void> {

@@ -1,6 +1,7 @@
 import { Global, Module } from '@nestjs/common';
+import { ScheduleModule } from '@nestjs/schedule';
 import { Background } from './background.js';
 
 @Global()
-@Module({ providers: [Background], exports: [Background] })
+@Module({ imports: [ScheduleModule.forRoot()], providers: [Background], exports: [Background] })
 export class BackgroundModule {}

@@ -1,6 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { type BeforeApplicationShutdown, Injectable, Logger } from '@nestjs/common';
 import { HttpAdapterHost } from '@nestjs/core';
+import { SchedulerRegistry } from '@nestjs/schedule';
 import { redact } from '#errors';
 
 type Work = () => Promise<unknown> | void;
@@ -15,11 +16,13 @@ const patienceMs = 5_000;
 @Injectable()
 export class Background implements BeforeApplicationShutdown {
   private readonly logger = new Logger(Background.name);
-  private readonly timers: NodeJS.Timeout[] = [];
   private readonly underWay = new Set<Promise<void>>();
   private stopped = false;
 
-  constructor(private readonly host: HttpAdapterHost) {}
+  constructor(
+    private readonly host: HttpAdapterHost,
+    private readonly registry: SchedulerRegistry,
+  ) {}
 
   /** Once, as soon as the process listens. A shutdown waits a moment for what is still under way. */
   begin(work: Work): void {
@@ -30,18 +33,17 @@ export class Background implements BeforeApplicationShutdown {
     else this.host.listen$.subscribe(start);
   }
 
-  /** Each time that so long has passed since the process began to listen, but for the times at which the last one still runs. */
-  every(everyMs: number, work: Work): void {
+  /** Each time that so long has passed since the process began to listen, but for the times at which the last one still runs; `name` is its own in the process. */
+  every(name: string, everyMs: number, work: Work): void {
     this.begin(() => {
       let running: Promise<void> | null = null;
       const timer = setInterval(() => void (running ??= this.follow(work).finally(() => (running = null))), everyMs);
-      this.timers.push(timer.unref());
+      this.registry.addInterval(name, timer.unref());
     });
   }
 
   async beforeApplicationShutdown(): Promise<void> {
     this.stopped = true;
-    for (const timer of this.timers) clearInterval(timer);
     const late = new AbortController();
     await Promise.race([Promise.all(this.underWay), delay(patienceMs, undefined, { signal: late.signal }).catch(() => undefined)]);
     late.abort();

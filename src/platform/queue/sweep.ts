@@ -17,7 +17,7 @@ export abstract class Sweep implements OnApplicationBootstrap {
   onApplicationBootstrap(): void {
     if (!this.config.runsWorker) return;
     this.background.begin(() => this.tick());
-    this.background.every(this.everyMs, () => this.tick());
+    this.background.every(this.constructor.name, this.everyMs, () => this.tick());
   }
 
   async tick(): Promise<void> {
