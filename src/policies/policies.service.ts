@@ -58,6 +58,18 @@ export class PoliciesService {
   }
 
   /**
+   * For whatever RESTORE_RUN and RESET_RUN start: the policy may ask for a login that is fresh.
+   *
+   * @throws AppError STEP_UP_REQUIRED
+   */
+  async requireFreshLogin(actor: Actor, scope: TenantScope, manager?: EntityManager): Promise<void> {
+    const { stepUpMinutes } = await this.of(scope, manager);
+    if (stepUpMinutes === 0) return;
+    if (actor.loggedInAt === null) throw new AppError('STEP_UP_REQUIRED', 'The token does not say when its person logged in (auth_time)');
+    if (Date.now() - actor.loggedInAt.getTime() > stepUpMinutes * 60_000) throw new AppError('STEP_UP_REQUIRED', `The login is older than ${stepUpMinutes} minutes`);
+  }
+
+  /**
    * A preset replaces what was set before; what is given beside it comes on top.
    *
    * @throws AppError POLICY_PROVIDER_ONLY, POLICY_UNSUPPORTED, BAD_USER_INPUT

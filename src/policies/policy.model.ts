@@ -81,6 +81,9 @@ export class TenantPolicyModel {
 
   @Field(() => Int, { description: 'Rows on the first page of a list.' })
   pageSize!: number;
+
+  @Field(() => Int, { description: 'Restores, undos and resets are started by a login that is at most so many minutes old; 0: by any.' })
+  stepUpMinutes!: number;
 }
 
 @ObjectType('PolicyChange')

@@ -31,6 +31,8 @@ export const tenantPolicy = z.strictObject({
   exportsInHistory: z.boolean(),
   completedLabel: z.string().trim().min(1).max(40),
   pageSize: z.int().min(1).max(100),
+  /** How old a login may be that starts a restore, an undo or a reset; 0: as old as it likes. */
+  stepUpMinutes: z.int().min(0).max(1440),
 });
 export type TenantPolicy = z.output<typeof tenantPolicy>;
 
@@ -69,6 +71,7 @@ const base: TenantPolicy = {
   exportsInHistory: false,
   completedLabel: 'completed',
   pageSize: 50,
+  stepUpMinutes: 0,
 };
 
 const presets: Readonly<Record<PolicyPreset, Partial<Omit<TenantPolicy, 'preset'>>>> = {

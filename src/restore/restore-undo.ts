@@ -1,6 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import { DataSource } from 'typeorm';
-import { AppError } from '#errors';
+import { AppError, type ErrorCode } from '#errors';
 import { AccessService } from '../access/access.service.js';
 import { Permission } from '../access/permission.js';
 import { AuditService } from '../audit/audit.service.js';
@@ -11,6 +11,7 @@ import { OperationsService } from '../operations/operations.service.js';
 import { type Actor, stampOf } from '../platform/auth/actor.js';
 import { runInTransaction } from '../platform/database/data-source.js';
 import { fromGlobalId, notFound } from '../platform/graphql/global-id.js';
+import { PoliciesService } from '../policies/policies.service.js';
 import { requireConfirmed, requireNotSuspended, TenantsService } from '../tenants/tenants.service.js';
 import type { RestoreUndoInput } from './dto/undo.inputs.js';
 import { RestorePlanner, sourceOf } from './restore-planner.js';
@@ -21,6 +22,8 @@ import { UndoHandler, type UndoInput } from './undo.handler.js';
 import { pointerOf, UndoTerm } from './undo-term.js';
 
 type PointerRequest = Omit<StartOperation<UndoInput>, 'input' | 'startedBy'>;
+
+const auditedRefusals: ReadonlySet<ErrorCode> = new Set(['CONFIRM_NAME_MISMATCH', 'UNDO_EXPIRED', 'NOT_UNDOABLE', 'STEP_UP_REQUIRED']);
 
 /** Starts undos: one click, but the same plan, bindings and confirmation as any restore. */
 @Injectable()
@@ -37,6 +40,7 @@ export class RestoreUndo {
     private readonly restores: RestoresService,
     private readonly handler: UndoHandler,
     private readonly term: UndoTerm,
+    private readonly policies: PoliciesService,
   ) {}
 
   /** @throws AppError NOT_UNDOABLE, UNDO_EXPIRED, CONFIRM_NAME_MISMATCH, PLAN_BLOCKED, OPERATION_ALREADY_RUNNING and whatever else a restore refuses */
@@ -46,7 +50,7 @@ export class RestoreUndo {
     try {
       return await this.begin(actor, undone, input);
     } catch (error) {
-      if (error instanceof AppError && (error.code === 'CONFIRM_NAME_MISMATCH' || error.code === 'UNDO_EXPIRED' || error.code === 'NOT_UNDOABLE')) {
+      if (error instanceof AppError && auditedRefusals.has(error.code)) {
         await this.audit.record({ action: 'restore.undo-refused', outcome: 'REFUSED', tenantId: undone.tenantId, actor, subject: { type: 'Operation', id: undone.id }, detail: { code: error.code } });
       }
       throw error;
@@ -59,6 +63,7 @@ export class RestoreUndo {
     const request = { handler: this.handler, ...scope, actorId: actor.id, idempotencyKey, idempotencyInput: { operationId: undone.id, confirmName } };
     const first = await runInTransaction(this.dataSource, (manager) => this.operations.findReplay(manager, request));
     if (first !== null) return first;
+    await this.policies.requireFreshLogin(actor, scope);
     if (pointerOf(undone) !== null) return this.beginPointer(actor, undone, request, confirmName);
     const plan = await this.plan(actor, undone, confirmName);
     return runInTransaction(this.dataSource, async (manager) => {

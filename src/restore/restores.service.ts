@@ -1,6 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import { DataSource, type EntityManager } from 'typeorm';
-import { AppError } from '#errors';
+import { AppError, type ErrorCode } from '#errors';
 import { AccessService, type TenantScope } from '../access/access.service.js';
 import { AuditService } from '../audit/audit.service.js';
 import { BackupsService, requireUsable } from '../backups/backups.service.js';
@@ -10,6 +10,7 @@ import { OperationsService } from '../operations/operations.service.js';
 import { type Actor, stampOf } from '../platform/auth/actor.js';
 import { runInTransaction } from '../platform/database/data-source.js';
 import { fromGlobalId, notFound } from '../platform/graphql/global-id.js';
+import { PoliciesService } from '../policies/policies.service.js';
 import { CopyTargets } from '../tenants/copy-targets.js';
 import { requireConfirmed, requireNotSuspended, TenantsService } from '../tenants/tenants.service.js';
 import { UploadsService } from '../transfers/uploads.service.js';
@@ -18,6 +19,8 @@ import type { RestorePlanEntity } from './restore-plan.entity.js';
 import { RestorePlanner, sourceOf } from './restore-planner.js';
 import { RestorePlansRepository } from './restore-plans.repository.js';
 import { RestoreHandler } from './restore.handler.js';
+
+const auditedRefusals: ReadonlySet<ErrorCode> = new Set(['CONFIRM_NAME_MISMATCH', 'STEP_UP_REQUIRED']);
 
 /** Starts restores: a plan works once, and only for what it was made for. */
 @Injectable()
@@ -35,6 +38,7 @@ export class RestoresService {
     private readonly audit: AuditService,
     private readonly copies: CopyTargets,
     private readonly handler: RestoreHandler,
+    private readonly policies: PoliciesService,
   ) {}
 
   async start(actor: Actor, input: RestoreStartInput): Promise<OperationEntity> {
@@ -52,6 +56,7 @@ export class RestoresService {
       return await runInTransaction(this.dataSource, async (manager) => {
         const replay = await this.operations.findReplay(manager, request);
         if (replay !== null) return replay;
+        if (!dryRun) await this.policies.requireFreshLogin(actor, scope, manager);
         const plan = await this.plans.lock(scope, id, manager);
         if (plan === null) throw notFound('RestorePlan');
         if (plan.bound.copy?.newTenant != null) this.access.requireProvider(actor);
@@ -72,7 +77,7 @@ export class RestoresService {
         return operation;
       });
     } catch (error) {
-      if (error instanceof AppError && error.code === 'CONFIRM_NAME_MISMATCH') {
+      if (error instanceof AppError && auditedRefusals.has(error.code)) {
         await this.audit.record({ action: 'restore.refused', outcome: 'REFUSED', tenantId, actor, subject: { type: 'RestorePlan', id }, detail: { code: error.code } });
       }
       throw error;

@@ -24,6 +24,9 @@ export class ViewerModel {
   @Field(() => Boolean)
   isProvider!: boolean;
 
+  @Field(() => Date, { nullable: true, description: 'When the person last proved who they are; null where the token does not say.' })
+  loggedInAt!: Date | null;
+
   @Field(() => String, { description: 'Where the call comes from, as address rules see it.' })
   address!: string;
 
@@ -44,8 +47,8 @@ export class ViewerResolver {
   @Access('authenticated')
   @Query(() => ViewerModel)
   viewer(@CurrentActor() actor: Actor): ViewerModel {
-    const { email, name, timeZone, isProvider, address } = actor;
-    return { id: Buffer.from(`Viewer:${actor.id}`).toString('base64url'), email, name, timeZone, isProvider, address, supportUrl: this.config.supportUrl, helpUrl: this.config.helpUrl };
+    const { email, name, timeZone, isProvider, loggedInAt, address } = actor;
+    return { id: Buffer.from(`Viewer:${actor.id}`).toString('base64url'), email, name, timeZone, isProvider, loggedInAt, address, supportUrl: this.config.supportUrl, helpUrl: this.config.helpUrl };
   }
 
   @ResolveField(() => TenantConnection)

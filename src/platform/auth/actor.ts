@@ -24,7 +24,7 @@ export interface Actor {
   readonly address: string;
   readonly tokenId: string | null;
   readonly tokenExpiresAt: Date | null;
-  /** When the password was last typed; null for tokens of a host product. */
+  /** When the person last proved who they are; refreshing a token does not. Null for tokens of a host product that do not say (`auth_time`). */
   readonly loggedInAt: Date | null;
   readonly memberships: readonly ClaimedMembership[];
 }

@@ -101,7 +101,7 @@ function actorOfHostProduct(token: HostProductToken, address: string): Actor {
     address,
     tokenId: token.tokenId,
     tokenExpiresAt: token.expiresAt,
-    loggedInAt: null,
+    loggedInAt: token.loggedInAt,
     memberships: token.memberships,
   };
 }

@@ -18,6 +18,8 @@ export interface HostProductToken {
   readonly isProvider: boolean;
   readonly memberships: readonly ClaimedMembership[];
   readonly tokenId: string | null;
+  /** `auth_time` of OpenID Connect; when the token itself was issued says nothing of it. */
+  readonly loggedInAt: Date | null;
   readonly expiresAt: Date;
 }
 
@@ -55,6 +57,7 @@ export class HostProductTokens {
         isProvider: claimOf(payload, claims.provider) === true,
         memberships: membershipsOf(payload, claims.tenant, claims.role),
         tokenId: payload.jti ?? null,
+        loggedInAt: timeClaim(payload['auth_time']),
         expiresAt: new Date(payload.exp * 1000),
       };
     } catch (error) {
@@ -68,6 +71,12 @@ export class HostProductTokens {
 function phoneClaim(payload: JWTPayload, name: string): string | null {
   const phone = textClaim(payload, name);
   return phone !== null && /^\+[1-9]\d{6,14}$/.test(phone) ? phone : null;
+}
+
+/** A time of the future, beyond what clocks differ by, is a mistake and not a fresh login. */
+function timeClaim(value: unknown): Date | null {
+  const isTime = typeof value === 'number' && Number.isFinite(value) && value > 0 && value * 1000 <= Date.now() + 60_000;
+  return isTime ? new Date(value * 1000) : null;
 }
 
 /** A host product that leaves the claim out vouches for its addresses; whatever says anything but yes does not. */

@@ -99,6 +99,9 @@ export class TenantPolicyUpdateInput {
 
   @Optional(() => Int, IsInt(), Min(1), Max(100))
   pageSize?: number | null;
+
+  @Optional(() => Int, IsInt(), Min(0), Max(1440))
+  stepUpMinutes?: number | null;
 }
 
 @ObjectType()
