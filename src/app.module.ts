@@ -3,6 +3,7 @@ import type { DestinationStream } from 'pino';
 import { AccessModule } from './access/access.module.js';
 import { AddressRulesModule } from './address-rules/address-rules.module.js';
 import { AlertsModule } from './alerts/alerts.module.js';
+import { ApprovalsModule } from './approvals/approvals.module.js';
 import { AuditModule } from './audit/audit.module.js';
 import { BackupsModule } from './backups/backups.module.js';
 import { ClassesModule } from './classes/classes.module.js';
@@ -64,6 +65,7 @@ export class AppModule {
         EncryptionModule,
         ClassesModule,
         PoliciesModule,
+        ApprovalsModule,
         BackupsModule,
         MaintenanceModule,
         RestoreModule,

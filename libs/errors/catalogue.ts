@@ -53,6 +53,12 @@ export const errorCatalogue = {
   ADDRESS_RANGE_INVALID: user('Give an address or a range such as 203.0.113.7, 10.0.0.0/8 or 2001:db8::/32'),
   ADDRESS_RULES_LOCKOUT: user('Add a range that holds your own address; Viewer.address shows it'),
 
+  // Approvals
+  APPROVAL_REQUIRED: user('Ask for it by approvalRequest; somebody else with the permission APPROVE decides, and then the same request goes through once'),
+  APPROVAL_NOT_NEEDED: user('Do it at once; the policy of the workspace asks nobody else'),
+  APPROVAL_BY_REQUESTER: user('Have another owner of the workspace, or your provider, decide'),
+  APPROVAL_CLOSED: user('Ask for a new approval'),
+
   // Policies
   POLICY_FORBIDS: user('Ask your provider to switch it on in the policy of the workspace'),
   POLICY_PROVIDER_ONLY: user('Ask your provider to change it'),

@@ -31,6 +31,7 @@ export const alertEvents = {
   SCHEDULE_CHANGE_REQUESTED: { severity: 'WARNING', title: 'Another schedule is asked for' },
   SCHEDULE_CHANGE_ANSWERED: { severity: 'INFO', title: 'The wish for another schedule is answered' },
   APPROVAL_REQUESTED: { severity: 'WARNING', title: 'Approval requested' },
+  APPROVAL_DECIDED: { severity: 'INFO', title: 'Approval decided' },
   WORK_ANNOUNCED: { severity: 'WARNING', title: 'Maintenance announced' },
 } as const satisfies Record<string, EventNotes>;
 

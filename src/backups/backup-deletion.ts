@@ -3,6 +3,8 @@ import { DataSource, type EntityManager } from 'typeorm';
 import { AppError, redact } from '#errors';
 import { AccessService, type TenantScope } from '../access/access.service.js';
 import { Permission } from '../access/permission.js';
+import type { ApprovableWork } from '../approvals/approvable-work.js';
+import { ApprovalsService } from '../approvals/approvals.service.js';
 import { AuditService } from '../audit/audit.service.js';
 import { AppConfig } from '../config/app-config.js';
 import type { Actor, ActorStamp } from '../platform/auth/actor.js';
@@ -30,6 +32,7 @@ export class BackupDeletion extends Sweep {
     private readonly files: ArchiveFiles,
     private readonly policies: PoliciesService,
     private readonly tenants: TenantsService,
+    private readonly approvals: ApprovalsService,
   ) {
     super(config);
   }
@@ -40,18 +43,17 @@ export class BackupDeletion extends Sweep {
     }
   }
 
-  /** @throws AppError BACKUP_PROTECTED, BACKUP_IN_USE, UNDO_WOULD_BE_LOST unless `giveUpUndo`, STORAGE_UNAVAILABLE */
+  /** @throws AppError BACKUP_PROTECTED, BACKUP_IN_USE, UNDO_WOULD_BE_LOST unless `giveUpUndo`, APPROVAL_REQUIRED, STORAGE_UNAVAILABLE */
   async delete(actor: Actor, globalId: string, giveUpUndo = false): Promise<BackupEntity> {
     const { id, tenantId } = await this.service.get(actor, globalId);
-    const scope = await this.access.authorize(actor, tenantId, Permission.BACKUP_DELETE);
-    await this.tenants.requireOpen(actor, scope);
-    await this.policies.require(actor, scope, 'selfServiceDelete');
+    const scope = await this.authorize(actor, tenantId);
     const begun = await runInTransaction(this.dataSource, async (manager) => {
       const backup = await this.service.lock(scope, id, manager);
       if (backup.state === 'DELETED') return backup;
       await this.requireDeletable(backup, manager);
       const undoableUntil = (await this.backups.undoable(scope, manager)).get(id) ?? null;
       if (undoableUntil !== null && !giveUpUndo) throw undoWouldBeLost(undoableUntil);
+      await this.approvals.require(actor, deletionOf(backup, giveUpUndo), manager);
       await this.backups.update(scope, id, [backup.state], { deletedAt: () => 'clock_timestamp()' }, manager);
       await this.audit.record({ action: 'backup.deleted', tenantId, actor, subject: { type: 'Backup', id }, detail: { fileName: backup.fileName, name: backup.name, undoGivenUp: undoableUntil !== null } }, manager);
       return backup;
@@ -59,6 +61,20 @@ export class BackupDeletion extends Sweep {
     if (begun.state === 'DELETED') return begun;
     await this.finish(begun);
     return (await this.backups.find(scope, id)) ?? begun;
+  }
+
+  /** What `delete` would do, for a request for approval. */
+  async describe(actor: Actor, id: string, giveUpUndo: boolean): Promise<ApprovableWork> {
+    const backup = await this.service.getByUuid(actor, id);
+    await this.authorize(actor, backup.tenantId);
+    return deletionOf(backup, giveUpUndo);
+  }
+
+  private async authorize(actor: Actor, tenantId: string): Promise<TenantScope> {
+    const scope = await this.access.authorize(actor, tenantId, Permission.BACKUP_DELETE);
+    await this.tenants.requireOpen(actor, scope);
+    await this.policies.require(actor, scope, 'selfServiceDelete');
+    return scope;
   }
 
   /**
@@ -93,6 +109,11 @@ export class BackupDeletion extends Sweep {
     const [reason] = protections(backup, (await this.backups.lastGood(backup, manager))?.id ?? null);
     if (reason !== undefined) throw new AppError('BACKUP_PROTECTED', `The backup is kept: ${reason}`);
   }
+}
+
+function deletionOf({ id, tenantId, name, fileName }: BackupEntity, giveUpUndo: boolean): ApprovableWork {
+  const summary = `delete the backup "${name}" (${fileName ?? id}) for good${giveUpUndo ? ', and with it the way back from a restore' : ''}`;
+  return { tenantId, action: 'DELETE_PERMANENTLY', subject: { type: 'Backup', id }, summary, binds: { backupId: id, giveUpUndo } };
 }
 
 function undoWouldBeLost(until: Date): AppError {

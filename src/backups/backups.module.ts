@@ -1,6 +1,8 @@
 import { Module, type OnModuleInit } from '@nestjs/common';
 import { TypeOrmModule } from '@nestjs/typeorm';
 import { Permission } from '../access/permission.js';
+import { ApprovalsModule } from '../approvals/approvals.module.js';
+import { ApprovalsService } from '../approvals/approvals.service.js';
 import { ClassesModule } from '../classes/classes.module.js';
 import { EncryptionModule } from '../encryption/encryption.module.js';
 import { OperationsModule } from '../operations/operations.module.js';
@@ -38,7 +40,7 @@ import { VerifyHandler } from './verify.handler.js';
 const exclusiveWork: ReadonlySet<Permission> = new Set([Permission.BACKUP_CREATE, Permission.RESTORE_RUN, Permission.RESET_RUN]);
 
 @Module({
-  imports: [TypeOrmModule.forFeature([BackupEntity]), ClassesModule, EncryptionModule, OperationsModule, PoliciesModule, StorageModule, TenantsModule],
+  imports: [TypeOrmModule.forFeature([BackupEntity]), ApprovalsModule, ClassesModule, EncryptionModule, OperationsModule, PoliciesModule, StorageModule, TenantsModule],
   providers: [
     ArchiveFiles, ArchiveInspection, ArchiveRecorder, BackupCatalogue, BackupCopies, BackupImports, BackupKeys, DiscardedArchives, ImportHandler, BackupDeletion, BackupHandler, BackupLeftovers, BackupMetrics, BackupProtection, BackupResultResolver, BackupRunner, BackupsRepository, BackupsResolver,
     BackupsService, OperationBackupsResolver, SafetyBackups, TenantArchives, TenantBackupsResolver, VerifyHandler, VerifyResultResolver,
@@ -50,9 +52,12 @@ export class BackupsModule implements OnModuleInit {
     private readonly actions: TenantActions,
     private readonly operations: OperationsService,
     private readonly policies: PoliciesService,
+    private readonly approvals: ApprovalsService,
+    private readonly deletion: BackupDeletion,
   ) {}
 
   onModuleInit(): void {
+    this.approvals.register({ action: 'DELETE_PERMANENTLY', subjectType: 'Backup', describe: (actor, id, { giveUpUndo }) => this.deletion.describe(actor, id, giveUpUndo) });
     this.actions.register((tenant, permission, actor) => {
       const asked = governed.get(permission);
       return asked === undefined ? null : this.policies.refusal(actor, { tenantId: tenant.id }, asked);

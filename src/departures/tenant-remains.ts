@@ -6,7 +6,7 @@ export const removedTables = [
 ] as const;
 
 /** What stays: what was done, by whom and when. */
-export const keptTables = ['alert', 'audit_event', 'backup', 'operation', 'policy_change', 'reset_request', 'restore_plan', 'schedule_request'] as const;
+export const keptTables = ['alert', 'approval', 'audit_event', 'backup', 'operation', 'policy_change', 'reset_request', 'restore_plan', 'schedule_request'] as const;
 
 export async function removeRemains(tenantId: string, manager: EntityManager): Promise<void> {
   for (const table of removedTables) await manager.query(`delete from ${table} where tenant_id = $1`, [tenantId]);

@@ -23,6 +23,10 @@ export const CatchUp = { RUN_ONCE: 'RUN_ONCE', SKIP: 'SKIP' } as const;
 export type CatchUp = keyof typeof CatchUp;
 registerEnumType(CatchUp, { name: 'CatchUp', description: 'What happens to runs that were missed while nothing ran.' });
 
+export const ApprovalAction = { RESTORE: 'RESTORE', RESET: 'RESET', DELETE_PERMANENTLY: 'DELETE_PERMANENTLY', DOWNLOAD: 'DOWNLOAD' } as const;
+export type ApprovalAction = keyof typeof ApprovalAction;
+registerEnumType(ApprovalAction, { name: 'ApprovalAction', description: 'What may need the agreement of a second person.' });
+
 export const UploadFormat = { HOLDFAST: 'HOLDFAST', DUMP: 'DUMP', COMPRESSED_DUMP: 'COMPRESSED_DUMP' } as const;
 export type UploadFormat = keyof typeof UploadFormat;
 registerEnumType(UploadFormat, { name: 'UploadFormat', description: "What an uploaded file is by its bytes: an encrypted archive of Holdfast, or a dump of the engine's own tool, compressed or not." });

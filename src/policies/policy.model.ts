@@ -1,7 +1,7 @@
 import { Field, Int, ObjectType } from '@nestjs/graphql';
 import { ActorModel, toActorModel } from '../platform/graphql/actor.model.js';
 import { Paginated } from '../platform/graphql/connection.js';
-import { Cadence, CatchUp, EncryptionPolicy, PolicyPreset, ResetCodes, SchedulingPolicy, UploadFormat } from './policy-enums.js';
+import { ApprovalAction, Cadence, CatchUp, EncryptionPolicy, PolicyPreset, ResetCodes, SchedulingPolicy, UploadFormat } from './policy-enums.js';
 import type { PolicyChangeEntity } from './policy-change.entity.js';
 import { RetentionRuleModel } from './retention-rule.js';
 
@@ -84,6 +84,9 @@ export class TenantPolicyModel {
 
   @Field(() => Int, { description: 'Restores, undos and resets are started by a login that is at most so many minutes old; 0: by any.' })
   stepUpMinutes!: number;
+
+  @Field(() => [ApprovalAction], { description: 'What a second person has to agree to, by approvalDecide.' })
+  approvals!: ApprovalAction[];
 }
 
 @ObjectType('PolicyChange')

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { fileNameTemplate } from './file-name-template.js';
-import { Cadence, CatchUp, EncryptionPolicy, PolicyPreset, ResetCodes, SchedulingPolicy, UploadFormat } from './policy-enums.js';
+import { ApprovalAction, Cadence, CatchUp, EncryptionPolicy, PolicyPreset, ResetCodes, SchedulingPolicy, UploadFormat } from './policy-enums.js';
 import { retentionRule } from './retention-rule.js';
 
 const cadences = z.array(z.enum(Cadence)).min(1);
@@ -33,6 +33,8 @@ export const tenantPolicy = z.strictObject({
   pageSize: z.int().min(1).max(100),
   /** How old a login may be that starts a restore, an undo or a reset; 0: as old as it likes. */
   stepUpMinutes: z.int().min(0).max(1440),
+  /** What needs a second person. */
+  approvals: z.array(z.enum(ApprovalAction)),
 });
 export type TenantPolicy = z.output<typeof tenantPolicy>;
 
@@ -72,6 +74,7 @@ const base: TenantPolicy = {
   completedLabel: 'completed',
   pageSize: 50,
   stepUpMinutes: 0,
+  approvals: [],
 };
 
 const presets: Readonly<Record<PolicyPreset, Partial<Omit<TenantPolicy, 'preset'>>>> = {

@@ -1,5 +1,7 @@
-import { Module } from '@nestjs/common';
+import { Module, type OnModuleInit } from '@nestjs/common';
 import { TypeOrmModule } from '@nestjs/typeorm';
+import { ApprovalsModule } from '../approvals/approvals.module.js';
+import { ApprovalsService } from '../approvals/approvals.service.js';
 import { BackupsModule } from '../backups/backups.module.js';
 import { ClassesModule } from '../classes/classes.module.js';
 import { EncryptionModule } from '../encryption/encryption.module.js';
@@ -21,7 +23,16 @@ import { ResetsResolver } from './resets.resolver.js';
 import { ResetsService } from './resets.service.js';
 
 @Module({
-  imports: [TypeOrmModule.forFeature([ResetCodeEntity, ResetEntity]), BackupsModule, ClassesModule, EncryptionModule, MailModule, OperationsModule, PoliciesModule, RestoreModule, SmsModule, TenantsModule],
+  imports: [TypeOrmModule.forFeature([ResetCodeEntity, ResetEntity]), ApprovalsModule, BackupsModule, ClassesModule, EncryptionModule, MailModule, OperationsModule, PoliciesModule, RestoreModule, SmsModule, TenantsModule],
   providers: [ResetChannels, ResetCodeSecrets, ResetCodesService, ResetHandler, ResetProgress, ResetsRepository, ResetsResolver, ResetsService, ResetSweep],
 })
-export class ResetModule {}
+export class ResetModule implements OnModuleInit {
+  constructor(
+    private readonly approvals: ApprovalsService,
+    private readonly resets: ResetsService,
+  ) {}
+
+  onModuleInit(): void {
+    this.approvals.register({ action: 'RESET', subjectType: 'Reset', describe: (actor, id) => this.resets.describe(actor, id) });
+  }
+}

@@ -4,6 +4,8 @@ import { DataSource, type EntityManager } from 'typeorm';
 import { AppError } from '#errors';
 import { AccessService, type TenantScope } from '../access/access.service.js';
 import { Permission } from '../access/permission.js';
+import type { ApprovableWork } from '../approvals/approvable-work.js';
+import { ApprovalsService } from '../approvals/approvals.service.js';
 import { AuditService } from '../audit/audit.service.js';
 import { ClassesService } from '../classes/classes.service.js';
 import { EncryptionService } from '../encryption/encryption.service.js';
@@ -47,6 +49,7 @@ export class ResetsService {
     private readonly channels: ResetChannels,
     private readonly codes: ResetCodesService,
     private readonly handler: ResetHandler,
+    private readonly approvals: ApprovalsService,
   ) {}
 
   /** Another tenant's reset answers like one that does not exist. */
@@ -107,7 +110,12 @@ export class ResetsService {
     return this.reload(scope, id);
   }
 
-  /** @throws AppError RESET_TEXT_MISMATCH, RESET_TOO_EARLY, RESET_OVER, RESET_OF_ANOTHER, RESET_STALE, TENANT_SUSPENDED, OPERATION_ALREADY_RUNNING */
+  /** What `execute` would do, for a request for approval. */
+  async describe(actor: Actor, id: string): Promise<ApprovableWork> {
+    return resetOf(await this.get(actor, id));
+  }
+
+  /** @throws AppError STEP_UP_REQUIRED, APPROVAL_REQUIRED, RESET_TEXT_MISMATCH, RESET_TOO_EARLY, RESET_OVER, RESET_OF_ANOTHER, RESET_STALE, TENANT_SUSPENDED, OPERATION_ALREADY_RUNNING */
   async execute(actor: Actor, input: ResetExecuteInput): Promise<StartedReset> {
     const { id, tenantId } = await this.get(actor, fromGlobalId('Reset', input.resetId));
     this.encryption.requireKey();
@@ -116,8 +124,10 @@ export class ResetsService {
       const operation = await runInTransaction(this.dataSource, async (manager) => {
         const replay = await this.operations.findReplay(manager, request);
         if (replay !== null) return replay;
+        await this.policies.requireFreshLogin(actor, { tenantId }, manager);
         const reset = await this.lock({ tenantId }, id, manager);
         await this.requireReady(actor, reset, input.confirmText, manager);
+        await this.approvals.require(actor, resetOf(reset), manager);
         const { operation: started } = await this.operations.start(manager, { ...request, input: inputOf(reset), startedBy: stampOf(actor) });
         await this.resets.update(reset, id, { state: 'EXECUTING', operationId: started.id }, manager);
         const detail = { resetId: id, reason: reset.reason, wiped: reset.lists.wiped.length, counters: reset.lists.counters.length };
@@ -171,4 +181,12 @@ export class ResetsService {
 
 function inputOf({ id, lists: { wiped, counters } }: ResetEntity): { resetId: string; wiped: string[]; counters: { name: string; field: string; resetTo: number }[] } {
   return { resetId: id, wiped: wiped.map(({ name }) => name), counters: counters.map(({ name, field, resetTo }) => ({ name, field, resetTo })) };
+}
+
+/** Not the reset itself, which is over in minutes: the next one that wipes the same is covered. */
+function resetOf({ id, tenantId, targetRevision, lists: { wiped, counters } }: ResetEntity): ApprovableWork {
+  const names = wiped.map(({ name }) => name).sort();
+  const summary = `reset the workspace: wipe ${names.length} collections (${names.slice(0, 5).join(', ')}${names.length > 5 ? ', ...' : ''})`;
+  const sequences = counters.map(({ name, field, resetTo }) => ({ name, field, resetTo })).sort((a, b) => (a.name < b.name ? -1 : 1));
+  return { tenantId, action: 'RESET', subject: { type: 'Reset', id }, summary, binds: { targetRevision, wiped: names, counters: sequences } };
 }

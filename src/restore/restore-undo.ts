@@ -3,6 +3,7 @@ import { DataSource } from 'typeorm';
 import { AppError, type ErrorCode } from '#errors';
 import { AccessService } from '../access/access.service.js';
 import { Permission } from '../access/permission.js';
+import { ApprovalsService } from '../approvals/approvals.service.js';
 import { AuditService } from '../audit/audit.service.js';
 import { EncryptionService } from '../encryption/encryption.service.js';
 import type { StartOperation } from '../operations/operation-handler.js';
@@ -14,6 +15,7 @@ import { fromGlobalId, notFound } from '../platform/graphql/global-id.js';
 import { PoliciesService } from '../policies/policies.service.js';
 import { requireConfirmed, requireNotSuspended, TenantsService } from '../tenants/tenants.service.js';
 import type { RestoreUndoInput } from './dto/undo.inputs.js';
+import { undoOf } from './restore-approvals.js';
 import { RestorePlanner, sourceOf } from './restore-planner.js';
 import type { PlanCheckRow, RestorePlanEntity } from './restore-plan.entity.js';
 import { RestorePlansRepository } from './restore-plans.repository.js';
@@ -23,7 +25,7 @@ import { pointerOf, UndoTerm } from './undo-term.js';
 
 type PointerRequest = Omit<StartOperation<UndoInput>, 'input' | 'startedBy'>;
 
-const auditedRefusals: ReadonlySet<ErrorCode> = new Set(['CONFIRM_NAME_MISMATCH', 'UNDO_EXPIRED', 'NOT_UNDOABLE', 'STEP_UP_REQUIRED']);
+const auditedRefusals: ReadonlySet<ErrorCode> = new Set(['CONFIRM_NAME_MISMATCH', 'UNDO_EXPIRED', 'NOT_UNDOABLE', 'STEP_UP_REQUIRED', 'APPROVAL_REQUIRED']);
 
 /** Starts undos: one click, but the same plan, bindings and confirmation as any restore. */
 @Injectable()
@@ -41,6 +43,7 @@ export class RestoreUndo {
     private readonly handler: UndoHandler,
     private readonly term: UndoTerm,
     private readonly policies: PoliciesService,
+    private readonly approvals: ApprovalsService,
   ) {}
 
   /** @throws AppError NOT_UNDOABLE, UNDO_EXPIRED, CONFIRM_NAME_MISMATCH, PLAN_BLOCKED, OPERATION_ALREADY_RUNNING and whatever else a restore refuses */
@@ -73,6 +76,7 @@ export class RestoreUndo {
       if (locked === null) throw notFound('RestorePlan');
       const live = await this.restores.requireValid(scope, locked, confirmName, manager);
       const backup = await this.term.require(undone, manager);
+      await this.approvals.require(actor, undoOf(undone), manager);
       const { operation } = await this.operations.start(manager, {
         ...request,
         input: { planId: plan.id, source: plan.bound.source, dryRun: false, live: [...live], choice: plan.bound.choice, undo: { operationId: undone.id, warning: await this.term.warning(undone, manager) } },
@@ -97,6 +101,7 @@ export class RestoreUndo {
       requireConfirmed(tenant.name, confirmName);
       requireNotSuspended(tenant);
       if (tenant.targetDeployment !== kept.deployment) throw new AppError('NOT_UNDOABLE', 'The workspace has a database on another server now');
+      await this.approvals.require(actor, undoOf(undone), manager);
       const former = pointerOf(undone)?.former ?? [];
       const input = { pointer: { from: tenant.targetDatabase, to: kept.database, former: [...former] }, undo: { operationId: undone.id, warning: await this.term.warning(undone, manager) } };
       const { operation } = await this.operations.start(manager, { ...request, input, startedBy: stampOf(actor) });

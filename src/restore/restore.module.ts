@@ -1,5 +1,6 @@
 import { Module } from '@nestjs/common';
 import { TypeOrmModule } from '@nestjs/typeorm';
+import { ApprovalsModule } from '../approvals/approvals.module.js';
 import { BackupsModule } from '../backups/backups.module.js';
 import { EncryptionModule } from '../encryption/encryption.module.js';
 import { MaintenanceModule } from '../maintenance/maintenance.module.js';
@@ -11,6 +12,7 @@ import { TransfersModule } from '../transfers/transfers.module.js';
 import { CollectionReplacement } from './collection-replacement.js';
 import { KeptDatabaseSweep } from './kept-database-sweep.js';
 import { PointerUndo } from './pointer-undo.js';
+import { RestoreApprovals } from './restore-approvals.js';
 import { RestoreDestinations } from './restore-destinations.js';
 import { RestoreDrill } from './restore-drill.js';
 import { RestoreMaintenance } from './restore-maintenance.js';
@@ -41,9 +43,9 @@ import { UndoResolver } from './undo.resolver.js';
 import { UndoTerm } from './undo-term.js';
 
 @Module({
-  imports: [TypeOrmModule.forFeature([RestorePlanEntity]), BackupsModule, EncryptionModule, MaintenanceModule, OperationsModule, PoliciesModule, StorageModule, TenantsModule, TransfersModule],
+  imports: [TypeOrmModule.forFeature([RestorePlanEntity]), ApprovalsModule, BackupsModule, EncryptionModule, MaintenanceModule, OperationsModule, PoliciesModule, StorageModule, TenantsModule, TransfersModule],
   providers: [
-    CollectionReplacement, KeptDatabaseSweep, OperationPlanResolver, PlanChecks, PointerUndo, ReleaseHandler, ReleaseResolver, RestoreCopy, RestoreDestinations, RestoreDrill, RestoreFinish, RestoreHandler, RestoreMaintenance, RestoreMerge, RestorePlanner, RestorePlansRepository, RestorePreparation,
+    CollectionReplacement, KeptDatabaseSweep, OperationPlanResolver, PlanChecks, PointerUndo, ReleaseHandler, ReleaseResolver, RestoreApprovals, RestoreCopy, RestoreDestinations, RestoreDrill, RestoreFinish, RestoreHandler, RestoreMaintenance, RestoreMerge, RestorePlanner, RestorePlansRepository, RestorePreparation,
     RestoreRelease, RestoreRepoint, RestoreResultResolver, RestoreSourceResolver, RestoreSources, RestoresResolver, RestoresService, RestoreUndo, StageLeftOvers, StageLeftOversRepository, StageRemoval, UndoHandler, UndoResolver, UndoTerm,
   ],
   exports: [CollectionReplacement, RestoreDrill, RestorePlanner],

@@ -2,6 +2,7 @@ import { Injectable } from '@nestjs/common';
 import { DataSource, type EntityManager } from 'typeorm';
 import { AppError, type ErrorCode } from '#errors';
 import { AccessService, type TenantScope } from '../access/access.service.js';
+import { ApprovalsService } from '../approvals/approvals.service.js';
 import { AuditService } from '../audit/audit.service.js';
 import { BackupsService, requireUsable } from '../backups/backups.service.js';
 import { EncryptionService } from '../encryption/encryption.service.js';
@@ -16,11 +17,12 @@ import { requireConfirmed, requireNotSuspended, TenantsService } from '../tenant
 import { UploadsService } from '../transfers/uploads.service.js';
 import type { RestoreStartInput } from './dto/restore.inputs.js';
 import type { RestorePlanEntity } from './restore-plan.entity.js';
+import { restoreOf } from './restore-approvals.js';
 import { RestorePlanner, sourceOf } from './restore-planner.js';
 import { RestorePlansRepository } from './restore-plans.repository.js';
 import { RestoreHandler } from './restore.handler.js';
 
-const auditedRefusals: ReadonlySet<ErrorCode> = new Set(['CONFIRM_NAME_MISMATCH', 'STEP_UP_REQUIRED']);
+const auditedRefusals: ReadonlySet<ErrorCode> = new Set(['CONFIRM_NAME_MISMATCH', 'STEP_UP_REQUIRED', 'APPROVAL_REQUIRED']);
 
 /** Starts restores: a plan works once, and only for what it was made for. */
 @Injectable()
@@ -39,6 +41,7 @@ export class RestoresService {
     private readonly copies: CopyTargets,
     private readonly handler: RestoreHandler,
     private readonly policies: PoliciesService,
+    private readonly approvals: ApprovalsService,
   ) {}
 
   async start(actor: Actor, input: RestoreStartInput): Promise<OperationEntity> {
@@ -62,6 +65,7 @@ export class RestoresService {
         if (plan.bound.copy?.newTenant != null) this.access.requireProvider(actor);
         const live = await this.requireValid(scope, plan, input.confirmName, manager);
         if (keepOld && (dryRun || plan.bound.copy !== undefined || plan.mode === 'MERGE')) throw new AppError('BAD_USER_INPUT', 'keepOld: only a restore in place of live data has old collections to keep', { field: ['keepOld'] });
+        if (!dryRun) await this.approvals.require(actor, restoreOf(plan, keepOld), manager);
         const { source, choice, copy, repoint } = plan.bound;
         const { operation } = await this.operations.start(manager, {
           ...request,

@@ -2,8 +2,10 @@ import { randomUUID } from 'node:crypto';
 import { Injectable } from '@nestjs/common';
 import { DataSource } from 'typeorm';
 import { AppError } from '#errors';
-import { AccessService } from '../access/access.service.js';
+import { AccessService, type TenantScope } from '../access/access.service.js';
 import { Permission } from '../access/permission.js';
+import type { ApprovableWork } from '../approvals/approvable-work.js';
+import { ApprovalsService } from '../approvals/approvals.service.js';
 import { AuditService } from '../audit/audit.service.js';
 import { ArchiveFiles, archiveRefOf } from '../backups/archive-files.js';
 import type { BackupEntity } from '../backups/backup.entity.js';
@@ -14,7 +16,7 @@ import { notFound } from '../platform/graphql/global-id.js';
 import { hashOfToken, newToken } from '../platform/secrets/link-token.js';
 import { PoliciesService } from '../policies/policies.service.js';
 import { requireNotSuspended, TenantsService } from '../tenants/tenants.service.js';
-import type { DownloadEntity } from './download.entity.js';
+import type { DownloadEntity, DownloadVariant } from './download.entity.js';
 import { DownloadsRepository } from './downloads.repository.js';
 import type { DownloadCreateInput } from './dto/download.inputs.js';
 import { addRange, coversWhole, type SentRange } from './sent-ranges.js';
@@ -52,25 +54,39 @@ export class DownloadsService {
     private readonly downloads: DownloadsRepository,
     private readonly policies: PoliciesService,
     private readonly tenants: TenantsService,
+    private readonly approvals: ApprovalsService,
   ) {}
 
   async create(actor: Actor, input: DownloadCreateInput): Promise<DownloadLink> {
     const backup = await this.backups.get(actor, input.backupId);
-    const scope = await this.access.authorize(actor, backup.tenantId, Permission.BACKUP_DOWNLOAD);
-    await this.tenants.requireOpen(actor, scope);
-    await this.policies.require(actor, scope, 'allowDownload');
-    requireUsable(backup);
+    const scope = await this.authorize(actor, backup);
     const { variant } = input;
     // What is missing or does not open is said here, where a person can read it, not to a download manager.
     await (await this.openFile(backup, variant)).close();
     const token = newToken();
     const id = randomUUID();
     const expiresAt = await this.dataSource.transaction(async (manager) => {
+      await this.approvals.require(actor, downloadOf(backup, variant), manager);
       const ends = await this.downloads.insert(scope, { id, backupId: backup.id, variant, tokenHash: token.hash, validForSeconds, byProvider: actor.isProvider, createdBy: stampOf(actor) }, manager);
       await this.audit.record({ action: 'download.created', tenantId: scope.tenantId, actor, subject: { type: 'Backup', id: backup.id }, detail: { fileName: backup.fileName, variant } }, manager);
       return ends;
     });
     return { url: `${this.config.publicUrl}/downloads/${token.text}`, expiresAt };
+  }
+
+  /** What `create` would do, for a request for approval. */
+  async describe(actor: Actor, backupId: string, variant: DownloadVariant): Promise<ApprovableWork> {
+    const backup = await this.backups.getByUuid(actor, backupId);
+    await this.authorize(actor, backup);
+    return downloadOf(backup, variant);
+  }
+
+  private async authorize(actor: Actor, backup: BackupEntity): Promise<TenantScope> {
+    const scope = await this.access.authorize(actor, backup.tenantId, Permission.BACKUP_DOWNLOAD);
+    await this.tenants.requireOpen(actor, scope);
+    await this.policies.require(actor, scope, 'allowDownload');
+    requireUsable(backup);
+    return scope;
   }
 
   /** @throws AppError NOT_FOUND, DOWNLOAD_EXPIRED, ADDRESS_REFUSED, TENANT_SUSPENDED, ARCHIVE_*, KEY_* */
@@ -132,4 +148,9 @@ export class DownloadsService {
       close: () => archive.close(),
     };
   }
+}
+
+function downloadOf({ id, tenantId, name, fileName, sha256 }: BackupEntity, variant: DownloadVariant): ApprovableWork {
+  const summary = `download the backup "${name}" (${fileName ?? id})${variant === 'DECRYPTED' ? ' decrypted' : ''}`;
+  return { tenantId, action: 'DOWNLOAD', subject: { type: 'Backup', id }, summary, binds: { backupId: id, sha256, variant } };
 }

@@ -1,5 +1,7 @@
-import { Module } from '@nestjs/common';
+import { Module, type OnModuleInit } from '@nestjs/common';
 import { TypeOrmModule } from '@nestjs/typeorm';
+import { ApprovalsModule } from '../approvals/approvals.module.js';
+import { ApprovalsService } from '../approvals/approvals.service.js';
 import { BackupsModule } from '../backups/backups.module.js';
 import { PoliciesModule } from '../policies/policies.module.js';
 import { StorageModule } from '../platform/storage/storage.module.js';
@@ -20,9 +22,18 @@ import { UploadsResolver } from './uploads.resolver.js';
 import { UploadsService } from './uploads.service.js';
 
 @Module({
-  imports: [TypeOrmModule.forFeature([DownloadEntity, UploadEntity]), BackupsModule, PoliciesModule, StorageModule, TenantsModule],
+  imports: [TypeOrmModule.forFeature([DownloadEntity, UploadEntity]), ApprovalsModule, BackupsModule, PoliciesModule, StorageModule, TenantsModule],
   controllers: [DownloadsController, UploadsController],
   providers: [AbandonedWrites, DownloadsRepository, DownloadsResolver, DownloadsService, UploadCompletion, UploadExpiry, UploadReception, UploadsRepository, UploadsResolver, UploadsService],
   exports: [UploadsService],
 })
-export class TransfersModule {}
+export class TransfersModule implements OnModuleInit {
+  constructor(
+    private readonly approvals: ApprovalsService,
+    private readonly downloads: DownloadsService,
+  ) {}
+
+  onModuleInit(): void {
+    this.approvals.register({ action: 'DOWNLOAD', subjectType: 'Backup', describe: (actor, id, { decrypted }) => this.downloads.describe(actor, id, decrypted ? 'DECRYPTED' : 'ARCHIVE') });
+  }
+}

@@ -3,7 +3,7 @@ import { Type } from 'class-transformer';
 import { ArrayMaxSize, IsArray, IsBoolean, IsEnum, IsInt, IsOptional, IsString, Matches, Max, MaxLength, Min, ValidateNested } from 'class-validator';
 import { MutationPayload } from '../../platform/graphql/user-error.model.js';
 import { TenantModel } from '../../tenants/tenant.model.js';
-import { Cadence, CatchUp, EncryptionPolicy, PolicyPreset, ResetCodes, SchedulingPolicy, UploadFormat } from '../policy-enums.js';
+import { ApprovalAction, Cadence, CatchUp, EncryptionPolicy, PolicyPreset, ResetCodes, SchedulingPolicy, UploadFormat } from '../policy-enums.js';
 import { RetentionRuleInput } from '../retention-rule.js';
 
 function Optional(type: ReturnTypeFunc, ...rules: PropertyDecorator[]): PropertyDecorator {
@@ -102,6 +102,9 @@ export class TenantPolicyUpdateInput {
 
   @Optional(() => Int, IsInt(), Min(0), Max(1440))
   stepUpMinutes?: number | null;
+
+  @Optional(() => [ApprovalAction], ...listOf(ApprovalAction))
+  approvals?: ApprovalAction[] | null;
 }
 
 @ObjectType()

@@ -65,6 +65,7 @@ export const calls: Readonly<Record<string, Call>> = {
   'Tenant.actions': ofTenant('actions', '{ permission }'),
   'Tenant.addressRules': ofTenant('addressRules', '{ range }'),
   'Tenant.alerts': ofTenant('alerts', '{ totalCount }'),
+  'Tenant.approvals': ofTenant('approvals', '{ totalCount }'),
   'Tenant.auditEvents': ofTenant('auditEvents', '{ edges { node { action } } }'),
   'Tenant.backups': ofTenant('backups', '{ edges { node { id } } }'),
   'Tenant.classRules': ofTenant('classRules', '{ pattern }'),
@@ -91,6 +92,8 @@ export const calls: Readonly<Record<string, Call>> = {
 
   'Mutation.addressRulesLift': mutation('addressRulesLift', ({ tenant }) => ({ tenantId: tenant, reason: 'A test' })),
   'Mutation.addressRulesUpdate': mutation('addressRulesUpdate', ({ tenant }) => ({ tenantId: tenant, rules: [] })),
+  'Mutation.approvalDecide': mutation('approvalDecide', async (ids) => ({ approvalId: await ids.approval(), decision: 'REJECTED' })),
+  'Mutation.approvalRequest': mutation('approvalRequest', ({ backup }) => ({ action: 'DELETE_PERMANENTLY', subjectId: backup })),
   'Mutation.backupCompare': mutation('backupCompare', ({ backup }) => ({ backupId: backup, otherBackupId: backup })),
   'Mutation.backupCreate': mutation('backupCreate', ({ tenant }) => ({ tenantId: tenant, scope: 'MASTER' })),
   'Mutation.backupDelete': mutation('backupDelete', ({ backup }) => ({ backupId: backup })),

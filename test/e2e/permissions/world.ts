@@ -11,6 +11,8 @@ export interface Ids {
   /** Made for one call, because the call may remove it. */
   member(): Promise<string>;
   readonly backup: string;
+  /** Made for one call, because the call decides it. */
+  approval(): Promise<string>;
   readonly operation: string;
   readonly plan: string;
   readonly reset: string;
@@ -62,6 +64,7 @@ export async function createWorld(app: TestApp): Promise<World> {
     slug: 'no-such-slug',
     member: () => Promise.resolve(toGlobalId('Member', randomUUID())),
     backup: toGlobalId('Backup', randomUUID()),
+    approval: () => Promise.resolve(toGlobalId('Approval', randomUUID())),
     operation: toGlobalId('Operation', randomUUID()),
     plan: toGlobalId('RestorePlan', randomUUID()),
     reset: toGlobalId('Reset', randomUUID()),
@@ -105,11 +108,13 @@ async function furnish(admin: GraphqlClient, tenant: TestTenant): Promise<Ids> {
     'mutation ($input: UploadCreateInput!) { uploadCreate(input: $input) { upload { id } userErrors { code message } } }',
     { input: { tenantId: tenant.id, purpose: 'RESTORE', filename: 'a.gz', size: '10', sha256: '0'.repeat(64) } },
   );
+  await admin.run('mutation ($input: TenantPolicyUpdateInput!) { tenantPolicyUpdate(input: $input) { userErrors { code } } }', { input: { tenantId: tenant.id, approvals: ['DELETE_PERMANENTLY'] } });
   return {
     tenant: tenant.id,
     slug: tenant.slug,
     member: () => invite(admin, tenant.id, `victim-${randomBytes(4).toString('hex')}@holdfast.test`, 'VIEWER'),
     backup: backupCreate.backup.id,
+    approval: () => askForApproval(admin, backupCreate.backup.id),
     operation: backupCreate.operation.id,
     plan: restorePlanCreate.plan.id,
     reset: resetBegin.reset.id,
@@ -139,6 +144,14 @@ async function makeScheduleRequest(admin: GraphqlClient, tenantId: string): Prom
     { input: { tenantId, cadence: 'WEEKLY', reason: 'Quieter days' } },
   );
   return scheduleRequestChange.tenant.scheduleRequests.edges[0]?.node.id ?? '';
+}
+
+async function askForApproval(admin: GraphqlClient, backupId: string): Promise<string> {
+  const { approvalRequest } = await admin.run<{ approvalRequest: { approval: { id: string } } }>(
+    'mutation ($input: ApprovalRequestInput!) { approvalRequest(input: $input) { approval { id } userErrors { code message } } }',
+    { input: { action: 'DELETE_PERMANENTLY', subjectId: backupId } },
+  );
+  return approvalRequest.approval.id;
 }
 
 /** Sends to a port where nobody listens: a test of it fails at once. */

@@ -22,6 +22,7 @@ import { ListIndexes1763804100000 } from './1763804100000-list-indexes.js';
 import { TransferRates1763804200000 } from './1763804200000-transfer-rates.js';
 import { Resets1763805000000 } from './1763805000000-resets.js';
 import { AddressRules1763806000000 } from './1763806000000-address-rules.js';
+import { Approvals1763806100000 } from './1763806100000-approvals.js';
 import { TenantDeletion1763807000000 } from './1763807000000-tenant-deletion.js';
 import { BackupCopies1763807100000 } from './1763807100000-backup-copies.js';
 
@@ -51,6 +52,7 @@ export const migrations = [
   TransferRates1763804200000,
   Resets1763805000000,
   AddressRules1763806000000,
+  Approvals1763806100000,
   TenantDeletion1763807000000,
   BackupCopies1763807100000,
 ];
