@@ -4,6 +4,7 @@ import { AccessModule } from './access/access.module.js';
 import { AddressRulesModule } from './address-rules/address-rules.module.js';
 import { AlertsModule } from './alerts/alerts.module.js';
 import { ApprovalsModule } from './approvals/approvals.module.js';
+import { AnnouncementsModule } from './announcements/announcements.module.js';
 import { AuditModule } from './audit/audit.module.js';
 import { BackupsModule } from './backups/backups.module.js';
 import { ClassesModule } from './classes/classes.module.js';
@@ -68,6 +69,7 @@ export class AppModule {
         ApprovalsModule,
         BackupsModule,
         MaintenanceModule,
+        AnnouncementsModule,
         RestoreModule,
         ResetModule,
         CompareModule,

@@ -141,6 +141,11 @@ export const errorCatalogue = {
   // Drills
   DRILL_MISMATCH: user('What was restored differs from the archive; tell support, and take a new backup'),
 
+  // Work with a start time
+  START_TIME_INVALID: user('Choose a start between one minute and 30 days from now'),
+  WORK_ANNOUNCED_ALREADY: user('Cancel the announced work first'),
+  ANNOUNCEMENT_OVER: user('Cancel the operation instead, if it is still running'),
+
   // Reset
   RESET_NOTHING: user('Say by classRulesUpdate which collections of this workspace a reset wipes'),
   RESET_TOO_EARLY: user('Take the step that the message names first'),

@@ -31,6 +31,11 @@ export class MembersRepository {
     return actor.email === null ? Promise.resolve(null) : query.andWhere('lower(member.email) = :email', { email: actor.email.toLowerCase() }).getOne();
   }
 
+  async emails(scope: TenantScope, manager: EntityManager): Promise<string[]> {
+    const rows: { email: string }[] = await manager.query('select distinct lower(email) as email from member where tenant_id = $1', [scope.tenantId]);
+    return rows.map(({ email }) => email);
+  }
+
   async insert(member: Omit<MemberEntity, 'createdAt'>, manager: EntityManager): Promise<void> {
     await manager.insert(MemberEntity, member);
   }

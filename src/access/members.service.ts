@@ -54,6 +54,11 @@ export class MembersService {
     return { email: member?.email ?? actor.email, phone: member?.phone ?? account?.phone ?? actor.phone };
   }
 
+  /** For callers that have checked the permission. */
+  emailsOf(scope: TenantScope, manager: EntityManager): Promise<string[]> {
+    return this.members.emails(scope, manager);
+  }
+
   async list(actor: Actor, tenantId: string, page: Page): Promise<PageOfRows<MemberEntity>> {
     return this.members.list(await this.access.authorize(actor, tenantId, Permission.MEMBER_MANAGE), page);
   }

@@ -2,6 +2,7 @@ import { Module, type OnModuleInit } from '@nestjs/common';
 import { TypeOrmModule } from '@nestjs/typeorm';
 import { ApprovalsModule } from '../approvals/approvals.module.js';
 import { ApprovalsService } from '../approvals/approvals.service.js';
+import { AnnouncementsModule } from '../announcements/announcements.module.js';
 import { BackupsModule } from '../backups/backups.module.js';
 import { ClassesModule } from '../classes/classes.module.js';
 import { EncryptionModule } from '../encryption/encryption.module.js';
@@ -23,7 +24,7 @@ import { ResetsResolver } from './resets.resolver.js';
 import { ResetsService } from './resets.service.js';
 
 @Module({
-  imports: [TypeOrmModule.forFeature([ResetCodeEntity, ResetEntity]), ApprovalsModule, BackupsModule, ClassesModule, EncryptionModule, MailModule, OperationsModule, PoliciesModule, RestoreModule, SmsModule, TenantsModule],
+  imports: [TypeOrmModule.forFeature([ResetCodeEntity, ResetEntity]), AnnouncementsModule, ApprovalsModule, BackupsModule, ClassesModule, EncryptionModule, MailModule, OperationsModule, PoliciesModule, RestoreModule, SmsModule, TenantsModule],
   providers: [ResetChannels, ResetCodeSecrets, ResetCodesService, ResetHandler, ResetProgress, ResetsRepository, ResetsResolver, ResetsService, ResetSweep],
 })
 export class ResetModule implements OnModuleInit {

@@ -1,5 +1,7 @@
 import { Args, ID, Mutation, Parent, Query, ResolveField, Resolver } from '@nestjs/graphql';
 import { Permission } from '../access/permission.js';
+import { AnnouncementModel, toAnnouncementModel } from '../announcements/announcement.model.js';
+import { AnnouncementsService } from '../announcements/announcements.service.js';
 import { BackupModel, toBackupModel } from '../backups/backup.model.js';
 import { BackupsService } from '../backups/backups.service.js';
 import { OperationModel, toOperationModel } from '../operations/operation.model.js';
@@ -23,6 +25,7 @@ export class ResetsResolver {
     private readonly progress: ResetProgress,
     private readonly backups: BackupsService,
     private readonly operations: OperationsService,
+    private readonly announcements: AnnouncementsService,
     registry: NodeRegistry,
   ) {
     registry.register('Reset', async (actor, uuid) => toResetModel(await resets.get(actor, uuid)));
@@ -56,11 +59,11 @@ export class ResetsResolver {
   @Mutation(() => ResetExecutePayload, { description: 'Wipes what the reset lists, after a safety backup; restoreUndo brings it back for 7 days.' })
   async resetExecute(@CurrentActor() actor: Actor, @Args('input') input: ResetExecuteInput): Promise<ResetExecutePayload> {
     const { reset, operation } = await this.resets.execute(actor, input);
-    return { reset: toResetModel(reset), operation: toOperationModel(operation) };
+    return { reset: toResetModel(reset), operation: operation && toOperationModel(operation) };
   }
 
   @Access(Permission.RESET_RUN)
-  @Mutation(() => ResetCancelPayload, { description: 'Gives up a reset that has not begun to execute; later operationCancel does.' })
+  @Mutation(() => ResetCancelPayload, { description: 'Gives up a reset that has not begun to execute, an announced one as well; later operationCancel does.' })
   async resetCancel(@CurrentActor() actor: Actor, @Args('input') { resetId }: ResetCancelInput): Promise<ResetCancelPayload> {
     return { reset: toResetModel(await this.resets.cancel(actor, resetId)) };
   }
@@ -79,6 +82,12 @@ export class ResetsResolver {
   async latestBackup(@Parent() { row }: ResetModel): Promise<BackupModel | null> {
     const backup = await this.backups.findLastGood(row);
     return backup && toBackupModel(backup);
+  }
+
+  @ResolveField(() => AnnouncementModel, { nullable: true, description: 'Where it has a start time.' })
+  async announcement(@Parent() { row }: ResetModel): Promise<AnnouncementModel | null> {
+    const announcement = await this.announcements.findOf(row, row.id);
+    return announcement && toAnnouncementModel(announcement);
   }
 
   @ResolveField(() => OperationModel, { nullable: true })

@@ -1,19 +1,21 @@
 import { randomUUID } from 'node:crypto';
-import { Injectable } from '@nestjs/common';
+import { Injectable, type OnModuleInit } from '@nestjs/common';
 import { DataSource, type EntityManager } from 'typeorm';
 import { AppError } from '#errors';
 import { AccessService, type TenantScope } from '../access/access.service.js';
 import { Permission } from '../access/permission.js';
 import type { ApprovableWork } from '../approvals/approvable-work.js';
 import { ApprovalsService } from '../approvals/approvals.service.js';
+import { AnnouncementsService } from '../announcements/announcements.service.js';
 import { AuditService } from '../audit/audit.service.js';
 import { ClassesService } from '../classes/classes.service.js';
 import { EncryptionService } from '../encryption/encryption.service.js';
+import type { StartOperation } from '../operations/operation-handler.js';
 import type { OperationEntity } from '../operations/operation.entity.js';
 import { OperationsService } from '../operations/operations.service.js';
 import { type Actor, stampOf } from '../platform/auth/actor.js';
 import { runInTransaction } from '../platform/database/data-source.js';
-import { fromGlobalId, notFound } from '../platform/graphql/global-id.js';
+import { fromGlobalId, notFound, toGlobalId } from '../platform/graphql/global-id.js';
 import { PoliciesService } from '../policies/policies.service.js';
 import { requireNotSuspended, TenantsService } from '../tenants/tenants.service.js';
 import type { ResetBeginInput, ResetExecuteInput } from './dto/reset.inputs.js';
@@ -22,7 +24,7 @@ import { missingChannels, ResetChannels } from './reset-channels.js';
 import { ResetCodesService } from './reset-codes.js';
 import { changedSince, listsOf } from './reset-lists.js';
 import { requireOwn, requireState } from './reset-steps.js';
-import { ResetHandler } from './reset.handler.js';
+import { ResetHandler, type ResetInput } from './reset.handler.js';
 import { ResetsRepository } from './resets.repository.js';
 
 const validForMs = 30 * 60_000;
@@ -30,12 +32,13 @@ const triesPerReset = 5;
 
 export interface StartedReset {
   readonly reset: ResetEntity;
-  readonly operation: OperationEntity;
+  /** Null where it begins later. */
+  readonly operation: OperationEntity | null;
 }
 
 /** What people do with a reset, step by step; each step is refused that comes too early or too late. */
 @Injectable()
-export class ResetsService {
+export class ResetsService implements OnModuleInit {
   constructor(
     private readonly dataSource: DataSource,
     private readonly access: AccessService,
@@ -50,7 +53,21 @@ export class ResetsService {
     private readonly codes: ResetCodesService,
     private readonly handler: ResetHandler,
     private readonly approvals: ApprovalsService,
+    private readonly announcements: AnnouncementsService,
   ) {}
+
+  onModuleInit(): void {
+    this.announcements.register('RESET', {
+      start: async (actor, { tenantId, subjectId }, manager) => {
+        this.encryption.requireKey();
+        const reset = await this.lock({ tenantId }, subjectId, manager);
+        requireState(reset, ['CONFIRMED']);
+        await this.requireUnchanged(reset, manager);
+        return (await this.begun(actor, reset, { idempotencyKey: null, idempotencyInput: {} }, manager)).id;
+      },
+      giveUp: ({ tenantId, subjectId }, manager) => this.resets.update({ tenantId }, subjectId, { state: 'CANCELED' }, manager),
+    });
+  }
 
   /** Another tenant's reset answers like one that does not exist. */
   async get(actor: Actor, id: string): Promise<ResetEntity> {
@@ -100,6 +117,11 @@ export class ResetsService {
   /** By anybody who may reset the workspace. @throws AppError RESET_OVER */
   async cancel(actor: Actor, resetId: string): Promise<ResetEntity> {
     const { id, ...scope } = await this.get(actor, fromGlobalId('Reset', resetId));
+    const announcement = await this.announcements.findOf(scope, id);
+    if (announcement?.state === 'PENDING') {
+      await this.announcements.cancel(actor, toGlobalId('Announcement', announcement.id));
+      return this.reload(scope, id);
+    }
     await runInTransaction(this.dataSource, async (manager) => {
       const reset = await this.lock(scope, id, manager);
       if (reset.state === 'CANCELED') return;
@@ -115,11 +137,11 @@ export class ResetsService {
     return resetOf(await this.get(actor, id));
   }
 
-  /** @throws AppError STEP_UP_REQUIRED, APPROVAL_REQUIRED, RESET_TEXT_MISMATCH, RESET_TOO_EARLY, RESET_OVER, RESET_OF_ANOTHER, RESET_STALE, TENANT_SUSPENDED, OPERATION_ALREADY_RUNNING */
+  /** @throws AppError STEP_UP_REQUIRED, APPROVAL_REQUIRED, RESET_TEXT_MISMATCH, RESET_TOO_EARLY, RESET_OVER, RESET_OF_ANOTHER, RESET_STALE, TENANT_SUSPENDED, OPERATION_ALREADY_RUNNING, START_TIME_INVALID, WORK_ANNOUNCED_ALREADY */
   async execute(actor: Actor, input: ResetExecuteInput): Promise<StartedReset> {
     const { id, tenantId } = await this.get(actor, fromGlobalId('Reset', input.resetId));
     this.encryption.requireKey();
-    const request = { handler: this.handler, tenantId, actorId: actor.id, idempotencyKey: input.idempotencyKey ?? null, idempotencyInput: { resetId: id, confirmText: input.confirmText } };
+    const request = { handler: this.handler, tenantId, actorId: actor.id, idempotencyKey: input.idempotencyKey ?? null, idempotencyInput: { resetId: id, confirmText: input.confirmText, startAt: input.startAt?.toISOString() ?? null } };
     try {
       const operation = await runInTransaction(this.dataSource, async (manager) => {
         const replay = await this.operations.findReplay(manager, request);
@@ -128,11 +150,10 @@ export class ResetsService {
         const reset = await this.lock({ tenantId }, id, manager);
         await this.requireReady(actor, reset, input.confirmText, manager);
         await this.approvals.require(actor, resetOf(reset), manager);
-        const { operation: started } = await this.operations.start(manager, { ...request, input: inputOf(reset), startedBy: stampOf(actor) });
-        await this.resets.update(reset, id, { state: 'EXECUTING', operationId: started.id }, manager);
-        const detail = { resetId: id, reason: reset.reason, wiped: reset.lists.wiped.length, counters: reset.lists.counters.length };
-        await this.audit.record({ action: 'reset.started', tenantId, actor, subject: { type: 'Operation', id: started.id }, detail }, manager);
-        return started;
+        if (input.startAt == null) return this.begun(actor, reset, request, manager);
+        await this.announcements.announce(actor, { tenantId }, { work: 'RESET', subjectId: id, startAt: input.startAt }, manager);
+        await this.resets.update(reset, id, { state: 'CONFIRMED' }, manager);
+        return null;
       });
       return { operation, reset: await this.reload({ tenantId }, id) };
     } catch (error) {
@@ -141,7 +162,16 @@ export class ResetsService {
     }
   }
 
-  /** All that has to be true at the moment when a reset starts, against rows that are locked until the operation is there. */
+  private async begun(actor: Actor, reset: ResetEntity, request: Pick<StartOperation<ResetInput>, 'idempotencyKey' | 'idempotencyInput'>, manager: EntityManager): Promise<OperationEntity> {
+    const { id, tenantId, reason, lists } = reset;
+    const { operation } = await this.operations.start(manager, { ...request, handler: this.handler, tenantId, actorId: actor.id, input: inputOf(reset), startedBy: stampOf(actor) });
+    await this.resets.update(reset, id, { state: 'EXECUTING', operationId: operation.id }, manager);
+    const detail = { resetId: id, reason, wiped: lists.wiped.length, counters: lists.counters.length };
+    await this.audit.record({ action: 'reset.started', tenantId, actor, subject: { type: 'Operation', id: operation.id }, detail }, manager);
+    return operation;
+  }
+
+  /** All that has to be true at the moment when a reset is confirmed, against rows that are locked until the operation is there. */
   private async requireReady(actor: Actor, reset: ResetEntity, typed: string, manager: EntityManager): Promise<void> {
     requireOwn(actor, reset);
     requireState(reset, ['VERIFIED']);
@@ -149,6 +179,11 @@ export class ResetsService {
     const [missing] = missingChannels(resetCodes, await this.codes.verifiedChannels(reset, manager));
     if (missing !== undefined) throw new AppError('RESET_TOO_EARLY', `The policy of the workspace has changed: verify a code by ${missing === 'EMAIL' ? 'e-mail' : 'SMS'} as well, in a new reset`);
     if (typed !== confirmText) throw new AppError('RESET_TEXT_MISMATCH', `This is not ${confirmText}`, { field: ['confirmText'] });
+    await this.requireUnchanged(reset, manager);
+  }
+
+  /** And once more when it begins later. */
+  private async requireUnchanged(reset: ResetEntity, manager: EntityManager): Promise<void> {
     const tenant = await this.tenants.getForUpdate(manager, reset.tenantId);
     requireNotSuspended(tenant);
     if (tenant.targetRevision !== reset.targetRevision) throw new AppError('RESET_STALE', "The workspace's database was changed since the reset was begun");
@@ -179,7 +214,7 @@ export class ResetsService {
   }
 }
 
-function inputOf({ id, lists: { wiped, counters } }: ResetEntity): { resetId: string; wiped: string[]; counters: { name: string; field: string; resetTo: number }[] } {
+function inputOf({ id, lists: { wiped, counters } }: ResetEntity): ResetInput {
   return { resetId: id, wiped: wiped.map(({ name }) => name), counters: counters.map(({ name, field, resetTo }) => ({ name, field, resetTo })) };
 }
 

@@ -35,7 +35,8 @@ export class RestorePlansRepository {
     return rows.length === 0;
   }
 
-  async markUsed(scope: TenantScope, id: string, operationId: string, manager: EntityManager): Promise<void> {
+  /** `operationId` is null until announced work begins. */
+  async markUsed(scope: TenantScope, id: string, operationId: string | null, manager: EntityManager): Promise<void> {
     await manager.query('update restore_plan set used_at = now(), operation_id = $3 where tenant_id = $1 and id = $2', [scope.tenantId, id, operationId]);
   }
 }

@@ -1,6 +1,7 @@
 import { Module } from '@nestjs/common';
 import { TypeOrmModule } from '@nestjs/typeorm';
 import { ApprovalsModule } from '../approvals/approvals.module.js';
+import { AnnouncementsModule } from '../announcements/announcements.module.js';
 import { BackupsModule } from '../backups/backups.module.js';
 import { EncryptionModule } from '../encryption/encryption.module.js';
 import { MaintenanceModule } from '../maintenance/maintenance.module.js';
@@ -43,7 +44,7 @@ import { UndoResolver } from './undo.resolver.js';
 import { UndoTerm } from './undo-term.js';
 
 @Module({
-  imports: [TypeOrmModule.forFeature([RestorePlanEntity]), ApprovalsModule, BackupsModule, EncryptionModule, MaintenanceModule, OperationsModule, PoliciesModule, StorageModule, TenantsModule, TransfersModule],
+  imports: [TypeOrmModule.forFeature([RestorePlanEntity]), AnnouncementsModule, ApprovalsModule, BackupsModule, EncryptionModule, MaintenanceModule, OperationsModule, PoliciesModule, StorageModule, TenantsModule, TransfersModule],
   providers: [
     CollectionReplacement, KeptDatabaseSweep, OperationPlanResolver, PlanChecks, PointerUndo, ReleaseHandler, ReleaseResolver, RestoreApprovals, RestoreCopy, RestoreDestinations, RestoreDrill, RestoreFinish, RestoreHandler, RestoreMaintenance, RestoreMerge, RestorePlanner, RestorePlansRepository, RestorePreparation,
     RestoreRelease, RestoreRepoint, RestoreResultResolver, RestoreSourceResolver, RestoreSources, RestoresResolver, RestoresService, RestoreUndo, StageLeftOvers, StageLeftOversRepository, StageRemoval, UndoHandler, UndoResolver, UndoTerm,

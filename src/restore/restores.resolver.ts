@@ -1,6 +1,7 @@
 import { Args, ID, Mutation, Parent, Query, ResolveField, Resolver } from '@nestjs/graphql';
 import { AccessService } from '../access/access.service.js';
 import { Permission } from '../access/permission.js';
+import { toAnnouncementModel } from '../announcements/announcement.model.js';
 import { BackupModel, toBackupModel } from '../backups/backup.model.js';
 import { BackupsService } from '../backups/backups.service.js';
 import { OperationModel, toOperationModel } from '../operations/operation.model.js';
@@ -41,7 +42,8 @@ export class RestoresResolver {
   @Access(Permission.RESTORE_RUN)
   @Mutation(() => RestoreStartPayload)
   async restoreStart(@CurrentActor() actor: Actor, @Args('input') input: RestoreStartInput): Promise<RestoreStartPayload> {
-    return { operation: toOperationModel(await this.restores.start(actor, input)) };
+    const { operation, announcement } = await this.restores.start(actor, input);
+    return { operation: operation && toOperationModel(operation), announcement: announcement && toAnnouncementModel(announcement) };
   }
 }
 

@@ -1,11 +1,14 @@
-import { Injectable } from '@nestjs/common';
+import { Injectable, type OnModuleInit } from '@nestjs/common';
 import { DataSource, type EntityManager } from 'typeorm';
 import { AppError, type ErrorCode } from '#errors';
 import { AccessService, type TenantScope } from '../access/access.service.js';
 import { ApprovalsService } from '../approvals/approvals.service.js';
+import type { AnnouncementEntity } from '../announcements/announcement.entity.js';
+import { AnnouncementsService } from '../announcements/announcements.service.js';
 import { AuditService } from '../audit/audit.service.js';
 import { BackupsService, requireUsable } from '../backups/backups.service.js';
 import { EncryptionService } from '../encryption/encryption.service.js';
+import type { StartOperation } from '../operations/operation-handler.js';
 import type { OperationEntity } from '../operations/operation.entity.js';
 import { OperationsService } from '../operations/operations.service.js';
 import { type Actor, stampOf } from '../platform/auth/actor.js';
@@ -13,6 +16,7 @@ import { runInTransaction } from '../platform/database/data-source.js';
 import { fromGlobalId, notFound } from '../platform/graphql/global-id.js';
 import { PoliciesService } from '../policies/policies.service.js';
 import { CopyTargets } from '../tenants/copy-targets.js';
+import type { TenantEntity } from '../tenants/tenant.entity.js';
 import { requireConfirmed, requireNotSuspended, TenantsService } from '../tenants/tenants.service.js';
 import { UploadsService } from '../transfers/uploads.service.js';
 import type { RestoreStartInput } from './dto/restore.inputs.js';
@@ -20,13 +24,19 @@ import type { RestorePlanEntity } from './restore-plan.entity.js';
 import { restoreOf } from './restore-approvals.js';
 import { RestorePlanner, sourceOf } from './restore-planner.js';
 import { RestorePlansRepository } from './restore-plans.repository.js';
-import { RestoreHandler } from './restore.handler.js';
+import { RestoreHandler, type RestoreInput } from './restore.handler.js';
+
+/** One of the two: it begins at once, or at its start time. */
+export interface StartedRestore {
+  readonly operation: OperationEntity | null;
+  readonly announcement: AnnouncementEntity | null;
+}
 
 const auditedRefusals: ReadonlySet<ErrorCode> = new Set(['CONFIRM_NAME_MISMATCH', 'STEP_UP_REQUIRED', 'APPROVAL_REQUIRED']);
 
 /** Starts restores: a plan works once, and only for what it was made for. */
 @Injectable()
-export class RestoresService {
+export class RestoresService implements OnModuleInit {
   constructor(
     private readonly dataSource: DataSource,
     private readonly access: AccessService,
@@ -42,9 +52,14 @@ export class RestoresService {
     private readonly handler: RestoreHandler,
     private readonly policies: PoliciesService,
     private readonly approvals: ApprovalsService,
+    private readonly announcements: AnnouncementsService,
   ) {}
 
-  async start(actor: Actor, input: RestoreStartInput): Promise<OperationEntity> {
+  onModuleInit(): void {
+    this.announcements.register('RESTORE', { start: (actor, announcement, manager) => this.beginAnnounced(actor, announcement, manager), giveUp: () => Promise.resolve() });
+  }
+
+  async start(actor: Actor, input: RestoreStartInput): Promise<StartedRestore> {
     const { id, tenantId } = await this.planner.get(actor, fromGlobalId('RestorePlan', input.planId));
     const scope = { tenantId };
     const dryRun = input.dryRun ?? false;
@@ -53,12 +68,12 @@ export class RestoresService {
     this.encryption.requireKey();
     const request = {
       handler: this.handler, tenantId, actorId: actor.id, idempotencyKey: input.idempotencyKey ?? null,
-      idempotencyInput: { planId: id, confirmName: input.confirmName, dryRun, keepOld },
+      idempotencyInput: { planId: id, confirmName: input.confirmName, dryRun, keepOld, startAt: input.startAt?.toISOString() ?? null },
     };
     try {
       return await runInTransaction(this.dataSource, async (manager) => {
         const replay = await this.operations.findReplay(manager, request);
-        if (replay !== null) return replay;
+        if (replay !== null) return { operation: replay, announcement: null };
         if (!dryRun) await this.policies.requireFreshLogin(actor, scope, manager);
         const plan = await this.plans.lock(scope, id, manager);
         if (plan === null) throw notFound('RestorePlan');
@@ -66,19 +81,8 @@ export class RestoresService {
         const live = await this.requireValid(scope, plan, input.confirmName, manager);
         if (keepOld && (dryRun || plan.bound.copy !== undefined || plan.mode === 'MERGE')) throw new AppError('BAD_USER_INPUT', 'keepOld: only a restore in place of live data has old collections to keep', { field: ['keepOld'] });
         if (!dryRun) await this.approvals.require(actor, restoreOf(plan, keepOld), manager);
-        const { source, choice, copy, repoint } = plan.bound;
-        const { operation } = await this.operations.start(manager, {
-          ...request,
-          input: { planId: id, source, dryRun, ...(keepOld ? { keepOld } : {}), live: [...live], choice, ...(copy === undefined ? {} : { copy }), ...(repoint === undefined ? {} : { repoint }) },
-          startedBy: stampOf(actor),
-          planId: id,
-          ...(plan.backupId === null ? {} : { backupId: plan.backupId }),
-        });
-        const elsewhere = copy ?? repoint;
-        if (elsewhere !== undefined) await this.copies.reserve(scope, operation.id, elsewhere, manager);
-        await this.plans.markUsed(scope, id, operation.id, manager);
-        await this.audit.record({ action: dryRun ? 'restore.dry-run-started' : 'restore.started', tenantId, actor, subject: { type: 'Operation', id: operation.id }, detail: { fileName: source.fileName, planId: id, keepOld, ...(elsewhere === undefined ? {} : { database: elsewhere.database }) } }, manager);
-        return operation;
+        if (input.startAt != null) return { operation: null, announcement: await this.announce(actor, plan, input.startAt, dryRun || keepOld, manager) };
+        return { operation: await this.begin(actor, plan, live, { dryRun, keepOld }, request, manager), announcement: null };
       });
     } catch (error) {
       if (error instanceof AppError && auditedRefusals.has(error.code)) {
@@ -88,6 +92,41 @@ export class RestoresService {
     }
   }
 
+  private async begin(actor: Actor, plan: RestorePlanEntity, live: NonNullable<RestorePlanEntity['bound']['live']>, { dryRun, keepOld }: { readonly dryRun: boolean; readonly keepOld: boolean }, request: Pick<StartOperation<RestoreInput>, 'idempotencyKey' | 'idempotencyInput'>, manager: EntityManager): Promise<OperationEntity> {
+    const { id, tenantId, backupId, bound: { source, choice, copy, repoint } } = plan;
+    const scope = { tenantId };
+    const { operation } = await this.operations.start(manager, {
+      ...request,
+      handler: this.handler,
+      tenantId,
+      actorId: actor.id,
+      input: { planId: id, source, dryRun, ...(keepOld ? { keepOld } : {}), live: [...live], choice, ...(copy === undefined ? {} : { copy }), ...(repoint === undefined ? {} : { repoint }) },
+      startedBy: stampOf(actor),
+      planId: id,
+      ...(backupId === null ? {} : { backupId }),
+    });
+    const elsewhere = copy ?? repoint;
+    if (elsewhere !== undefined) await this.copies.reserve(scope, operation.id, elsewhere, manager);
+    await this.plans.markUsed(scope, id, operation.id, manager);
+    await this.audit.record({ action: dryRun ? 'restore.dry-run-started' : 'restore.started', tenantId, actor, subject: { type: 'Operation', id: operation.id }, detail: { fileName: source.fileName, planId: id, keepOld, ...(elsewhere === undefined ? {} : { database: elsewhere.database }) } }, manager);
+    return operation;
+  }
+
+  /** The plan is used up; what it binds is looked at again when the time has come. */
+  private async announce(actor: Actor, { id, tenantId, bound }: RestorePlanEntity, startAt: Date, isSpecial: boolean, manager: EntityManager): Promise<AnnouncementEntity> {
+    if (isSpecial || bound.copy !== undefined) throw new AppError('BAD_USER_INPUT', 'startAt: only a restore of live data that keeps a safety backup is announced', { field: ['startAt'] });
+    await this.plans.markUsed({ tenantId }, id, null, manager);
+    return this.announcements.announce(actor, { tenantId }, { work: 'RESTORE', subjectId: id, startAt }, manager);
+  }
+
+  private async beginAnnounced(actor: Actor, { tenantId, subjectId }: AnnouncementEntity, manager: EntityManager): Promise<string> {
+    this.encryption.requireKey();
+    const plan = await this.plans.lock({ tenantId }, subjectId, manager);
+    if (plan === null) throw notFound('RestorePlan');
+    const live = await this.requireBound({ tenantId }, plan, manager);
+    return (await this.begin(actor, plan, live, { dryRun: false, keepOld: false }, { idempotencyKey: null, idempotencyInput: {} }, manager)).id;
+  }
+
   /**
    * All that the plan binds, against rows that are locked until the operation is there; returns the live namespaces it was made for.
    *
@@ -95,12 +134,18 @@ export class RestoresService {
    */
   async requireValid(scope: TenantScope, plan: RestorePlanEntity, confirmName: string, manager: EntityManager): Promise<NonNullable<RestorePlanEntity['bound']['live']>> {
     const tenant = await this.tenants.getForUpdate(manager, scope.tenantId);
-    const { bound } = plan;
     if (plan.usedAt !== null) throw new AppError('PLAN_USED', 'The plan was used already');
     if (await this.plans.isExpired(scope, plan.id, manager)) throw new AppError('PLAN_EXPIRED', 'The plan has expired');
-    if (tenant.name !== bound.tenantName) throw new AppError('PLAN_STALE', 'The workspace was renamed since the plan was made');
-    if (tenant.targetRevision !== bound.targetRevision) throw new AppError('PLAN_STALE', "The workspace's database was changed since the plan was made");
+    requireSameTenant(tenant, plan);
     requireConfirmed(tenant.name, confirmName);
+    return this.requireBound(scope, plan, manager);
+  }
+
+  /** The same without what only counts when a person starts it. */
+  private async requireBound(scope: TenantScope, plan: RestorePlanEntity, manager: EntityManager): Promise<NonNullable<RestorePlanEntity['bound']['live']>> {
+    const tenant = await this.tenants.getForUpdate(manager, scope.tenantId);
+    const { bound } = plan;
+    requireSameTenant(tenant, plan);
     requireNotSuspended(tenant);
     const blocking = plan.checks.find((check) => check.blocking && !check.ok);
     if (blocking !== undefined || bound.live === null) throw new AppError('PLAN_BLOCKED', `The plan has a failed check (${blocking?.key ?? 'target'}): ${blocking?.message ?? 'the database could not be read'}`);
@@ -123,4 +168,10 @@ export class RestoresService {
     const isSame = source.kind === 'BACKUP' && now.kind === 'BACKUP' && now.salt === source.salt && now.sha256 === source.sha256 && now.storeKey === source.storeKey;
     if (!isSame) throw new AppError('PLAN_STALE', 'The backup was replaced since the plan was made');
   }
+}
+
+/** @throws AppError PLAN_STALE */
+function requireSameTenant(tenant: TenantEntity, { bound }: RestorePlanEntity): void {
+  if (tenant.name !== bound.tenantName) throw new AppError('PLAN_STALE', 'The workspace was renamed since the plan was made');
+  if (tenant.targetRevision !== bound.targetRevision) throw new AppError('PLAN_STALE', "The workspace's database was changed since the plan was made");
 }

@@ -1,6 +1,6 @@
 import { Field, ID, InputType } from '@nestjs/graphql';
 import { Transform } from 'class-transformer';
-import { IsEnum, IsOptional, IsString, Length, MaxLength } from 'class-validator';
+import { IsDate, IsEnum, IsOptional, IsString, Length, MaxLength } from 'class-validator';
 import { ChannelKind, ResetReason } from '../reset.entity.js';
 
 @InputType()
@@ -44,6 +44,11 @@ export class ResetExecuteInput extends ResetStepInput {
   @IsString()
   @MaxLength(100)
   confirmText!: string;
+
+  @Field(() => Date, { nullable: true, description: 'When it begins: the product and the members of the workspace are told at once. Left out: now.' })
+  @IsOptional()
+  @IsDate()
+  startAt?: Date | null;
 
   @Field(() => String, { nullable: true })
   @IsOptional()

@@ -23,6 +23,6 @@ export class ResetCancelPayload extends ResetPayload {}
 
 @ObjectType()
 export class ResetExecutePayload extends ResetPayload {
-  @Field(() => OperationModel, { nullable: true })
+  @Field(() => OperationModel, { nullable: true, description: 'Null where it has a start time: the reset is CONFIRMED then.' })
   operation?: OperationModel | null;
 }

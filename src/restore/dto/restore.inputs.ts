@@ -1,6 +1,6 @@
 import { Field, ID, InputType } from '@nestjs/graphql';
 import { Type } from 'class-transformer';
-import { ArrayMaxSize, ArrayNotEmpty, IsArray, IsBoolean, IsEnum, IsOptional, IsString, Length, ValidateNested } from 'class-validator';
+import { ArrayMaxSize, ArrayNotEmpty, IsArray, IsBoolean, IsDate, IsEnum, IsOptional, IsString, Length, ValidateNested } from 'class-validator';
 import { ConfirmedInput } from './confirmed.input.js';
 import { MergeConflict } from '../restore-choice.js';
 import { RestoreTargetInput } from './restore-target.input.js';
@@ -81,6 +81,11 @@ export class RestoreStartInput extends ConfirmedInput {
   @IsOptional()
   @IsBoolean()
   dryRun?: boolean | null;
+
+  @Field(() => Date, { nullable: true, description: 'When it begins: the product and the members of the workspace are told at once. The plan then holds until its start. Left out: now.' })
+  @IsOptional()
+  @IsDate()
+  startAt?: Date | null;
 
   @Field(() => Boolean, { nullable: true, defaultValue: false, description: 'For the provider, where live data cannot be read and no safety backup can be taken: what was live stays in the database under other names until restoreReleaseOld. It cannot be undone.' })
   @IsOptional()

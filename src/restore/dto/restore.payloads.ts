@@ -1,4 +1,5 @@
 import { Field, ObjectType } from '@nestjs/graphql';
+import { AnnouncementModel } from '../../announcements/announcement.model.js';
 import { OperationModel } from '../../operations/operation.model.js';
 import { MutationPayload } from '../../platform/graphql/user-error.model.js';
 import { RestorePlanModel } from '../restore-plan.model.js';
@@ -17,7 +18,10 @@ abstract class StartedPayload extends MutationPayload {
 }
 
 @ObjectType()
-export class RestoreStartPayload extends StartedPayload {}
+export class RestoreStartPayload extends StartedPayload {
+  @Field(() => AnnouncementModel, { nullable: true, description: 'Where it begins later; the operation is null then.' })
+  announcement?: AnnouncementModel | null;
+}
 
 @ObjectType()
 export class RestoreUndoPayload extends StartedPayload {}

@@ -16,6 +16,7 @@ export interface Ids {
   readonly operation: string;
   readonly plan: string;
   readonly reset: string;
+  readonly announcement: string;
   readonly upload: string;
   /** Made for one call, because the call may remove it. */
   notifier(): Promise<string>;
@@ -68,6 +69,7 @@ export async function createWorld(app: TestApp): Promise<World> {
     operation: toGlobalId('Operation', randomUUID()),
     plan: toGlobalId('RestorePlan', randomUUID()),
     reset: toGlobalId('Reset', randomUUID()),
+    announcement: toGlobalId('Announcement', randomUUID()),
     upload: toGlobalId('Upload', randomUUID()),
     notifier: () => Promise.resolve(toGlobalId('Notifier', randomUUID())),
     schedule: toGlobalId('Schedule', randomUUID()),
@@ -118,6 +120,7 @@ async function furnish(admin: GraphqlClient, tenant: TestTenant): Promise<Ids> {
     operation: backupCreate.operation.id,
     plan: restorePlanCreate.plan.id,
     reset: resetBegin.reset.id,
+    announcement: await announce(admin, tenant, backupCreate.backup.id),
     upload: uploadCreate.upload.id,
     notifier: () => makeNotifier(admin, tenant.id),
     schedule: await makeSchedule(admin, tenant.id),
@@ -169,6 +172,18 @@ async function invite(admin: GraphqlClient, tenantId: string, email: string, rol
     { input: { tenantId, email, role, ...(secret === undefined ? {} : { password: secret }) } },
   );
   return memberInvite.member.id;
+}
+
+async function announce(admin: GraphqlClient, tenant: TestTenant, backupId: string): Promise<string> {
+  const { restorePlanCreate } = await admin.run<{ restorePlanCreate: { plan: { id: string } } }>(
+    'mutation ($input: RestorePlanCreateInput!) { restorePlanCreate(input: $input) { plan { id } userErrors { code message } } }',
+    { input: { tenantId: tenant.id, source: { backupId } } },
+  );
+  const { restoreStart } = await admin.run<{ restoreStart: { announcement: { id: string } } }>(
+    'mutation ($input: RestoreStartInput!) { restoreStart(input: $input) { announcement { id } userErrors { code message } } }',
+    { input: { planId: restorePlanCreate.plan.id, confirmName: tenant.name, startAt: new Date(Date.now() + 24 * 3_600_000).toISOString() } },
+  );
+  return restoreStart.announcement.id;
 }
 
 async function makeSchedule(admin: GraphqlClient, tenantId: string): Promise<string> {

@@ -21,6 +21,7 @@ import { FairClaims1763804000000 } from './1763804000000-fair-claims.js';
 import { ListIndexes1763804100000 } from './1763804100000-list-indexes.js';
 import { TransferRates1763804200000 } from './1763804200000-transfer-rates.js';
 import { Resets1763805000000 } from './1763805000000-resets.js';
+import { Announcements1763805100000 } from './1763805100000-announcements.js';
 import { AddressRules1763806000000 } from './1763806000000-address-rules.js';
 import { Approvals1763806100000 } from './1763806100000-approvals.js';
 import { TenantDeletion1763807000000 } from './1763807000000-tenant-deletion.js';
@@ -51,6 +52,7 @@ export const migrations = [
   ListIndexes1763804100000,
   TransferRates1763804200000,
   Resets1763805000000,
+  Announcements1763805100000,
   AddressRules1763806000000,
   Approvals1763806100000,
   TenantDeletion1763807000000,

@@ -1,0 +1,177 @@
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { DataSource } from 'typeorm';
+import { differences, fingerprint } from '../../scripts/demo/fingerprint.ts';
+import { AnnouncementTicks } from '../../src/announcements/announcement-ticks.ts';
+import { parseGlobalId, toGlobalId } from '../../src/platform/graphql/global-id.ts';
+import { createTestMember, createTestTenant, startTestApp, type TestApp, type TestTenant } from '../support/app.ts';
+import { ended, makePlan, takeBackup, type UserErrorAnswer, withDatabase } from '../support/backup-calls.ts';
+import type { GraphqlClient } from '../support/graphql-client.ts';
+import { HttpReceiver } from '../support/http-receiver.ts';
+import { MailReceiver } from '../support/mail-receiver.ts';
+import { readReset, resetCancel, resetExecute, verifiedReset } from '../support/reset-calls.ts';
+
+let app: TestApp;
+let admin: GraphqlClient;
+let mail: MailReceiver;
+let product: HttpReceiver;
+
+beforeAll(async () => {
+  mail = await MailReceiver.start();
+  product = await HttpReceiver.start();
+  app = await startTestApp({ env: { HOLDFAST_SMTP_URL: mail.url, HOLDFAST_MAIL_FROM: 'holdfast@holdfast.test' } });
+  admin = await app.loginAsAdmin();
+});
+
+afterAll(async () => {
+  await app?.stop();
+  await mail?.stop();
+  await product?.stop();
+});
+
+const sql = <Row>(text: string, values: unknown[] = []): Promise<Row[]> => app.nest.get(DataSource).query(text, values);
+const tick = (): Promise<void> => app.nest.get(AnnouncementTicks, { strict: false }).tick();
+const inTwoHours = (): string => new Date(Date.now() + 2 * 3_600_000).toISOString();
+
+interface Announced {
+  readonly id: string;
+  readonly work: string;
+  readonly state: string;
+  readonly startAt: string;
+  readonly operationId: string | null;
+  readonly failure: { readonly code: string } | null;
+}
+
+const fields = 'id work state startAt operationId failure { code }';
+
+interface Shop {
+  readonly tenant: TestTenant;
+  readonly owner: GraphqlClient & { readonly email: string };
+}
+
+async function shop(): Promise<Shop> {
+  const tenant = await createTestTenant(admin);
+  await withDatabase(tenant, async (db) => void (await db.collection('orders').insertMany([{ a: 1 }, { a: 2 }])));
+  await admin.run('mutation ($input: MaintenanceWebhookUpdateInput!) { maintenanceWebhookUpdate(input: $input) { userErrors { code } } }', { input: { tenantId: tenant.id, url: `${product.url}/${tenant.slug}` } });
+  return { tenant, owner: await createTestMember(app, admin, tenant.id, 'OWNER') };
+}
+
+async function announcements({ tenant }: Shop): Promise<readonly Announced[]> {
+  return (await admin.run<{ tenant: { announcements: Announced[] } }>(`query ($id: ID!) { tenant(id: $id) { announcements { ${fields} } } }`, { id: tenant.id })).tenant.announcements;
+}
+
+/** The time has come. */
+async function due(announcement: Announced): Promise<void> {
+  await sql(`update announcement set start_at = clock_timestamp() - interval '1 second' where id = $1`, [parseGlobalId(announcement.id)!.uuid]);
+  await tick();
+}
+
+async function cancel(client: GraphqlClient, id: string): Promise<{ readonly announcement: Announced | null; readonly userErrors: readonly UserErrorAnswer[] }> {
+  const answer = await client.run<{ announcementCancel: { announcement: Announced | null; userErrors: UserErrorAnswer[] } }>(
+    `mutation ($input: AnnouncementCancelInput!) { announcementCancel(input: $input) { announcement { ${fields} } userErrors { code message field hint } } }`, { input: { announcementId: id } },
+  );
+  return answer.announcementCancel;
+}
+
+const told = ({ tenant }: Shop, type: string): Record<string, unknown>[] => product.at(`/${tenant.slug}`).map(({ body }) => JSON.parse(body) as Record<string, unknown>).filter((body) => body['type'] === type);
+const mailed = ({ owner }: Shop, subject: string): readonly string[] => mail.received.filter((one) => one.to === owner.email && one.subject.startsWith(subject)).map(({ text }) => text);
+
+describe('announced work', () => {
+  it('is a reset that begins at its time, and of which product and members are told before', async () => {
+    const one = await shop();
+    const { tenant, owner } = one;
+    const { id } = await verifiedReset(owner, tenant.id, mail);
+    const startAt = inTwoHours();
+    expect(await resetExecute(owner, id, 'RESET', { startAt })).toMatchObject({ operation: null, userErrors: [], reset: { state: 'CONFIRMED' } });
+    const [announced, ...more] = await announcements(one);
+    expect(more).toEqual([]);
+    expect(announced).toMatchObject({ work: 'RESET', state: 'PENDING', startAt, operationId: null });
+    await product.untilReceived(`/${tenant.slug}`, 1);
+    expect(told(one, 'maintenance.announced')).toMatchObject([{ tenant: { slug: tenant.slug }, announcement: { id: announced!.id, work: 'RESET', startAt, message: expect.stringContaining(startAt) } }]);
+    await tick();
+    expect(mailed(one, 'Maintenance announced')).toEqual([expect.stringContaining(startAt)]);
+    expect(await sql(`select 1 from alert where event = 'WORK_ANNOUNCED' and resolved_at is null and subject = $1`, [parseGlobalId(announced!.id)!.uuid])).toHaveLength(1);
+    expect(await readReset(owner, id)).toMatchObject({ state: 'CONFIRMED', operation: null });
+
+    await due(announced!);
+    const { operation } = await readReset(owner, id);
+    expect(await ended(owner, operation!.id)).toMatchObject({ kind: 'RESET', state: 'COMPLETED' });
+    expect(await announcements(one)).toMatchObject([{ state: 'STARTED', operationId: operation!.id }]);
+    expect(await readReset(owner, id)).toMatchObject({ state: 'DONE' });
+    await withDatabase(tenant, async (db) => expect(await db.collection('orders').countDocuments()).toBe(0));
+    expect(await cancel(owner, announced!.id)).toMatchObject({ announcement: null, userErrors: [{ code: 'ANNOUNCEMENT_OVER' }] });
+    await tick();
+    expect(mailed(one, 'Maintenance announced')).toHaveLength(1);
+  });
+
+  it('can be canceled before, and everybody is told so', async () => {
+    const one = await shop();
+    const { tenant, owner } = one;
+    const { id } = await verifiedReset(owner, tenant.id, mail);
+    await resetExecute(owner, id, 'RESET', { startAt: inTwoHours() });
+    const [announced] = await announcements(one);
+    const viewer = await createTestMember(app, admin, tenant.id, 'VIEWER');
+    await expect(cancel(viewer, announced!.id)).rejects.toMatchObject({ code: 'FORBIDDEN' });
+    await expect(cancel((await shop()).owner, announced!.id)).rejects.toMatchObject({ code: 'NOT_FOUND' });
+    expect((await resetCancel(owner, id)).reset).toMatchObject({ state: 'CANCELED' });
+    expect(await announcements(one)).toMatchObject([{ state: 'CANCELED' }]);
+    await product.untilReceived(`/${tenant.slug}`, 2);
+    expect(told(one, 'maintenance.announcement-canceled')).toHaveLength(1);
+    await due(announced!);
+    expect(mailed(one, 'Maintenance canceled')).toHaveLength(1);
+    expect(await readReset(owner, id)).toMatchObject({ state: 'CANCELED', operation: null });
+    await withDatabase(tenant, async (db) => expect(await db.collection('orders').countDocuments()).toBe(2));
+    expect(await sql(`select 1 from alert where event = 'WORK_ANNOUNCED' and resolved_at is null and subject = $1`, [parseGlobalId(announced!.id)!.uuid])).toEqual([]);
+  });
+
+  it('is a restore as well, whose plan holds until then', async () => {
+    const one = await shop();
+    const { tenant, owner } = one;
+    const backup = await takeBackup(owner, tenant.id);
+    const before = await withDatabase(tenant, fingerprint);
+    await withDatabase(tenant, (db) => db.collection('orders').deleteMany({}));
+    const start = async (planId: string, input: object) =>
+      (
+        await owner.run<{ restoreStart: { operation: { id: string } | null; announcement: Announced | null; userErrors: UserErrorAnswer[] } }>(
+          `mutation ($input: RestoreStartInput!) { restoreStart(input: $input) { operation { id } announcement { ${fields} } userErrors { code message field hint } } }`,
+          { input: { planId, confirmName: tenant.name, ...input } },
+        )
+      ).restoreStart;
+    const plan = await makePlan(owner, tenant.id, backup.id);
+    for (const startAt of [new Date().toISOString(), new Date(Date.now() + 31 * 24 * 3_600_000).toISOString()]) {
+      expect(await start(plan.id, { startAt })).toMatchObject({ operation: null, announcement: null, userErrors: [{ code: 'START_TIME_INVALID', field: ['startAt'] }] });
+    }
+    const { announcement } = await start(plan.id, { startAt: inTwoHours() });
+    expect(announcement).toMatchObject({ work: 'RESTORE', state: 'PENDING' });
+    expect(await start(plan.id, {})).toMatchObject({ operation: null, userErrors: [{ code: 'PLAN_USED' }] });
+    const another = await makePlan(owner, tenant.id, backup.id);
+    expect(await start(another.id, { startAt: inTwoHours() })).toMatchObject({ announcement: null, userErrors: [{ code: 'WORK_ANNOUNCED_ALREADY', field: [announcement!.id] }] });
+    await sql(`update restore_plan set expires_at = now() - interval '1 hour' where id = $1`, [parseGlobalId(plan.id)!.uuid]);
+    await due(announcement!);
+    const [started] = await announcements(one);
+    expect(await ended(owner, started!.operationId!)).toMatchObject({ kind: 'RESTORE', state: 'COMPLETED' });
+    expect(differences(before, await withDatabase(tenant, fingerprint))).toEqual([]);
+  });
+
+  it('is refused at its time where it is not what was announced any more, or by whom', async () => {
+    const changed = await shop();
+    const { id } = await verifiedReset(changed.owner, changed.tenant.id, mail);
+    await resetExecute(changed.owner, id, 'RESET', { startAt: inTwoHours() });
+    await admin.run('mutation ($input: ClassRulesUpdateInput!) { classRulesUpdate(input: $input) { userErrors { code } } }', { input: { tenantId: changed.tenant.id, rules: [{ pattern: 'orders', dataClass: 'CONFIG', resettable: false }] } });
+    await due((await announcements(changed))[0]!);
+    expect(await announcements(changed)).toMatchObject([{ state: 'REFUSED', failure: { code: 'RESET_STALE' } }]);
+    expect(await readReset(changed.owner, id)).toMatchObject({ state: 'CANCELED' });
+
+    const removed = await shop();
+    const second = await verifiedReset(removed.owner, removed.tenant.id, mail);
+    await resetExecute(removed.owner, second.id, 'RESET', { startAt: inTwoHours() });
+    const [member] = await sql<{ id: string }>('select id from member where email = $1', [removed.owner.email]);
+    await createTestMember(app, admin, removed.tenant.id, 'OWNER');
+    await admin.run('mutation ($input: MemberSetRoleInput!) { memberSetRole(input: $input) { userErrors { code } } }', { input: { memberId: toGlobalId('Member', member!.id), role: 'VIEWER' } });
+    await due((await announcements(removed))[0]!);
+    expect(await announcements(removed)).toMatchObject([{ state: 'REFUSED', failure: { code: 'FORBIDDEN' } }]);
+    for (const { tenant } of [changed, removed]) {
+      await withDatabase(tenant, async (db) => expect(await db.collection('orders').countDocuments()).toBe(2));
+      expect(await sql(`select 1 from alert a join tenant t on t.id = a.tenant_id where t.slug = $1 and event = 'RESET_FAILED'`, [tenant.slug])).toHaveLength(1);
+    }
+  });
+});
