@@ -100,6 +100,8 @@ describe('the environment', () => {
 
   it('refuses in production what only development may have', () => {
     const inProduction = { NODE_ENV: 'production' };
+    for (const url of ['outbox:', 'http://sid:token@127.0.0.1:9?from=%2B4930123456']) expect(problems({ ...inProduction, HOLDFAST_SMS_URL: url })).toEqual(['HOLDFAST_SMS_URL: must begin with https:// when NODE_ENV is production']);
+    expect(problems({ ...inProduction, HOLDFAST_SMS_URL: 'https://sid:token@sms.example?from=%2B4930123456' })).toEqual([]);
     expect(problems({ ...inProduction, HOLDFAST_FAULT_POINTS: 'restore.swap' })).toEqual(['HOLDFAST_FAULT_POINTS: refused when NODE_ENV is production']);
     expect(AppConfig.from({ ...valid, ...inProduction }).introspection).toBe(false);
     expect(problems({ HOLDFAST_FAULT_POINTS: 'restore.swap' })).toEqual([]);

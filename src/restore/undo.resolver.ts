@@ -17,7 +17,7 @@ export class UndoResolver {
   ) {}
 
   @Access(Permission.RESTORE_RUN)
-  @Mutation(() => RestoreUndoPayload, { description: 'Brings back the last state before a completed restore, with all that was written up to it. It can be undone in its turn.' })
+  @Mutation(() => RestoreUndoPayload, { description: 'Brings back the last state before a completed restore or reset, with all that was written up to it. It can be undone in its turn.' })
   async restoreUndo(@CurrentActor() actor: Actor, @Args('input') input: RestoreUndoInput): Promise<RestoreUndoPayload> {
     return { operation: toOperationModel(await this.undo.start(actor, input)) };
   }

@@ -26,10 +26,10 @@ afterEach(() => {
   keyServer.stop();
 });
 
-async function signed(): Promise<string> {
+async function signed(claims: Record<string, unknown> = {}): Promise<string> {
   const [[kid, pair] = []] = keyServer.keys;
   if (kid === undefined || pair === undefined) throw new Error('The key server has no key');
-  return new SignJWT({}).setProtectedHeader({ alg: 'RS256', kid }).setSubject('somebody').setIssuer(issuer).setAudience(audience).setExpirationTime('1h').sign(pair.privateKey);
+  return new SignJWT(claims).setProtectedHeader({ alg: 'RS256', kid }).setSubject('somebody').setIssuer(issuer).setAudience(audience).setExpirationTime('1h').sign(pair.privateKey);
 }
 
 /** The keys are fetched again at most every 10 seconds; only the clock is moved, not the timers of the network. */
@@ -41,6 +41,19 @@ function letTimePass(seconds: number): void {
     doNotFake: ['hrtime', 'nextTick', 'performance', 'queueMicrotask', 'setImmediate', 'clearImmediate', 'setInterval', 'clearInterval', 'setTimeout', 'clearTimeout'],
   });
 }
+
+describe('a phone number in a token of a host product', () => {
+  it.each([
+    [{ phone_number: '+4930123456' }, '+4930123456'],
+    [{ phone_number: '+4930123456', phone_number_verified: true }, '+4930123456'],
+    [{ phone_number: '+4930123456', phone_number_verified: false }, null],
+    [{ phone_number: '030 123456' }, null],
+    [{ phone_number: 4930123456 }, null],
+    [{}, null],
+  ])('is taken in E.164 if the product vouches for it: %j', async (claims, phone) => {
+    expect(await tokens.verify(await signed(claims))).toMatchObject({ phone });
+  });
+});
 
 describe('tokens of a host product whose keys rotate', () => {
   it('are taken from the new key and no longer from the old one, without a restart', async () => {
