@@ -37,7 +37,7 @@ const uuid = (globalId: string): string => parseGlobalId(globalId)!.uuid;
 
 /** The run of the next hour. */
 async function run(of: TestApp = app): Promise<void> {
-  await sql('update retention_state set next_at = now()');
+  await sql("update retention_state set next_at = now() - interval '1 second'");
   await of.nest.get(RetentionSweep, { strict: false }).look();
 }
 
