@@ -58,6 +58,7 @@ export const catalogueStatements: readonly string[] = [
      select ${uuid('alert-delivery', 't.id', 'n')}, t.id, ${uuid('notifier', 't.id', '1')}, ${uuid('alert', 't.id', '1')}, 'BACKUP_FAILED', 'DELIVERED', 1, ${at}, ${at} from ${each(5)}`,
   `insert into schedule (id, tenant_id, name, active, cadence, at_time, time_zone, scope, anchor, next_run_at, due_at, created_by, created_at)
      select ${uuid('schedule', 't.id', 'n')}, t.id, 'Schedule ' || n, true, 'DAILY_AT', '01:00', 'Europe/Berlin', 'ALL', now(), now() + interval '1 day', now() + interval '1 day', ${actor}, ${at} from ${each(2)}`,
+  `insert into schedule_request (id, tenant_id, cadence, reason, created_by, created_at) select ${uuid('request', 't.id', 'n')}, t.id, 'DAILY_AT', 'More often', ${actor}, ${at} from ${each(1)}`,
   `insert into member (id, tenant_id, email, name, role, created_by, created_at)
      select ${uuid('member', 't.id', 'n')}, t.id, 'member-' || n || '-' || t.place || '@catalogue.example', 'Member', 'VIEWER', ${actor}, ${at} from ${each(3)}`,
   `insert into policy_change (id, tenant_id, at, by, key, old_value, new_value) select ${uuid('policy', 't.id', 'n')}, t.id, ${at}, ${actor}, 'pageSize', '50', '20' from ${each(2)}`,
