@@ -68,6 +68,10 @@ export const catalogueStatements: readonly string[] = [
   `insert into proof_plan (tenant_id, verify_every_days, drill_every_days) select id, 7, 30 from tenant where slug like 'catalogue-%'`,
   `insert into class_rules (tenant_id, rules) select id, '[]' from tenant where slug like 'catalogue-%'`,
   `insert into cron_key (tenant_id, key_hash, hint) select id, '\\x00', 'abcd' from tenant where slug like 'catalogue-%'`,
+  `insert into approval (id, tenant_id, action, subject_type, subject_id, summary, bound_hash, state, requested_by, created_at, expires_at)
+     select ${uuid('approval', 't.id', 'n')}, t.id, 'RESTORE', 'Backup', ${uuid('backup', 't.id', '1')}, 'Replace the workspace', '\\x00', 'REQUESTED', ${actor}, ${at}, now() + interval '1 day' from ${each(2)}`,
+  `insert into destination (id, tenant_id, store) select ${uuid('destination', 't.id')}, t.id, 'second' from (select id from tenant where slug like 'catalogue-%') t`,
+  `insert into backup_copy (backup_id, store, tenant_id, state, store_key) select id, 'second', tenant_id, 'GOOD', store_key from backup where state = 'COMPLETED' and trigger <> 'SAFETY'`,
   `set session_replication_role = origin`,
   `vacuum analyze`,
 ];

@@ -3,6 +3,7 @@ import { Injectable } from '@nestjs/common';
 import { InjectEntityManager } from '@nestjs/typeorm';
 import type { EntityManager, QueryDeepPartialEntity } from 'typeorm';
 import type { TenantScope } from '../access/access.service.js';
+import { EntitiesById, RowsOfEach } from '../platform/database/batched-reads.js';
 import { AnnouncementEntity } from './announcement.entity.js';
 
 export interface DueMail {
@@ -18,6 +19,9 @@ const mailAttempts = 6;
 /** All SQL of `announcement` and `announcement_mail`. */
 @Injectable()
 export class AnnouncementsRepository {
+  private readonly byId = new EntitiesById(() => this.manager, AnnouncementEntity);
+  private readonly newest = new RowsOfEach<{ readonly id: string }>(() => this.manager, `select a.id from announcement a where a.tenant_id = key.id order by a.created_at desc limit ${mostShown}`);
+
   constructor(@InjectEntityManager() private readonly manager: EntityManager) {}
 
   async insert(row: QueryDeepPartialEntity<AnnouncementEntity>, manager: EntityManager): Promise<void> {
@@ -34,8 +38,9 @@ export class AnnouncementsRepository {
   }
 
   /** Newest first. */
-  list(scope: TenantScope): Promise<AnnouncementEntity[]> {
-    return this.manager.find(AnnouncementEntity, { where: { tenantId: scope.tenantId }, order: { createdAt: 'DESC' }, take: mostShown });
+  async list({ tenantId }: TenantScope): Promise<AnnouncementEntity[]> {
+    const found = await Promise.all((await this.newest.of(tenantId)).map(({ id }) => this.byId.find(id)));
+    return found.filter((one) => one !== null);
   }
 
   lock(scope: TenantScope, id: string, manager: EntityManager): Promise<AnnouncementEntity | null> {

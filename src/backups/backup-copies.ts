@@ -3,6 +3,7 @@ import { DataSource, type EntityManager } from 'typeorm';
 import { AppError, asAppError } from '#errors';
 import type { TenantScope } from '../access/access.service.js';
 import type { OperationFailure } from '../operations/operation-handler.js';
+import { RowsOfEach } from '../platform/database/batched-reads.js';
 import { ArchiveStores } from '../platform/storage/archive-stores.js';
 import { isSame, type ObjectFacts } from '../platform/storage/copy-object.js';
 
@@ -28,6 +29,8 @@ const columns = 'backup_id as "backupId", store, state, store_key as "storeKey",
 /** The copies of archives in further stores: where there is a good one, whether it still is, and how they go. */
 @Injectable()
 export class BackupCopies {
+  private readonly rows = new RowsOfEach<BackupCopy & { readonly tenantId: string }>(() => this.dataSource.manager, `select ${columns}, tenant_id as "tenantId" from backup_copy where backup_id = key.id order by store`);
+
   constructor(
     private readonly dataSource: DataSource,
     private readonly stores: ArchiveStores,
@@ -43,8 +46,8 @@ export class BackupCopies {
     return rows.map(({ store }) => store).filter((store) => this.stores.has(store));
   }
 
-  of({ tenantId }: TenantScope, backupId: string): Promise<BackupCopy[]> {
-    return this.dataSource.query(`select ${columns} from backup_copy where tenant_id = $1 and backup_id = $2 order by store`, [tenantId, backupId]);
+  async of(scope: TenantScope, backupId: string): Promise<BackupCopy[]> {
+    return (await this.rows.of(backupId)).filter(({ tenantId }) => tenantId === scope.tenantId);
   }
 
   /**

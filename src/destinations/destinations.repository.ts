@@ -4,6 +4,7 @@ import type { TenantScope } from '../access/access.service.js';
 import { pause } from '../backups/backup-copies.js';
 import type { OperationFailure } from '../operations/operation-handler.js';
 import type { ActorStamp } from '../platform/auth/actor.js';
+import { RowsOfEach } from '../platform/database/batched-reads.js';
 import type { ObjectFacts } from '../platform/storage/copy-object.js';
 
 export interface Destination {
@@ -45,6 +46,15 @@ const moved = `d.moving_from is not null and d.deleted_at is null and not exists
 /** All SQL of destinations, and of copies as far as they are made. */
 @Injectable()
 export class DestinationsRepository {
+  private readonly rows = new RowsOfEach<Destination>(() => this.dataSource.manager, `select ${columns} from destination where tenant_id = key.id order by created_at, id`);
+  private readonly countRows = new RowsOfEach<CopyCounts>(
+    () => this.dataSource.manager,
+    `select count(*) filter (where c.state = 'GOOD')::int as good, count(*) filter (where c.state = 'FAILED')::int as failed,
+            count(*) filter (where c.state is null or c.state in ('PENDING', 'COPYING', 'MISSING'))::int as waiting
+     from destination d join backup b on b.tenant_id = d.tenant_id left join backup_copy c on c.backup_id = b.id and c.store = d.store
+     where d.id = key.id and b.state = 'COMPLETED' and b.deleted_at is null and b.trigger <> 'SAFETY'`,
+  );
+
   constructor(private readonly dataSource: DataSource) {}
 
   async insert({ tenantId }: TenantScope, id: string, store: string, createdBy: ActorStamp, manager: EntityManager): Promise<void> {
@@ -62,8 +72,9 @@ export class DestinationsRepository {
     return row ?? null;
   }
 
-  ofTenant({ tenantId }: TenantScope, manager: EntityManager = this.dataSource.manager): Promise<Destination[]> {
-    return manager.query(`select ${columns} from destination where tenant_id = $1 order by created_at, id`, [tenantId]);
+  /** Read together with those of other tenants, where no transaction is given. */
+  async ofTenant({ tenantId }: TenantScope, manager?: EntityManager): Promise<readonly Destination[]> {
+    return manager?.query(`select ${columns} from destination where tenant_id = $1 order by created_at, id`, [tenantId]) ?? this.rows.of(tenantId);
   }
 
   async move({ tenantId }: TenantScope, id: string, from: string, to: string, manager: EntityManager): Promise<void> {
@@ -97,14 +108,8 @@ export class DestinationsRepository {
     return ended.map(({ moving_from }) => moving_from);
   }
 
-  async counts({ tenantId, store }: Pick<Destination, 'tenantId' | 'store'>): Promise<CopyCounts> {
-    const [row]: { good: number; waiting: number; failed: number }[] = await this.dataSource.query(
-      `select count(*) filter (where c.state = 'GOOD')::int as good, count(*) filter (where c.state = 'FAILED')::int as failed,
-              count(*) filter (where c.state is null or c.state in ('PENDING', 'COPYING', 'MISSING'))::int as waiting
-       from backup b left join backup_copy c on c.backup_id = b.id and c.store = $2
-       where b.tenant_id = $1 and b.state = 'COMPLETED' and b.deleted_at is null and b.trigger <> 'SAFETY'`,
-      [tenantId, store],
-    );
+  async counts({ id }: Pick<Destination, 'id'>): Promise<CopyCounts> {
+    const [row] = await this.countRows.of(id);
     return row ?? { good: 0, waiting: 0, failed: 0 };
   }
 

@@ -84,11 +84,11 @@ export class DestinationsService {
     return this.stores.names;
   }
 
-  async list(actor: Actor, tenantId: string): Promise<Destination[]> {
+  async list(actor: Actor, tenantId: string): Promise<readonly Destination[]> {
     return this.rows.ofTenant(await this.access.authorize(actor, tenantId, Permission.BACKUP_READ));
   }
 
-  counts(destination: Pick<Destination, 'tenantId' | 'store'>): Promise<CopyCounts> {
+  counts(destination: Pick<Destination, 'id'>): Promise<CopyCounts> {
     return this.rows.counts(destination);
   }
 

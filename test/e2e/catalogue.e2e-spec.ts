@@ -7,7 +7,7 @@ import { type ListField, listFieldsOf } from '../support/list-queries.ts';
 import { type Statement, statementsOf, tablesReadWhole } from '../support/statements.ts';
 
 /** Of each tenant, and of all together: what grows with an installation. Tenants themselves are few, and found by any part of their names. */
-const bigTables = ['alert', 'alert_delivery', 'audit_event', 'backup', 'member', 'operation', 'operation_log', 'policy_change', 'restore_plan', 'schedule', 'upload', 'webhook_delivery'];
+const bigTables = ['alert', 'alert_delivery', 'approval', 'audit_event', 'backup', 'backup_copy', 'destination', 'member', 'operation', 'operation_log', 'policy_change', 'restore_plan', 'schedule', 'upload', 'webhook_delivery'];
 
 const ofProvider = new Set(['Query.alerts', 'Query.auditEvents', 'Query.notifiers', 'Query.scheduleRequests']);
 
@@ -86,8 +86,9 @@ describe('a catalogue of 1,000 tenants with 20 backups each', () => {
         const few = await page(client, list, 10);
         const many = await page(client, list, 100);
         expect([list.name, few.items, many.items]).toEqual([list.name, 10, 100]);
-        // What waits for what differs a little with the rows; a statement for each row would be ninety more.
-        expect([list.name, many.statements.length - few.statements.length < 10, many.statements.length]).toEqual([list.name, true, many.statements.length]);
+        // Rows are read side by side, not all in the same moment, so a statement may come a few times more; one for each row comes ninety times more.
+        const before = Map.groupBy(few.statements, ({ sql }) => sql);
+        for (const [sql, { length }] of Map.groupBy(many.statements, ({ sql }) => sql)) expect([list.name, sql, length - (before.get(sql)?.length ?? 0) < 30]).toEqual([list.name, sql, true]);
       }
     }
   }, 240_000);

@@ -32,9 +32,12 @@ interface PlanNode {
   readonly Plans?: readonly PlanNode[];
 }
 
-/** Nodes of the plan that PostgreSQL makes for the statement; nothing is run. */
+/** Nodes of the plan that PostgreSQL makes for the statement where an index is of any use, however small the tables are; nothing is run. */
 export async function planOf(dataSource: DataSource, { sql, parameters }: Statement): Promise<PlanNode[]> {
-  const [row]: { 'QUERY PLAN': readonly { Plan: PlanNode }[] }[] = await dataSource.query(`explain (format json) ${sql}`, [...parameters]);
+  const [row] = await dataSource.transaction(async (manager) => {
+    await manager.query('set local enable_seqscan = off');
+    return manager.query<{ 'QUERY PLAN': readonly { Plan: PlanNode }[] }[]>(`explain (format json) ${sql}`, [...parameters]);
+  });
   const nodes = (node: PlanNode): PlanNode[] => [node, ...(node.Plans ?? []).flatMap(nodes)];
   return (row?.['QUERY PLAN'] ?? []).flatMap(({ Plan }) => nodes(Plan));
 }

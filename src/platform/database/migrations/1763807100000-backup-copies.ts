@@ -18,6 +18,7 @@ export class BackupCopies1763807100000 implements MigrationInterface {
         -- Its copies go; then its row.
         deleted_at timestamptz
       );
+      create index destination_of_tenant on destination (tenant_id, created_at);
       create unique index destination_store on destination (tenant_id, store) where deleted_at is null;
 
       create table backup_copy (
