@@ -164,9 +164,16 @@ function lastOfPeriods(taken: readonly Taken[], count: number, periodOf: (one: T
   return [...seen.values()].slice(0, count);
 }
 
+/** Formatting takes longer than everything else of a day's check. */
+const offsets = new Map<number, number>();
+function offset(at: number): number {
+  const known = offsets.get(at) ?? new Date(new Date(at).toLocaleString('en-US', { timeZone: 'Europe/Berlin' })).getTime() - new Date(new Date(at).toLocaleString('en-US', { timeZone: 'UTC' })).getTime();
+  offsets.set(at, known);
+  return known;
+}
+
 /** Not older than so many days on the clock of Berlin, to the minute. */
 function younger(taken: readonly Taken[], count: number): Taken[] {
-  const offset = (at: number): number => new Date(new Date(at).toLocaleString('en-US', { timeZone: 'Europe/Berlin' })).getTime() - new Date(new Date(at).toLocaleString('en-US', { timeZone: 'UTC' })).getTime();
   return taken.filter(({ at }) => {
     const naive = at.getTime() + count * dayMs;
     return naive + offset(at.getTime()) - offset(naive) > time.nowMs;
