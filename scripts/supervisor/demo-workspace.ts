@@ -10,6 +10,8 @@ import { StartError } from './settings.ts';
 
 export const demoDatabase = 'acme_trading';
 export const demoSlug = 'acme-trading';
+/** Of nobody. */
+const demoPhone = '+12025550123';
 
 const roles = ['OWNER', 'ADMIN', 'OPERATOR', 'RESTORER', 'VIEWER'] as const;
 
@@ -43,7 +45,7 @@ export async function ensureDemoWorkspace(setting: DemoSetting): Promise<readonl
     const name = role.toLowerCase();
     const email = `${name}@acme-trading.example`;
     const password = await secrets.read(await secrets.password(`demo-${name}-password`));
-    if (!present.has(email)) await invite(api, { tenantId, email, name: `${name[0]?.toUpperCase()}${name.slice(1)} of Acme`, role, password });
+    if (!present.has(email)) await invite(api, { tenantId, email, name: `${name[0]?.toUpperCase()}${name.slice(1)} of Acme`, role, password, phone: demoPhone });
     members.push({ role, email, password });
   }
   return members;
@@ -106,7 +108,7 @@ async function memberEmails(api: ConsoleApi, tenantId: string): Promise<Set<stri
   return new Set(tenant.members.edges.flatMap(({ node }) => (node.email === null ? [] : [node.email.toLowerCase()])));
 }
 
-async function invite(api: ConsoleApi, input: { tenantId: string; email: string; name: string; role: string; password: string }): Promise<void> {
+async function invite(api: ConsoleApi, input: { tenantId: string; email: string; name: string; role: string; password: string; phone: string }): Promise<void> {
   try {
     await api.mutate('memberInvite', input, 'member { id }');
   } catch (error) {

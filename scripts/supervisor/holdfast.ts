@@ -111,6 +111,11 @@ export class Holdfast {
     const { values, given } = this.settings;
     const secrets = new GeneratedSecrets(values.HOLDFAST_DATA_DIR);
     const env: Record<string, string> = {};
+    // Where nobody can send anything, a reset would want a code that never comes.
+    if (!given.has('HOLDFAST_SMS_URL') && values.NODE_ENV !== 'production') {
+      env['HOLDFAST_SMS_URL'] = 'outbox:';
+      notices.push(`Codes by SMS are written to files: ${join(values.HOLDFAST_DATA_DIR, 'outbox')}`);
+    }
     if (!given.has('HOLDFAST_SECRET_KEY')) env['HOLDFAST_SECRET_KEY_FILE'] = (await secrets.key('secret.key')).path;
     if (!given.has('BACKUP_ENCRYPTION_KEY')) {
       const key = await secrets.key('backup.key');

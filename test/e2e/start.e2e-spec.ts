@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
-import { chmod, mkdtemp, readFile, rm, stat } from 'node:fs/promises';
+import { chmod, mkdtemp, readdir, readFile, rm, stat } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -149,6 +149,21 @@ describe('npm start', () => {
         const [, email = '', password = ''] = new RegExp(`${role} +(\\S+) +(\\S+)`).exec(first.output) ?? [];
         expect(await login(email, password)).toEqual(expect.any(String));
       }
+    });
+
+    it('lets the demo workspace be reset: the code comes by SMS into a file', async () => {
+      const [, email = '', password = ''] = /OWNER +(\S+) +(\S+)/.exec(first.output) ?? [];
+      const token = await login(email, password);
+      const { tenant } = await graphql<{ tenant: { id: string } }>('{ tenant(slug: "acme-trading") { id } }', {}, token);
+      const { resetBegin } = await graphql<{ resetBegin: { reset: { id: string } } }>('mutation ($id: ID!) { resetBegin(input: { tenantId: $id, reason: TESTING }) { reset { id } } }', { id: tenant.id }, token);
+      const input = { resetId: resetBegin.reset.id, channel: 'SMS' };
+      await graphql('mutation ($input: ResetSendCodeInput!) { resetSendCode(input: $input) { userErrors { code } } }', { input }, token);
+      const [, outbox = ''] = /Codes by SMS are written to files: (\S+)/.exec(first.output) ?? [];
+      const [file = ''] = await readdir(outbox);
+      const [code = ''] = /\b\d{6}\b/.exec((await readFile(join(outbox, file), 'utf8')).split('\n\n')[1] ?? '') ?? [];
+      const { resetVerifyCode } = await graphql<{ resetVerifyCode: { reset: { state: string } } }>('mutation ($input: ResetVerifyCodeInput!) { resetVerifyCode(input: $input) { reset { state } } }', { input: { ...input, code } }, token);
+      expect(resetVerifyCode.reset.state).toBe('VERIFIED');
+      await graphql('mutation ($id: ID!) { resetCancel(input: { resetId: $id }) { userErrors { code } } }', { id: resetBegin.reset.id }, token);
     });
 
     it('makes keys that only their owner may read, and says that the backup key must be kept', async () => {
