@@ -26,5 +26,7 @@ export default {
   globalSetup: '<rootDir>/test/support/global-setup.mjs',
   globalTeardown: '<rootDir>/test/support/global-teardown.mjs',
   maxWorkers: 2,
+  // Node keeps the ES modules of every file that a worker has run; without an end to it the last ones run out of memory.
+  workerIdleMemoryLimit: '1GB',
   testTimeout: 60_000,
 };

@@ -4,6 +4,9 @@ import { Logger } from '@nestjs/common';
 const acts = ['kill', 'hang', 'pause', 'error'] as const;
 export type FaultAct = (typeof acts)[number];
 
+/** @param signal of the operation that has reached the place, if it is one's */
+type Hook = (signal?: AbortSignal) => Promise<void>;
+
 /**
  * Named places at which this process fails on purpose. `HOLDFAST_FAULT_POINTS` lists `<name>=kill|hang|pause|error` (kill where
  * nothing is said; pause goes on when the process gets SIGCONT), `<name>@<operation>` for one operation alone; tests in the same
@@ -14,7 +17,7 @@ export class FaultPoints {
   /** Held, or the garbage collector would tidy up after those who hang here. */
   private readonly hung: (() => void)[] = [];
   private continued: Promise<unknown> | null = null;
-  private readonly hooks = new Map<string, () => Promise<void>>();
+  private readonly hooks = new Map<string, Hook>();
 
   constructor(configured: readonly string[]) {
     for (const entry of configured) {
@@ -26,14 +29,14 @@ export class FaultPoints {
   }
 
   /** Awaited each time the place is reached; returns how to take it off again. */
-  on(name: string, hook: () => Promise<void>): () => void {
+  on(name: string, hook: Hook): () => void {
     this.hooks.set(name, hook);
     return () => this.hooks.delete(name);
   }
 
-  async reach(name: string, operationId?: string): Promise<void> {
-    await this.hooks.get(name)?.();
-    if (operationId !== undefined) await this.hooks.get(`${name}@${operationId}`)?.();
+  async reach(name: string, operationId?: string, signal?: AbortSignal): Promise<void> {
+    await this.hooks.get(name)?.(signal);
+    if (operationId !== undefined) await this.hooks.get(`${name}@${operationId}`)?.(signal);
   }
 
   private async fail(name: string, act: FaultAct): Promise<void> {

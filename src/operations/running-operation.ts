@@ -161,7 +161,7 @@ export class RunningOperation implements OperationContext<JsonObject> {
   }
 
   faultPoint(name: string): Promise<void> {
-    return this.parts.faults.reach(name, this.id);
+    return this.parts.faults.reach(name, this.id, this.signal);
   }
 
   progress(): OperationProgress {

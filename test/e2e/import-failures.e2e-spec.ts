@@ -1,4 +1,5 @@
 import { randomInt } from 'node:crypto';
+import { once } from 'node:events';
 import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { DataSource } from 'typeorm';
@@ -72,15 +73,13 @@ describe('an import', () => {
     const faults = (await startWorker()).nest.get(FaultPoints, { strict: false });
     const files = await storedFiles(api);
     const reached = Promise.withResolvers<void>();
-    const release = Promise.withResolvers<void>();
-    const off = faults.on('import.verify', () => {
+    const off = faults.on('import.verify', async (signal) => {
       reached.resolve();
-      return release.promise;
+      await once(signal!, 'abort');
     });
     const canceled = await begun();
     await reached.promise;
     await cancel(canceled.operation.id);
-    release.resolve();
     expect(await ended(admin, canceled.operation.id)).toMatchObject({ state: 'CANCELED', backup: { state: 'CANCELED' } });
     off();
     expect(await storedFiles(api)).toEqual(files);
