@@ -37,6 +37,11 @@ export class AnnouncementsRepository {
     return manager.findOneBy(AnnouncementEntity, { tenantId: scope.tenantId, subjectId });
   }
 
+  /** There is one at most. */
+  findPending({ tenantId }: TenantScope, manager: EntityManager): Promise<AnnouncementEntity | null> {
+    return manager.findOneBy(AnnouncementEntity, { tenantId, state: 'PENDING' });
+  }
+
   /** Newest first. */
   async list({ tenantId }: TenantScope): Promise<AnnouncementEntity[]> {
     const found = await Promise.all((await this.newest.of(tenantId)).map(({ id }) => this.byId.find(id)));

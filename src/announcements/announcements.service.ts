@@ -13,7 +13,7 @@ import { fromGlobalId, notFound, toGlobalId } from '../platform/graphql/global-i
 import { Mailer } from '../platform/mail/mailer.js';
 import { TenantsService } from '../tenants/tenants.service.js';
 import { WebhooksService } from '../webhooks/webhooks.service.js';
-import type { AnnouncedWork, AnnouncementEntity } from './announcement.entity.js';
+import type { AnnouncedWork, AnnouncementEntity, AnnouncingActor } from './announcement.entity.js';
 import { AnnouncementsRepository } from './announcements.repository.js';
 
 /** Starts the work in the transaction of `manager` and returns the operation's id. */
@@ -67,8 +67,8 @@ export class AnnouncementsService {
     const leadMs = startAt.getTime() - Date.now();
     if (leadMs < shortestLeadMs || leadMs > longestLeadMs) throw new AppError('START_TIME_INVALID', 'The start has to be at least one minute and at most 30 days from now', { field: ['startAt'] });
     const tenant = await this.tenants.getForUpdate(manager, scope.tenantId);
-    const pending = (await this.rows.list(scope)).find(({ state }) => state === 'PENDING');
-    if (pending !== undefined) throw new AppError('WORK_ANNOUNCED_ALREADY', `A ${nouns[pending.work]} is announced for ${pending.startAt.toISOString()}`, { field: [toGlobalId('Announcement', pending.id)] });
+    const pending = await this.rows.findPending(scope, manager);
+    if (pending !== null) throw new AppError('WORK_ANNOUNCED_ALREADY', `A ${nouns[pending.work]} is announced for ${pending.startAt.toISOString()}`, { field: [toGlobalId('Announcement', pending.id)] });
     const id = randomUUID();
     const { id: actorId, kind, accountId, email, name, isProvider, memberships } = actor;
     await this.rows.insert({ id, tenantId: scope.tenantId, work, subjectId, startAt, state: 'PENDING', actor: { id: actorId, kind, accountId, email, name, isProvider, memberships: [...memberships] } }, manager);
@@ -130,7 +130,7 @@ export class AnnouncementsService {
     await this.tenants.getForUpdate(manager, tenantId);
     const announcement = await this.locked({ tenantId }, id, manager);
     if (announcement.state !== 'PENDING') return;
-    const actor: Actor = { ...announcement.actor, phone: null, timeZone: 'UTC', address: '', tokenId: null, tokenExpiresAt: null, loggedInAt: null };
+    const actor = absent(announcement.actor);
     // With the permissions of now.
     await this.access.authorize(actor, tenantId, permissionOf[announcement.work]);
     const operationId = await this.kindOf(announcement).start(actor, announcement, manager);
@@ -149,8 +149,7 @@ export class AnnouncementsService {
       const { work, actor } = announcement;
       await this.end(announcement, { state: 'REFUSED', failure: { code: reason.code, message: reason.message } }, manager);
       await this.alerts.raise({ tenantId, event: work === 'RESET' ? 'RESET_FAILED' : 'RESTORE_FAILED', subject: id, text: `The announced ${nouns[work]} could not begin: ${reason.message}`, detail: { code: reason.code } }, manager);
-      const stamp = stampOf({ ...actor, phone: null, timeZone: 'UTC', address: '', tokenId: null, tokenExpiresAt: null, loggedInAt: null });
-      await this.audit.record({ action: `${nouns[work]}.refused`, outcome: 'REFUSED', tenantId, actor: stamp, subject: { type: 'Announcement', id }, detail: { code: reason.code } }, manager);
+      await this.audit.record({ action: `${nouns[work]}.refused`, outcome: 'REFUSED', tenantId, actor: stampOf(absent(actor)), subject: { type: 'Announcement', id }, detail: { code: reason.code } }, manager);
     });
   }
 
@@ -186,4 +185,9 @@ export class AnnouncementsService {
     if (announcement === null) throw notFound('Announcement');
     return announcement;
   }
+}
+
+/** Who announced it, at a time when nobody is logged in. */
+function absent(actor: AnnouncingActor): Actor {
+  return { ...actor, phone: null, timeZone: 'UTC', address: '', tokenId: null, tokenExpiresAt: null, loggedInAt: null };
 }
