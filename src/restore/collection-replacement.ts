@@ -73,6 +73,7 @@ export class CollectionReplacement {
     const work = leasedWork(context);
     const { names, source } = await course.choose(session, work);
     const chosen = new Set(names);
+    await this.stageRemoval.note(context);
     await this.stage(session, await source(), work);
     await context.faultPoint('restore.staged');
     const live = (await session.catalogue()).filter(({ name }) => chosen.has(name)).map(({ name, uuid }) => ({ name, uuid }));
