@@ -232,6 +232,24 @@ describe('a workspace with destinations', () => {
     expect(await alerts()).toEqual([{ event: 'COPY_FAILED', resolvedAt: expect.any(String) }]);
   });
 
+  it('has its copies though those of another workspace cannot be begun, and people of that one are told', async () => {
+    const [one, other] = (await Promise.all([shop('second'), shop('second')])).sort((a, b) => (uuidOf(a) < uuidOf(b) ? -1 : 1));
+    for (const tenant of [one, other]) await takeBackup(admin, tenant.id);
+    await query(`create function refuse_copies() returns trigger language plpgsql as $$ begin raise exception 'no copies'; end $$`);
+    await query(`create trigger refuse_copies before insert on operation for each row when (new.tenant_id = '${uuidOf(one)}' and new.kind = 'COPY') execute function refuse_copies()`);
+    const copies = (tenant: TestTenant): Promise<{ readonly state: string }[]> => query(`select state from operation where tenant_id = $1 and kind = 'COPY'`, [uuidOf(tenant)]);
+    const alerts = (tenant: TestTenant): Promise<{ readonly event: string; readonly resolved: boolean }[]> => query(`select event, resolved_at is not null as resolved from alert where tenant_id = $1 and event = 'COPY_FAILED'`, [uuidOf(tenant)]);
+    try {
+      await app.nest.get(CopyTicks, { strict: false }).tick();
+      expect([await copies(one), await copies(other)]).toMatchObject([[], [{}]]);
+      expect([await alerts(one), await alerts(other)]).toEqual([[{ event: 'COPY_FAILED', resolved: false }], []]);
+    } finally {
+      await query('drop trigger refuse_copies on operation');
+    }
+    expect(await copy(one)).toMatchObject({ state: 'COMPLETED' });
+    expect(await alerts(one)).toEqual([{ event: 'COPY_FAILED', resolved: true }]);
+  });
+
   it('has a copy finished that a worker which died had begun', async () => {
     const tenant = await shop('second');
     const backup = await takeBackup(admin, tenant.id);
