@@ -299,7 +299,7 @@ export interface EngineSession {
   /** Drops the set-aside collections by UUID; idempotent. */
   dropOld(plan: SwapPlan, work: LeasedWork): Promise<void>;
   /** Drops all that the session's database holds, which `database` must name once more. Idempotent. Throws LIVE_CHANGED where somebody goes on creating collections there. */
-  dropDatabase(database: string, work: LeasedWork): Promise<void>;
+  dropDatabase(database: string, work: Work): Promise<void>;
   close(): Promise<void>;
 }
 

@@ -11,6 +11,7 @@ import { type CopyTarget, CopyTargets } from '../tenants/copy-targets.js';
 import { diffCollections, type NamespaceShape, toShape } from './collection-diff.js';
 import { sourceOf } from './restore-planner.js';
 import { RestoreSources } from './restore-sources.js';
+import { StageLeftOversRepository } from './stage-left-overs.repository.js';
 import { leasedWork } from './stage-removal.js';
 
 export const drillPhases = ['VERIFY', 'STAGE', 'CHECK', 'SWAP', 'COMPARE', 'CLEANUP'] as const;
@@ -26,6 +27,7 @@ export class RestoreDrill {
   constructor(
     private readonly sources: RestoreSources,
     private readonly targets: CopyTargets,
+    private readonly leftOvers: StageLeftOversRepository,
   ) {}
 
   /** A free name; asks the server, so call it before the transaction. @throws AppError TARGET_* */
@@ -38,8 +40,9 @@ export class RestoreDrill {
     return this.targets.reserve(scope, operationId, target, manager);
   }
 
-  release(operationId: string, manager: EntityManager): Promise<void> {
-    return this.targets.release(operationId, manager);
+  /** The operation has ended. What is left of its database is nobody else's until the sweep has dropped it. */
+  async release(operationId: string, manager: EntityManager): Promise<void> {
+    if (!(await this.leftOvers.isNoted(operationId, manager))) await this.targets.release(operationId, manager);
   }
 
   /** Leaves nothing behind, whatever comes of it. @throws AppError ARCHIVE_*, KEY_*, STAGE_*, TARGET_*, DRILL_MISMATCH */
@@ -48,7 +51,7 @@ export class RestoreDrill {
     try {
       const report = await this.restore(context, session, backup);
       await context.enter('CLEANUP');
-      await session.dropDatabase(target.database, leasedWork(context));
+      await this.drop(context, session, target, context.signal);
       return report;
     } catch (error) {
       if (!isLeaseLost(error) && !isLeaseLost(context.signal.reason)) await this.tryToDrop(context, session, target);
@@ -62,7 +65,7 @@ export class RestoreDrill {
   async clean(context: OperationContext<JsonObject>, target: CopyTarget): Promise<void> {
     const session = await this.targets.openScratch(context, target);
     try {
-      await session.dropDatabase(target.database, leasedWork(context));
+      await this.drop(context, session, target, context.signal);
     } finally {
       await session.close();
     }
@@ -77,6 +80,8 @@ export class RestoreDrill {
       const { payload } = await source.verify(context, null);
       const archive = await source.shapes(context);
       await context.enter('STAGE');
+      // Before anything is made: what cannot be dropped at the end is then dropped by a sweep.
+      await context.fenced((manager) => this.leftOvers.note(context.id, manager));
       const staged = await session.stage(payload, leasedWork(context));
       await context.faultPoint('drill.staged');
       await context.enter('CHECK');
@@ -95,10 +100,15 @@ export class RestoreDrill {
   /** Also after a cancel, when the operation's own signal has long been aborted. */
   private async tryToDrop(context: OperationContext<JsonObject>, session: EngineSession, target: CopyTarget): Promise<void> {
     try {
-      await session.dropDatabase(target.database, { ...leasedWork(context), signal: AbortSignal.timeout(10_000) });
+      await this.drop(context, session, target, AbortSignal.timeout(10_000));
     } catch (error) {
-      context.log(`The scratch database ${target.database} may be left: ${asAppError(error).message}`, 'ERROR');
+      context.log(`The scratch database ${target.database} may be left, and is dropped later: ${asAppError(error).message}`, 'WARN');
     }
+  }
+
+  private async drop(context: OperationContext<JsonObject>, session: EngineSession, target: CopyTarget, signal: AbortSignal): Promise<void> {
+    await session.dropDatabase(target.database, { ...leasedWork(context), signal });
+    await context.fenced((manager) => this.leftOvers.forget(context.id, manager));
   }
 }
 

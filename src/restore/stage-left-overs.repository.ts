@@ -1,11 +1,12 @@
 import { Injectable } from '@nestjs/common';
 import { InjectEntityManager } from '@nestjs/typeorm';
 import type { EntityManager } from 'typeorm';
-import type { JsonObject } from '../operations/operation-handler.js';
+import type { JsonObject, OperationKind } from '../operations/operation-handler.js';
 
 export interface StageLeftOver {
   readonly operationId: string;
   readonly tenantId: string;
+  readonly kind: OperationKind;
   readonly input: JsonObject;
 }
 
@@ -24,7 +25,12 @@ export class StageLeftOversRepository {
     await manager.query('delete from stage_left_over where operation_id = $1', [operationId]);
   }
 
-  /** Of restores that have ended, those that were tried longest ago; whoever calls next gets others first. */
+  async isNoted(operationId: string, manager: EntityManager): Promise<boolean> {
+    const rows: unknown[] = await manager.query('select 1 from stage_left_over where operation_id = $1', [operationId]);
+    return rows.length > 0;
+  }
+
+  /** Of restores and drills that have ended, those that were tried longest ago; whoever calls next gets others first. */
   takeNext(limit: number): Promise<StageLeftOver[]> {
     return this.manager.query(
       `with next as (
@@ -32,7 +38,7 @@ export class StageLeftOversRepository {
          where o.state not in ('QUEUED', 'RUNNING') order by l.tried_at limit $1 for update of l skip locked),
        tried as (
          update stage_left_over l set tried_at = clock_timestamp() from next where l.operation_id = next.operation_id returning l.operation_id)
-       select o.id as "operationId", o.tenant_id as "tenantId", o.input from tried join operation o on o.id = tried.operation_id`,
+       select o.id as "operationId", o.tenant_id as "tenantId", o.kind, o.input from tried join operation o on o.id = tried.operation_id`,
       [limit],
     );
   }

@@ -1,6 +1,7 @@
 import { Injectable } from '@nestjs/common';
+import { DataSource } from 'typeorm';
 import { z } from 'zod';
-import type { EngineSession } from '#engines';
+import type { EngineSession, Work } from '#engines';
 import { asAppError } from '#errors';
 import { AppConfig } from '../config/app-config.js';
 import { Sweep } from '../platform/queue/sweep.js';
@@ -16,13 +17,17 @@ const triedForMs = 10_000;
 /** Where the restore staged; without either in the workspace's own database. */
 const stagePlace = z.object({ copy: copyTarget.optional(), repoint: repointTarget.optional() });
 
-/** Removes what restores have staged and could not remove, because the database server was away for too long. Any process may do it. */
+/** Of a drill: the whole database is its own. */
+const drillPlace = z.object({ target: copyTarget });
+
+/** Removes what restores and drills have made and could not remove, because the database server was away for too long. Any process may do it. */
 @Injectable()
 export class StageLeftOvers extends Sweep {
   protected readonly failure = 'Staged collections could not be looked for';
 
   constructor(
     config: AppConfig,
+    private readonly dataSource: DataSource,
     private readonly rows: StageLeftOversRepository,
     private readonly tenants: TenantsService,
     private readonly copies: CopyTargets,
@@ -36,19 +41,34 @@ export class StageLeftOvers extends Sweep {
       try {
         await this.remove(one);
       } catch (error) {
-        this.logger.warn({ msg: 'Staged collections of a restore are still there; this is tried again', operationId: one.operationId, tenantId: one.tenantId, code: asAppError(error).code });
+        this.logger.warn({ msg: 'What a restore or a drill has made is still there; this is tried again', operationId: one.operationId, tenantId: one.tenantId, code: asAppError(error).code });
       }
     }
   }
 
   private async remove(one: StageLeftOver): Promise<void> {
+    if (one.kind === 'DRILL') return this.removeScratch(one);
     const session = await this.open(one);
     try {
-      await session.dropStage(one.operationId, { signal: AbortSignal.timeout(triedForMs), report: () => undefined, log: () => undefined });
+      await session.dropStage(one.operationId, work());
     } finally {
       await session.close();
     }
     await this.rows.forget(one.operationId);
+  }
+
+  private async removeScratch({ operationId, tenantId, input }: StageLeftOver): Promise<void> {
+    const { target } = drillPlace.parse(input);
+    const session = await this.copies.openScratch({ tenantId }, target);
+    try {
+      await session.dropDatabase(target.database, work());
+    } finally {
+      await session.close();
+    }
+    await this.dataSource.transaction(async (manager) => {
+      await this.rows.forget(operationId, manager);
+      await this.copies.release(operationId, manager);
+    });
   }
 
   private open({ tenantId, input }: StageLeftOver): Promise<EngineSession> {
@@ -56,4 +76,8 @@ export class StageLeftOvers extends Sweep {
     if (copy !== undefined) return this.copies.open({ tenantId }, copy);
     return repoint === undefined ? this.tenants.openTarget({ tenantId }) : this.repoint.open({ tenantId }, repoint);
   }
+}
+
+function work(): Work {
+  return { signal: AbortSignal.timeout(triedForMs), report: () => undefined, log: () => undefined };
 }

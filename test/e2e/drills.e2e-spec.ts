@@ -6,6 +6,8 @@ import { DataSource } from 'typeorm';
 import { differences, fingerprint } from '../../scripts/demo/fingerprint.ts';
 import { ProofTicks } from '../../src/drills/proof-ticks.ts';
 import { FaultPoints } from '../../src/operations/fault-points.ts';
+import { parseGlobalId } from '../../src/platform/graphql/global-id.ts';
+import { StageLeftOvers } from '../../src/restore/stage-left-overs.ts';
 import { createTestTenant, startTestApp, type TestApp, type TestTenant } from '../support/app.ts';
 import { ended, idOf, type OperationAnswer, seedShop, type Started, takeBackup, withDatabase } from '../support/backup-calls.ts';
 import type { GraphqlClient } from '../support/graphql-client.ts';
@@ -119,6 +121,34 @@ describe('a drill', () => {
     expect((await ended(admin, id)).state).toBe('CANCELED');
     expect(await scratchOf(tenant.uri, tenant)).toEqual([]);
   });
+
+  it.each(['drill.staged', 'drill.swapped'])('whose server goes away at %s leaves its database to a sweep that drops it, and nobody else gets the name before', async (point) => {
+    const server = await startMongod();
+    try {
+      const tenant = await createTestTenant(admin, { uri: server.uri });
+      await withDatabase(tenant, (db) => seedShop(db, 100));
+      await takeBackup(admin, tenant.id);
+      const off = app.nest.get(FaultPoints, { strict: false }).on(point, async () => (off(), server.kill('SIGKILL')));
+      const operation = await drill(tenant);
+      expect(operation).toMatchObject({ state: 'FAILED', failure: { code: expect.stringMatching(/^TARGET_/) } });
+      const leftOvers = app.nest.get(StageLeftOvers, { strict: false });
+      const rows = async (): Promise<unknown[]> => {
+        const own = parseGlobalId(operation.id)?.uuid;
+        return app.nest.get(DataSource).query('select l.operation_id, c.database from stage_left_over l left join database_claim c on c.operation_id = l.operation_id where l.operation_id = $1 union select operation_id, database from database_claim where operation_id = $1', [own]);
+      };
+      await leftOvers.tick();
+      expect(await rows()).toHaveLength(1);
+      await server.restart();
+      const [scratch = ''] = await scratchOf(tenant.uri, tenant);
+      expect(await rows()).toEqual([expect.objectContaining({ database: scratch })]);
+      await leftOvers.tick();
+      expect(await scratchOf(tenant.uri, tenant)).toEqual([]);
+      expect(await rows()).toEqual([]);
+      expect((await drill(tenant)).state).toBe('COMPLETED');
+    } finally {
+      await server.stop();
+    }
+  }, 120_000);
 
   it('needs a backup of the whole database', async () => {
     const tenant = await shop();

@@ -89,7 +89,7 @@ export class MongodbSession implements EngineSession {
     return mapped('dropping what was set aside', work, dropOldOf(this.context, plan, work));
   }
 
-  dropDatabase(database: string, work: LeasedWork): Promise<void> {
+  dropDatabase(database: string, work: Work): Promise<void> {
     return mapped('dropping the database', work, dropWholeDatabase(this.context, database, work));
   }
 
