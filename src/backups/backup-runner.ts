@@ -7,7 +7,7 @@ import { failureOfAny } from '../operations/operation-failure.js';
 import { TenantsService } from '../tenants/tenants.service.js';
 import { ArchiveFiles } from './archive-files.js';
 import { ArchiveRecorder, type WrittenArchive } from './archive-recorder.js';
-import type { BackupEntity } from './backup.entity.js';
+import { type BackupEntity, isUsable } from './backup.entity.js';
 import type { BackupWork } from './backup-work.js';
 import { BackupsRepository } from './backups.repository.js';
 
@@ -66,15 +66,23 @@ export class BackupRunner {
   /** What the store keeps for now is noted, and removed later by `BackupLeftovers`. @throws AppError LEASE_LOST */
   async tryToRemoveBytes(work: Pick<BackupWork, 'fenced' | 'log'>, backup: BackupEntity): Promise<void> {
     try {
-      await this.removeBytes(backup);
+      await this.removeBytes(work, backup);
     } catch (error) {
+      if (isLeaseLost(error)) throw error;
       work.log(`The bytes of the unfinished backup are still in the archive store: ${asAppError(error).message}`, 'WARN');
       await work.fenced((manager) => this.backups.update(backup, backup.id, unfinished, { bytesLeft: true }, manager));
     }
   }
 
-  async removeBytes(backup: BackupEntity): Promise<void> {
-    if (backup.storeKey !== null) await this.files.remove(backup.storeKey);
+  /**
+   * Asks first whose the operation is: a worker that does not know yet that it has lost its lease fails because the next one has discarded what it was writing, and
+   * would take away that one's file, which may be a good backup by now.
+   *
+   * @throws AppError LEASE_LOST, STORAGE_UNAVAILABLE
+   */
+  async removeBytes(work: Pick<BackupWork, 'fenced'>, backup: BackupEntity): Promise<void> {
+    const now = await work.fenced((manager) => this.backups.find(backup, backup.id, manager));
+    if (backup.storeKey !== null && (now === null || !isUsable(now))) await this.files.remove(backup.storeKey);
   }
 
   private async prepare(work: BackupWork, backup: BackupEntity, session: EngineSession): Promise<void> {

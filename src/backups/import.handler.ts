@@ -7,7 +7,7 @@ import type { JsonObject, OperationContext, OperationHandler, SettledOperation }
 import { OperationHandlers } from '../operations/operation-handlers.js';
 import { factsOf } from './archive-facts.js';
 import { ArchiveFiles, archiveRefOf } from './archive-files.js';
-import type { BackupEntity } from './backup.entity.js';
+import { type BackupEntity, isUsable } from './backup.entity.js';
 import { BackupsRepository } from './backups.repository.js';
 
 const importInput = z.strictObject({ backupId: z.uuid() });
@@ -50,9 +50,15 @@ export class ImportHandler implements OperationHandler<ImportInput>, OnModuleIni
       await this.read(context, backup);
       return result;
     } catch (error) {
-      if (backup.storeKey !== null && isLasting(asAppError(context.signal.reason ?? error))) await this.files.remove(backup.storeKey);
+      if (backup.storeKey !== null && isLasting(asAppError(context.signal.reason ?? error))) await this.remove(context, backup.id, backup.storeKey);
       throw error;
     }
+  }
+
+  /** Not where another worker, which has the operation by now, has made a backup of the file. @throws AppError LEASE_LOST */
+  private async remove(context: OperationContext<ImportInput>, id: string, storeKey: string): Promise<void> {
+    const now = await context.fenced((manager) => this.backups.find(context, id, manager));
+    if (now === null || !isUsable(now)) await this.files.remove(storeKey);
   }
 
   /** Reading changes nothing, so it simply begins again. */

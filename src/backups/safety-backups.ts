@@ -41,7 +41,7 @@ export class SafetyBackups {
     const { collections = null } = (await this.backups.find(context, earlierId)) ?? {};
     const begun = await this.backups.safetyBesides(context, context.id, earlierId);
     if (begun?.state === 'COMPLETED') return begun;
-    if (begun !== null) await this.runner.removeBytes(begun);
+    if (begun !== null) await this.runner.removeBytes(context, begun);
     const row = begun === null ? await this.insert(context, name, collections) : await this.reset(context, begun);
     return this.run(context, row, { session, only });
   }
@@ -81,7 +81,7 @@ export class SafetyBackups {
       return true;
     });
     if (!mayGo) return;
-    await this.runner.removeBytes(earlier);
+    await this.runner.removeBytes(context, earlier);
     await context.fenced((manager) => this.backups.update(context, earlierId, ['COMPLETED'], { state: 'DELETED' }, manager));
   }
 
