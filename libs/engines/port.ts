@@ -296,6 +296,8 @@ export interface EngineSession {
   merge(plan: MergePlan, work: LeasedWork, beforeBatch?: (batch: number) => Promise<void>): Promise<MergeReport>;
   /** Whether the live collections of these names were written to after `clusterTime`; null where the server cannot tell. Marks the time beside the stage. */
   wasLiveWrittenSince(clusterTime: string | null, names: readonly string[], work: LeasedWork): Promise<boolean | null>;
+  /** Whether anybody has inserted or changed documents of the session's database since then, of the last hour at most; null where the server cannot tell. What is deleted, as by a TTL, does not count. */
+  wasUsedSince(since: Date, work: LeasedWork): Promise<boolean | null>;
   /** Drops the set-aside collections by UUID; idempotent. */
   dropOld(plan: SwapPlan, work: LeasedWork): Promise<void>;
   /** Drops all that the session's database holds, which `database` must name once more. Idempotent. Throws LIVE_CHANGED where somebody goes on creating collections there. */

@@ -167,6 +167,7 @@ export const errorCatalogue = {
   PLAN_BLOCKED: user('Mend what the failed checks of the plan name, then make a new plan'),
   CONFIRM_NAME_MISMATCH: user("Type the workspace's name exactly as it is shown"),
   NOTHING_KEPT: user('Name a completed restore that was started with keepOld or with the cutover REPOINT'),
+  DATABASE_IN_USE: user('Let the product use the database that the workspace has now; the former one is dropped once nobody has written to it for an hour'),
   NOT_UNDOABLE: user('Only a completed restore, reset or undo whose safety backup or former database is still there can be undone; restore a backup of the history instead'),
   UNDO_EXPIRED: user('A restore or reset can be undone for 7 days; restore a backup of the history instead'),
   SAFETY_BACKUP_FAILED: user('Nothing was changed because the safety backup failed; see its message', true),

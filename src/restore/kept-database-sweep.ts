@@ -6,6 +6,7 @@ import { AppConfig } from '../config/app-config.js';
 import { OperationsService } from '../operations/operations.service.js';
 import { runInTransaction } from '../platform/database/data-source.js';
 import { Sweep } from '../platform/queue/sweep.js';
+import { ClockGuard } from '../retention/clock-guard.js';
 import { DatabaseClaims, type KeptDatabase } from '../tenants/database-claims.js';
 import { TenantsService } from '../tenants/tenants.service.js';
 import { ReleaseHandler } from './release.handler.js';
@@ -14,7 +15,7 @@ const atOnce = 20;
 
 /**
  * Starts the dropping of former databases that nobody has gone back to in time, as operations of the kind RELEASE: exclusive, leased and seen by
- * people. Any process may do it.
+ * people. Any process may do it. None is dropped by a clock that is not to be believed.
  */
 @Injectable()
 export class KeptDatabaseSweep extends Sweep {
@@ -28,11 +29,13 @@ export class KeptDatabaseSweep extends Sweep {
     private readonly operations: OperationsService,
     private readonly audit: AuditService,
     private readonly handler: ReleaseHandler,
+    private readonly clock: ClockGuard,
   ) {
     super(config);
   }
 
   protected async look(): Promise<void> {
+    if ((await this.clock.believedTime()) === null) return;
     for (const kept of await this.claims.expired(atOnce)) await this.start(kept);
   }
 

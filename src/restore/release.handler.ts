@@ -1,7 +1,7 @@
 import { Injectable, type OnModuleInit } from '@nestjs/common';
 import type { EntityManager } from 'typeorm';
 import { z } from 'zod';
-import type { SwapPlan } from '#engines';
+import type { EngineSession, SwapPlan } from '#engines';
 import { AppError } from '#errors';
 import { Permission } from '../access/permission.js';
 import { AuditService } from '../audit/audit.service.js';
@@ -67,6 +67,7 @@ export class ReleaseHandler implements OperationHandler<ReleaseInput>, OnModuleI
     await context.fenced((manager) => this.claims.giveUp(context, operationId, manager));
     const session = await this.pointer.openKept(context, kept);
     try {
+      await this.requireUnused(context, session, kept);
       await context.faultPoint('release.dropping');
       await session.dropDatabase(kept.database, leasedWork(context));
     } finally {
@@ -78,6 +79,13 @@ export class ReleaseHandler implements OperationHandler<ReleaseInput>, OnModuleI
       await this.audit.record({ action: 'restore.database-dropped', tenantId: context.tenantId, actor: null, subject: { type: 'Operation', id: operationId }, detail: { database: kept.database, deployment: kept.deployment } }, manager);
     });
     return { type: 'ReleaseResult', operationId };
+  }
+
+  /** A product that did not follow the pointer still works there, and a provider may have given the database back by hand. @throws AppError DATABASE_IN_USE */
+  private async requireUnused(context: OperationContext<ReleaseInput>, session: EngineSession, { database, keptSince }: KeptDatabase): Promise<void> {
+    const { deployment } = await session.inspect();
+    if (await this.claims.isLive({ deployment, database })) throw new AppError('DATABASE_IN_USE', `The former database ${database} is a workspace's again: it is not dropped`);
+    if (await session.wasUsedSince(keptSince, leasedWork(context))) throw new AppError('DATABASE_IN_USE', `The former database ${database} was written to within the last hour: it is not dropped`);
   }
 
   private async dropOld(context: OperationContext<ReleaseInput>): Promise<JsonObject> {

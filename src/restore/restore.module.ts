@@ -8,6 +8,7 @@ import { MaintenanceModule } from '../maintenance/maintenance.module.js';
 import { OperationsModule } from '../operations/operations.module.js';
 import { PoliciesModule } from '../policies/policies.module.js';
 import { StorageModule } from '../platform/storage/storage.module.js';
+import { RetentionModule } from '../retention/retention.module.js';
 import { TenantsModule } from '../tenants/tenants.module.js';
 import { TransfersModule } from '../transfers/transfers.module.js';
 import { CollectionReplacement } from './collection-replacement.js';
@@ -44,7 +45,7 @@ import { UndoResolver } from './undo.resolver.js';
 import { UndoTerm } from './undo-term.js';
 
 @Module({
-  imports: [TypeOrmModule.forFeature([RestorePlanEntity]), AnnouncementsModule, ApprovalsModule, BackupsModule, EncryptionModule, MaintenanceModule, OperationsModule, PoliciesModule, StorageModule, TenantsModule, TransfersModule],
+  imports: [TypeOrmModule.forFeature([RestorePlanEntity]), AnnouncementsModule, ApprovalsModule, BackupsModule, EncryptionModule, MaintenanceModule, OperationsModule, PoliciesModule, RetentionModule, StorageModule, TenantsModule, TransfersModule],
   providers: [
     CollectionReplacement, KeptDatabaseSweep, OperationPlanResolver, PlanChecks, PointerUndo, ReleaseHandler, ReleaseResolver, RestoreApprovals, RestoreCopy, RestoreDestinations, RestoreDrill, RestoreFinish, RestoreHandler, RestoreMaintenance, RestoreMerge, RestorePlanner, RestorePlansRepository, RestorePreparation,
     RestoreRelease, RestoreRepoint, RestoreResultResolver, RestoreSourceResolver, RestoreSources, RestoresResolver, RestoresService, RestoreUndo, StageLeftOvers, StageLeftOversRepository, StageRemoval, UndoHandler, UndoResolver, UndoTerm,

@@ -15,5 +15,6 @@ import { TenantJudge } from './tenant-judge.js';
 @Module({
   imports: [AlertsModule, BackupsModule, OperationsModule, SchedulesModule, TenantsModule],
   providers: [BackupRetentionResolver, ClockGuard, RetentionClock, RetentionRepository, RetentionResolver, RetentionService, RetentionSweep, TenantJudge],
+  exports: [ClockGuard],
 })
 export class RetentionModule {}

@@ -19,9 +19,14 @@ export interface KeptDatabase extends DatabasePlace {
   readonly purpose: 'KEPT' | 'DROPPING';
   readonly targetCipher: Buffer;
   readonly expiresAt: Date;
+  readonly keptSince: Date;
 }
 
-const keptColumns = `deployment, database, tenant_id as "tenantId", operation_id as "operationId", purpose, target_cipher as "targetCipher", expires_at as "expiresAt"`;
+const keptColumns = `deployment, database, tenant_id as "tenantId", operation_id as "operationId", purpose, target_cipher as "targetCipher", expires_at as "expiresAt", created_at as "keptSince"`;
+
+/** In SQL, of two places for deployments: they are one. Members come and go, so a replica set is known by its name and any host that it still has. */
+const areOne = (a: string, b: string): string =>
+  `(${a} = ${b} or (split_part(${a}, '/', 1) = split_part(${b}, '/', 1) and string_to_array(split_part(${a}, '/', 2), ',') && string_to_array(split_part(${b}, '/', 2), ',')))`;
 
 /** @param operation a place for the operation's id */
 const keptBy = (operation: string): string => `select ${keptColumns} from database_claim where operation_id = ${operation} and purpose in ('KEPT', 'DROPPING')`;
@@ -33,10 +38,19 @@ export class DatabaseClaims {
 
   constructor(@InjectEntityManager() private readonly manager: EntityManager) {}
 
-  /** @throws AppError TARGET_IN_USE when a tenant, a copy or an undo has it */
-  async requireFree({ deployment, database }: DatabasePlace, manager = this.manager): Promise<void> {
-    const rows: unknown[] = await manager.query('select 1 from database_claim where deployment = $1 and database = $2', [deployment, database]);
+  /** @param besides a tenant that may have it already @throws AppError TARGET_IN_USE when a tenant, a copy or an undo has it */
+  async requireFree({ deployment, database }: DatabasePlace, { manager = this.manager, besides = null }: { readonly manager?: EntityManager; readonly besides?: string | null } = {}): Promise<void> {
+    const rows: unknown[] = await manager.query(
+      `select 1 from database_claim where database = $2 and ${areOne('deployment', '$1::text')} and not (purpose = 'LIVE' and tenant_id is not distinct from $3)`,
+      [deployment, database, besides],
+    );
     if (rows.length > 0) throw databaseInUse(database);
+  }
+
+  /** Whether a tenant has it now, by whatever members the server was known when it was noted. */
+  async isLive({ deployment, database }: DatabasePlace): Promise<boolean> {
+    const rows: unknown[] = await this.manager.query(`select 1 from database_claim where database = $2 and purpose = 'LIVE' and ${areOne('deployment', '$1::text')}`, [deployment, database]);
+    return rows.length > 0;
   }
 
   /** For the copy that the operation makes, until its end. @throws AppError TARGET_IN_USE */

@@ -12,6 +12,7 @@ import type { Page, PageOfRows } from '../platform/database/page.js';
 import { EventBus } from '../platform/events/event-bus.js';
 import { SnapshotStream } from '../platform/events/snapshot-stream.js';
 import { notFound } from '../platform/graphql/global-id.js';
+import { DatabaseClaims } from './database-claims.js';
 import type { TenantEntity } from './tenant.entity.js';
 import { TenantTargets } from './tenant-targets.js';
 import { noMaintenance, TenantsService } from './tenants.service.js';
@@ -45,6 +46,7 @@ export class TenantAdministration {
     private readonly service: TenantsService,
     private readonly tenants: TenantsRepository,
     private readonly targets: TenantTargets,
+    private readonly claims: DatabaseClaims,
     private readonly access: AccessService,
     private readonly audit: AuditService,
     private readonly bus: EventBus,
@@ -84,6 +86,7 @@ export class TenantAdministration {
     try {
       return await runInTransaction(this.dataSource, async (manager) => {
         const { slug, name, environment, timeZone } = draft;
+        await this.claims.requireFree({ deployment: inspection.deployment, database }, { manager });
         await this.tenants.insert(
           { id, slug, name, environment, engine, timeZone, targetCipher: this.targets.seal(id, uri), targetDeployment: inspection.deployment, targetDatabase: database },
           manager,
@@ -172,6 +175,7 @@ export class TenantAdministration {
     try {
       await this.service.change({ tenantId }, async (before, manager) => {
         await this.service.requireIdle({ tenantId }, manager);
+        await this.claims.requireFree({ deployment, database: target.database }, { manager, besides: tenantId });
         await this.audit.record(
           { action: 'tenant.target-changed', tenantId, actor, detail: { database: target.database, deployment, formerDatabase: before.targetDatabase, formerDeployment: before.targetDeployment } },
           manager,
@@ -211,10 +215,11 @@ export class TenantAdministration {
   /** Gives constraint violations their codes and records what was refused, outside of the transaction that was rolled back. */
   private async refusal(error: unknown, actor: Actor, tenantId: string | null, detail: Record<string, string>): Promise<unknown> {
     const constraint = violatedUnique(error);
+    const isTaken = error instanceof AppError && error.code === 'TARGET_IN_USE';
     const refused =
-      constraint === null
+      constraint === null && !isTaken
         ? error
-        : constraint.includes('slug')
+        : constraint?.includes('slug') === true
           ? new AppError('SLUG_TAKEN', `Another workspace has the slug ${detail['slug'] ?? ''}`, { field: ['slug'], cause: error })
           : new AppError('TARGET_IN_USE', `Another workspace uses the database ${detail['database'] ?? ''} of this server`, { field: ['target', 'database'], cause: error });
     if (refused instanceof AppError) {

@@ -4,6 +4,7 @@ import { differences, fingerprint, type Fingerprint } from '../../scripts/demo/f
 import { FaultPoints } from '../../src/operations/fault-points.ts';
 import { parseGlobalId } from '../../src/platform/graphql/global-id.ts';
 import { KeptDatabaseSweep } from '../../src/restore/kept-database-sweep.ts';
+import { RetentionClock } from '../../src/retention/retention-clock.ts';
 import { createTestMember, createTestTenant, startTestApp, type TestApp, type TestTenant } from '../support/app.ts';
 import { type BackupAnswer, ended, idOf, makePlan, type OperationAnswer, planCreate, restore, restoreStart, restoreUndo, seedShop, takeBackup, withDatabase } from '../support/backup-calls.ts';
 import type { GraphqlClient } from '../support/graphql-client.ts';
@@ -79,6 +80,13 @@ async function releases(tenant: TestTenant): Promise<OperationAnswer[]> {
 async function sweep(tenant: TestTenant): Promise<void> {
   await app.nest.get(KeptDatabaseSweep, { strict: false }).tick();
   for (const { id } of await releases(tenant)) await ended(admin, id);
+}
+
+/** Cluster times are of whole seconds. */
+async function nextSecond(tenant: TestTenant): Promise<void> {
+  const secondOf = (): Promise<number> => withDatabase(tenant, async (db) => (await db.command({ ping: 1 }))['operationTime'].getHighBits());
+  await withDatabase(tenant, async (db) => void (await db.createCollection('marks')));
+  for (const begun = await secondOf(); (await secondOf()) === begun; ) await withDatabase(tenant, async (db) => void (await db.command({ collMod: 'marks', validationLevel: 'off' })));
 }
 
 async function auditCount(tenant: TestTenant, action: string): Promise<number> {
@@ -282,6 +290,71 @@ describe('a former database', () => {
     await sweep(again.tenant);
     expect(differences(again.live, await printOf(again.tenant, again.tenant.database))).toEqual([]);
     expect(back.state).toBe('COMPLETED');
+  });
+
+  it('is not dropped as long as a product goes on writing there', async () => {
+    const setting = await changedShop();
+    const { tenant } = setting;
+    const done = await repoint(setting);
+    await withDatabase(tenant, async (db) => void (await db.collection('orders').insertOne({ written: 'by a product that did not follow' })));
+    await expire(done);
+    await sql(`update database_claim set created_at = now() - interval '5 seconds' where operation_id = $1`, [rawId(done.id)]);
+    await sweep(tenant);
+    const [release] = await releases(tenant);
+    expect(await ended(admin, release!.id)).toMatchObject({ state: 'FAILED', failure: { code: 'DATABASE_IN_USE' } });
+    expect(await withDatabase(tenant, (db) => db.collection('orders').countDocuments({}))).toBe(1);
+    expect((await namesIn(tenant, tenant.database)).filter((name) => name.startsWith('hf_'))).toEqual([]);
+
+    // What a TTL deletes is no product at work.
+    await nextSecond(tenant);
+    await withDatabase(tenant, async (db) => void (await db.collection('customers').deleteMany({})));
+    await sql(`update database_claim set created_at = now() - interval '1 second' where operation_id = $1`, [rawId(done.id)]);
+    await expire(done);
+    await sweep(tenant);
+    expect(await exists(tenant, tenant.database)).toBe(false);
+  });
+
+  it('is not dropped where the workspace has it back by another way, nor given to anybody by another of its members', async () => {
+    const setting = await changedShop();
+    const { tenant, live } = setting;
+    const done = await repoint(setting);
+    // Kept when the replica set had a member that has gone since.
+    const [claim] = await sql<{ deployment: string }>('select deployment from database_claim where operation_id = $1', [rawId(done.id)]);
+    const former = claim!.deployment.replace('/', '/gone.example:27017,');
+    await sql('update database_claim set deployment = $2 where operation_id = $1', [rawId(done.id), former]);
+    const target = { uri: tenant.uri, database: tenant.database };
+    const other = await createTestTenant(admin);
+    for (const tenantId of [tenant.id, other.id]) {
+      const { tenantUpdate } = await admin.run<{ tenantUpdate: { userErrors: { code: string }[] } }>('mutation ($input: TenantUpdateInput!) { tenantUpdate(input: $input) { userErrors { code } } }', { input: { tenantId, target } });
+      expect(tenantUpdate.userErrors).toMatchObject([{ code: 'TARGET_IN_USE' }]);
+    }
+    const { tenantCreate } = await admin.run<{ tenantCreate: { userErrors: { code: string }[] } }>('mutation ($input: TenantCreateInput!) { tenantCreate(input: $input) { userErrors { code } } }', {
+      input: { slug: `again-${tenant.slug}`, name: 'Again', environment: 'SANDBOX', timeZone: 'UTC', target: { engine: 'MONGODB', ...target } } });
+    expect(tenantCreate.userErrors).toMatchObject([{ code: 'TARGET_IN_USE' }]);
+
+    await sql('update tenant set target_database = $2 where id = $1', [rawId(tenant.id), tenant.database]);
+    await expire(done);
+    await sweep(tenant);
+    const [release] = await releases(tenant);
+    expect(await ended(admin, release!.id)).toMatchObject({ state: 'FAILED', failure: { code: 'DATABASE_IN_USE' } });
+    expect(differences(live, await printOf(tenant, tenant.database))).toEqual([]);
+  });
+
+  it('stays while the clock is not to be believed', async () => {
+    const setting = await changedShop();
+    const { tenant } = setting;
+    const done = await repoint(setting);
+    await sweep(tenant);
+    const clock = app.nest.get(RetentionClock, { strict: false });
+    const [ahead] = await sql<{ at: Date }>(`select clock_timestamp() + interval '8 days' as at`);
+    Object.assign(clock, { read: () => Promise.resolve({ database: ahead!.at, process: ahead!.at, monotonicMs: performance.now() }) });
+    await expire(done);
+    await sweep(tenant);
+    expect([await exists(tenant, tenant.database), await releases(tenant)]).toEqual([true, []]);
+    Object.assign(clock, { read: RetentionClock.prototype.read });
+    await sql('update retention_clock set last_seen_at = null, held_until = null, held_because = null');
+    await sweep(tenant);
+    expect(await exists(tenant, tenant.database)).toBe(false);
   });
 
   it('that cannot be dropped now is tried again a day later, also by another worker after a crash, and is no way back meanwhile', async () => {

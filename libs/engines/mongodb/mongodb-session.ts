@@ -16,7 +16,7 @@ import { planSwap } from './plan-swap.js';
 import { requirePrivileges, type Purpose } from './privileges.js';
 import { stageArchive } from './stage.js';
 import { runSwap } from './swap.js';
-import { wasLiveWritten, wasWritten } from './written-since.js';
+import { wasLiveWritten, wasUsed, wasWritten } from './written-since.js';
 
 /** One operation's work on one tenant's database. Each method is a module of its own; only the connection is shared. */
 export class MongodbSession implements EngineSession {
@@ -83,6 +83,10 @@ export class MongodbSession implements EngineSession {
 
   wasLiveWrittenSince(clusterTime: string | null, names: readonly string[], work: LeasedWork): Promise<boolean | null> {
     return mapped('looking for late writes', work, wasLiveWritten(this.context, clusterTime, names, work));
+  }
+
+  wasUsedSince(since: Date, work: LeasedWork): Promise<boolean | null> {
+    return mapped('looking for writes', work, wasUsed(this.context, since, work));
   }
 
   dropOld(plan: SwapPlan, work: LeasedWork): Promise<void> {

@@ -1,10 +1,13 @@
 import { Timestamp, type ChangeStreamDocument, type Document } from 'mongodb';
 import type { LeasedWork, SwapPlan, Work } from '../port.js';
 import type { MongodbContext } from './connection.js';
+import { dropStage } from './cleanup.js';
 import { LeasedCommands } from './leased-commands.js';
-import { bucketsPrefix, markName } from './names.js';
+import { bucketsPrefix, markName, reservedPrefix } from './names.js';
 
 const awaitMs = 500;
+/** As far back as `wasUsed` looks: further than most oplogs are asked for, and long enough for a product that is at work. */
+const lookedBackSeconds = 3_600;
 
 /**
  * Whether the set-aside collections may hold a write from after `clusterTime`. Only a change stream over the whole time that shows none
@@ -47,6 +50,28 @@ export async function wasLiveWritten(context: MongodbContext, clusterTime: strin
   } catch (error) {
     noteUnknown(error, work);
     return null;
+  }
+}
+
+/** Whether documents of the database were inserted or changed since then, of the last hour at most; null where it cannot be told. What a TTL deletes nobody uses. */
+export async function wasUsed(context: MongodbContext, since: Date, work: LeasedWork): Promise<boolean | null> {
+  if (context.server.topology !== 'replicaSet') return null;
+  try {
+    const { operationTime } = await context.db.command({ ping: 1 }, { signal: work.signal });
+    if (!(operationTime instanceof Timestamp)) return null;
+    // From the next whole second on: cluster times of one second are told apart by a count.
+    const from = Math.max(operationTime.getHighBits() - lookedBackSeconds, Math.floor(since.getTime() / 1000) + 1);
+    if (from > operationTime.getHighBits()) return false;
+    const mark = markName(work.operationId, work.fencingToken);
+    await new LeasedCommands(context, work).run('marking the time', { insert: mark, documents: [{}] });
+    const relevant = { $or: [{ operationType: { $in: ['insert', 'update', 'replace'] }, 'ns.coll': { $not: { $regex: `^${reservedPrefix}` } } }, { 'ns.coll': mark }] };
+    return await streamShowsWrite(context, relevant, new Timestamp({ t: from, i: 0 }), operationTime, work, ({ ns }: ChangeStreamDocument & { readonly ns?: { readonly coll?: string } }) => ns?.coll !== mark);
+  } catch (error) {
+    work.signal.throwIfAborted();
+    work.log(`Whether anybody uses the database ${context.db.databaseName} is unknown (${error instanceof Error ? error.name : 'error'})`);
+    return null;
+  } finally {
+    await dropStage(context, work.operationId, work);
   }
 }
 
