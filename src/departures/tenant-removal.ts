@@ -5,6 +5,7 @@ import { TenantArchives } from '../backups/tenant-archives.js';
 import { AppConfig } from '../config/app-config.js';
 import type { ActorStamp } from '../platform/auth/actor.js';
 import { Sweep } from '../platform/queue/sweep.js';
+import { ClockGuard } from '../retention/clock-guard.js';
 import { TenantsService } from '../tenants/tenants.service.js';
 import { UploadsService } from '../transfers/uploads.service.js';
 import { requireNoHold } from './tenant-departures.js';
@@ -15,7 +16,7 @@ const removedBy: ActorStamp = { id: 'system:deletion', kind: 'SYSTEM', email: nu
 
 /**
  * Removes the workspaces whose days of grace are over: first the rows say so, then the archives go, and last the secrets and what the keys were derived from. A crash or a store that is
- * away is made good by any worker later; each step may be done twice. What is left is the history.
+ * away is made good by any worker later; each step may be done twice. What is left is the history. None is begun by a clock that is not to be believed.
  */
 @Injectable()
 export class TenantRemoval extends Sweep {
@@ -27,12 +28,14 @@ export class TenantRemoval extends Sweep {
     private readonly archives: TenantArchives,
     private readonly uploads: UploadsService,
     private readonly audit: AuditService,
+    private readonly clock: ClockGuard,
   ) {
     super(config);
   }
 
   protected async look(): Promise<void> {
-    for (const tenantId of await this.tenants.deletionsDue(atOnce)) {
+    const mayBegin = (await this.clock.believedTime()) !== null;
+    for (const tenantId of await this.tenants.deletionsDue(atOnce, mayBegin)) {
       try {
         await this.remove(tenantId);
       } catch (error) {

@@ -73,9 +73,11 @@ export class TenantsRepository {
     return row?.now ?? new Date();
   }
 
-  /** Whose time to take their deletion back is over, the oldest first. */
-  async deletionsDue(limit: number): Promise<string[]> {
-    const rows: { id: string }[] = await this.rows.manager.query('select id from tenant where deletion_due_at <= clock_timestamp() and deleted_at is null order by deletion_due_at limit $1', [limit]);
+  async deletionsDue(limit: number, mayBegin: boolean): Promise<string[]> {
+    const rows: { id: string }[] = await this.rows.manager.query(
+      'select id from tenant where deletion_due_at <= clock_timestamp() and deleted_at is null and ($2 or deletion_begun_at is not null) order by random() limit $1',
+      [limit, mayBegin],
+    );
     return rows.map(({ id }) => id);
   }
 

@@ -90,9 +90,9 @@ export class TenantsService {
     if (running !== null) throw new AppError('OPERATION_ALREADY_RUNNING', `The operation ${toGlobalId('Operation', running)} is still running`);
   }
 
-  /** Ids of tenants whose time to take their deletion back is over. */
-  deletionsDue(limit: number): Promise<string[]> {
-    return this.tenants.deletionsDue(limit);
+  /** Ids of tenants whose time to take their deletion back is over, in no order: those that a hold or a store keeps from going must not keep the others. Without `mayBegin` those whose removal has begun. */
+  deletionsDue(limit: number, mayBegin: boolean): Promise<string[]> {
+    return this.tenants.deletionsDue(limit, mayBegin);
   }
 
   now(manager: EntityManager): Promise<Date> {

@@ -7,6 +7,7 @@ import { keptTables, removedTables } from '../../src/departures/tenant-remains.t
 import { TenantRemoval } from '../../src/departures/tenant-removal.ts';
 import { FaultPoints } from '../../src/operations/fault-points.ts';
 import { parseGlobalId } from '../../src/platform/graphql/global-id.ts';
+import { RetentionClock } from '../../src/retention/retention-clock.ts';
 import { createTestMember, createTestTenant, startTestApp, type TestApp, type TestTenant } from '../support/app.ts';
 import { backupCreate, ended, idOf, seedShop, takeBackup, type UserErrorAnswer, withDatabase } from '../support/backup-calls.ts';
 import type { GraphqlClient } from '../support/graphql-client.ts';
@@ -175,6 +176,27 @@ describe('a workspace whose days of grace are over', () => {
     const again = await createTestTenant(admin, { slug: tenant.slug, uri: tenant.uri, database: tenant.database });
     expect(again.id).not.toBe(tenant.id);
     await takeBackup(admin, again.id);
+  });
+
+  it('keeps everything while the clock is not to be believed, until somebody says that the time is right', async () => {
+    const tenant = await shop();
+    await takeBackup(admin, tenant.id);
+    await askFor(tenant);
+    await sweep();
+    const clock = app.nest.get(RetentionClock, { strict: false });
+    const [ahead] = await query<{ at: Date }>(`select clock_timestamp() + interval '31 days' as at`);
+    // The clocks of database and server went forward together, by a month.
+    Object.assign(clock, { read: () => Promise.resolve({ database: ahead?.at, process: ahead?.at, monotonicMs: performance.now() }) });
+    await graceIsOver(tenant);
+    await sweep();
+    expect(await read(tenant)).toMatchObject({ deletion: { begunAt: null } });
+    expect(await filesOf(tenant)).toHaveLength(1);
+    await admin.run('mutation { retentionConfirm(input: {}) { confirmed } }');
+    await sweep();
+    expect((await read(tenant)).deletion?.deletedAt).not.toBeNull();
+    expect(await filesOf(tenant)).toEqual([]);
+    Object.assign(clock, { read: RetentionClock.prototype.read });
+    await query('update retention_clock set last_seen_at = null, held_until = null, held_because = null');
   });
 
   it('leaves no table behind that nobody has thought of', async () => {
