@@ -144,6 +144,7 @@ export const errorCatalogue = {
   // Work with a start time
   START_TIME_INVALID: user('Choose a start between one minute and 30 days from now'),
   WORK_ANNOUNCED_ALREADY: user('Cancel the announced work first'),
+  START_TIME_MISSED: user('Announce it anew: people were told of another time'),
   ANNOUNCEMENT_OVER: user('Cancel the operation instead, if it is still running'),
 
   // Reset

@@ -134,6 +134,8 @@ export class AnnouncementsService {
     // With the permissions of now.
     await this.access.authorize(actor, tenantId, permissionOf[announcement.work]);
     const operationId = await this.kindOf(announcement).start(actor, announcement, manager);
+    // Where nothing ran at its time, people have come back and work: what they were told of is over. What was started a line above is rolled back.
+    if ((await this.tenants.now(manager)).getTime() - announcement.startAt.getTime() > busyForMs) throw new AppError('START_TIME_MISSED', 'Nothing could begin it within half an hour of its time');
     await this.rows.update(announcement, id, { state: 'STARTED', operationId }, manager);
     // A product that did not take it must not miss that the maintenance begins.
     await this.webhooks.supersede(announcement, announced, manager);

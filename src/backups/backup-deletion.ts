@@ -106,6 +106,7 @@ export class BackupDeletion extends Sweep {
   private async requireDeletable(backup: BackupEntity, manager: EntityManager): Promise<void> {
     if (backup.state === 'QUEUED' || backup.state === 'RUNNING') throw new AppError('BACKUP_IN_USE', 'The backup is still being taken');
     if ((await this.backups.operationsOn(backup.id, manager)).length > 0) throw new AppError('BACKUP_IN_USE', 'A running operation reads this backup');
+    if (await this.backups.isAnnounced(backup, backup.id, manager)) throw new AppError('BACKUP_IN_USE', 'An announced restore will read this backup; cancel its announcement first');
     const [reason] = protections(backup, (await this.backups.lastGood(backup, manager))?.id ?? null);
     if (reason !== undefined) throw new AppError('BACKUP_PROTECTED', `The backup is kept: ${reason}`);
   }

@@ -15,6 +15,8 @@ import { DiscardedArchives } from './discarded-archives.js';
 
 /** `isUsable` in SQL. */
 const usable = `state = 'COMPLETED' and deleted_at is null`;
+/** One whose file is not there may be found again, and is nothing without its key then. */
+const needsItsKey = `state in ('COMPLETED', 'MISSING') and deleted_at is null`;
 
 export interface KeyUse {
   readonly keyId: string;
@@ -50,7 +52,7 @@ export class BackupKeys {
   async usage(): Promise<KeyUse[]> {
     const rows: { key_id: string; archives: string; bytes: string; tenants: string }[] = await this.dataSource.query(
       `select key_id, count(*) as archives, coalesce(sum(size_bytes), 0) as bytes, count(distinct tenant_id) as tenants
-       from backup where key_id is not null and ${usable} group by key_id order by key_id`,
+       from backup where key_id is not null and ${needsItsKey} group by key_id order by key_id`,
     );
     return rows.map(({ key_id, archives, bytes, tenants }) => ({ keyId: key_id, archives: Number(archives), bytes: Number(bytes), tenants: Number(tenants) }));
   }
@@ -67,7 +69,7 @@ export class BackupKeys {
   /** Ids of the tenant's keys: those that its archives need. */
   async keysOf({ tenantId }: TenantScope): Promise<string[]> {
     const rows: { key_id: string }[] = await this.dataSource.query(
-      `select distinct key_id from backup where tenant_id = $1 and key_id is not null and ${usable} order by key_id`,
+      `select distinct key_id from backup where tenant_id = $1 and key_id is not null and ${needsItsKey} order by key_id`,
       [tenantId],
     );
     return rows.map((row) => row.key_id);
@@ -155,7 +157,8 @@ export class BackupKeys {
     return work.fenced(async (manager) => {
       const backup = await this.backups.lock(work, before.id, manager);
       if (backup === null || !isUsable(backup) || backup.storeKey !== before.storeKey || before.storeKey === null) return false;
-      if ((await this.backups.operationsOn(backup.id, manager)).length > 0) return false;
+      // The plan of an announced restore binds the very file, and nobody is there to make another one when it begins.
+      if ((await this.backups.operationsOn(backup.id, manager)).length > 0 || (await this.backups.isAnnounced(work, backup.id, manager))) return false;
       // A file that people know by another name than its place's keeps that name.
       const fileName = backup.fileName === nameIn(before.storeKey) ? nameIn(storeKey) : backup.fileName;
       await this.backups.update(work, backup.id, ['COMPLETED'], { storeKey, fileName, sizeBytes, sha256, salt: Buffer.from(salt, 'hex'), keyId }, manager);

@@ -49,9 +49,14 @@ const inUseOf = (tenant: string): string =>
   `select b.id from backup b join operation o on o.backup_id = b.id or o.input->>'otherBackupId' = b.id::text or o.id = b.operation_id
    where o.tenant_id = ${tenant} and b.tenant_id = ${tenant} and o.state in ('QUEUED', 'RUNNING')`;
 
+/** Of restores that begin at a time that people were told of; their plans are used up. @param tenant a place for the tenant's id */
+const announcedOf = (tenant: string): string =>
+  `select p.backup_id as id from announcement a join restore_plan p on p.id = a.subject_id where a.tenant_id = ${tenant} and p.tenant_id = ${tenant} and a.state = 'PENDING' and p.backup_id is not null`;
+
 /** @param tenant a place for the tenant's id */
 const askedForOf = (tenant: string): string =>
   `select p.backup_id as id from restore_plan p where p.tenant_id = ${tenant} and p.backup_id is not null and p.used_at is null and p.expires_at > clock_timestamp()
+   union ${announcedOf(tenant)}
    union select d.backup_id from download d where d.tenant_id = ${tenant} and d.expires_at > clock_timestamp() - interval '1 hour'`;
 
 /** @param tenant a place for the tenant's id */
@@ -199,12 +204,12 @@ export class BackupsRepository {
       .getMany();
   }
 
-  /** One that came to nothing and whose bytes are still there, held until the transaction ends. */
+  /** One that came to nothing and whose bytes are still there, held until the transaction ends; any of them, so that one that the store does not let go keeps no other. */
   lockLeftOver(manager: EntityManager): Promise<BackupEntity | null> {
     return manager
       .createQueryBuilder(BackupEntity, 'backup')
       .where(`backup.bytes_left and backup.state in ('FAILED', 'CANCELED')`)
-      .orderBy('backup.finished_at')
+      .orderBy('random()')
       .limit(1)
       .setLock('pessimistic_write')
       .setOnLocked('skip_locked')
@@ -231,6 +236,12 @@ export class BackupsRepository {
   async askedFor(scope: TenantScope, manager?: EntityManager): Promise<ReadonlySet<string>> {
     const rows: readonly IdRow[] = manager === undefined ? await this.asked.of(scope.tenantId) : await manager.query(askedForOf('$1'), [scope.tenantId]);
     return new Set(rows.map(({ id }) => id));
+  }
+
+  /** Whether a restore is announced that will read it. */
+  async isAnnounced(scope: TenantScope, id: string, manager: EntityManager): Promise<boolean> {
+    const rows: readonly IdRow[] = await manager.query(announcedOf('$1'), [scope.tenantId]);
+    return rows.some((row) => row.id === id);
   }
 
   async stored(scope: TenantScope, manager?: EntityManager): Promise<StoredBackup[]> {

@@ -128,17 +128,23 @@ export class UploadsRepository {
     await manager.query('update upload set backup_id = $2 where id = $1', [id, backupId]);
   }
 
-  async refuse(id: string, writer: string, failure: { readonly code: ErrorCode; readonly message: string }, manager: EntityManager): Promise<void> {
-    await manager.query(`update upload set state = 'REFUSED', failure = $3, writer = null, writer_until = null where id = $1 and state = 'OPEN' and writer = $2`, [id, writer, JSON.stringify(failure)]);
+  /** False when the lease was lost meanwhile: whoever has it judges. */
+  async refuse(id: string, writer: string, failure: { readonly code: ErrorCode; readonly message: string }, manager: EntityManager): Promise<boolean> {
+    const rows: [unknown[], number] = await manager.query(
+      `update upload set state = 'REFUSED', failure = $3, writer = null, writer_until = null where id = $1 and state = 'OPEN' and writer = $2 returning id`,
+      [id, writer, JSON.stringify(failure)],
+    );
+    return rows[1] > 0;
   }
 
-  /** The next one that nobody needs any more, locked against every other process; null when there is none. */
+  /** One that nobody needs any more, locked against every other process; null when there is none. Any of them, so that one that the store does not let go keeps no other. */
   async lockExpired(manager: EntityManager): Promise<UploadEntity | null> {
     const rows: { id: string }[] = await manager.query(
       `select id from upload u where expires_at < clock_timestamp() and (writer_until is null or writer_until < clock_timestamp())
          and not exists (select 1 from backup b where b.id = u.backup_id and b.state in ('QUEUED', 'RUNNING'))
          and not exists (select 1 from restore_plan p join operation o on o.plan_id = p.id where p.upload_id = u.id and o.state in ('QUEUED', 'RUNNING'))
-       order by expires_at limit 1 for update skip locked`,
+         and not exists (select 1 from restore_plan p join announcement a on a.subject_id = p.id where p.upload_id = u.id and a.state = 'PENDING')
+       order by random() limit 1 for update skip locked`,
     );
     const [row] = rows;
     return row === undefined ? null : manager.findOneBy(UploadEntity, { id: row.id });

@@ -1,14 +1,19 @@
+import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { DataSource } from 'typeorm';
 import { differences, fingerprint } from '../../scripts/demo/fingerprint.ts';
 import { AnnouncementTicks } from '../../src/announcements/announcement-ticks.ts';
 import { parseGlobalId, toGlobalId } from '../../src/platform/graphql/global-id.ts';
+import { RetentionSweep } from '../../src/retention/retention-sweep.ts';
+import { UploadExpiry } from '../../src/transfers/upload-expiry.ts';
+import { smallPayload } from '../support/archives.ts';
 import { createTestMember, createTestTenant, startTestApp, type TestApp, type TestTenant } from '../support/app.ts';
-import { ended, makePlan, takeBackup, type UserErrorAnswer, withDatabase } from '../support/backup-calls.ts';
+import { ended, makePlan, readBackup, takeBackup, type UserErrorAnswer, withDatabase } from '../support/backup-calls.ts';
 import type { GraphqlClient } from '../support/graphql-client.ts';
 import { HttpReceiver } from '../support/http-receiver.ts';
 import { MailReceiver } from '../support/mail-receiver.ts';
 import { readReset, resetCancel, resetExecute, verifiedReset } from '../support/reset-calls.ts';
+import { uploadFile } from '../support/upload-calls.ts';
 
 let app: TestApp;
 let admin: GraphqlClient;
@@ -150,6 +155,61 @@ describe('announced work', () => {
     const [started] = await announcements(one);
     expect(await ended(owner, started!.operationId!)).toMatchObject({ kind: 'RESTORE', state: 'COMPLETED' });
     expect(differences(before, await withDatabase(tenant, fingerprint))).toEqual([]);
+  });
+
+  it('keeps what it will read: retention, deletion and the end of an upload wait for it', async () => {
+    const one = await shop();
+    const { tenant, owner } = one;
+    const announce = async (source: object): Promise<Announced> => {
+      const { restorePlanCreate } = await owner.run<{ restorePlanCreate: { plan: { id: string } } }>('mutation ($input: RestorePlanCreateInput!) { restorePlanCreate(input: $input) { plan { id } } }', { input: { tenantId: tenant.id, source } });
+      const { restoreStart } = await owner.run<{ restoreStart: { announcement: Announced } }>(`mutation ($input: RestoreStartInput!) { restoreStart(input: $input) { announcement { ${fields} } } }`, {
+        input: { planId: restorePlanCreate.plan.id, confirmName: tenant.name, startAt: inTwoHours() },
+      });
+      return restoreStart.announcement;
+    };
+    const deleted = async (): Promise<string[]> =>
+      (await owner.run<{ backupDelete: { userErrors: UserErrorAnswer[] } }>('mutation ($input: BackupDeleteInput!) { backupDelete(input: $input) { userErrors { code message } } }', { input: { backupId: backup.id } })).backupDelete.userErrors.map(({ code }) => code);
+    const retain = async (): Promise<void> => {
+      await sql("update retention_state set next_at = now() - interval '1 second'");
+      await app.nest.get(RetentionSweep, { strict: false }).look();
+    };
+    await admin.run('mutation ($input: TenantPolicyUpdateInput!) { tenantPolicyUpdate(input: $input) { userErrors { code } } }', { input: { tenantId: tenant.id, manualRetention: { mode: 'COUNT', count: 1 } } });
+    const backup = await takeBackup(owner, tenant.id);
+    const announced = await announce({ backupId: backup.id });
+    await takeBackup(owner, tenant.id);
+    await retain();
+    expect(await deleted()).toEqual(['BACKUP_IN_USE']);
+    expect(await readBackup(admin, backup.id)).toMatchObject({ state: 'COMPLETED', usable: true });
+    await cancel(owner, announced.id);
+    await retain();
+    expect((await readBackup(admin, backup.id)).state).toBe('DELETED');
+
+    const { upload } = await uploadFile(owner, tenant.id, 'a.gz', gzipSync(smallPayload().payload));
+    const second = await announce({ uploadId: upload!.id });
+    await sql(`update upload set expires_at = now() - interval '1 hour' where id = $1`, [parseGlobalId(upload!.id)!.uuid]);
+    const isThere = async (): Promise<boolean> => {
+      await app.nest.get(UploadExpiry, { strict: false }).tick();
+      return (await sql('select 1 from upload where id = $1', [parseGlobalId(upload!.id)!.uuid])).length > 0;
+    };
+    expect(await isThere()).toBe(true);
+    await cancel(owner, second.id);
+    expect(await isThere()).toBe(false);
+  });
+
+  it('does not begin hours after its time, when people work again', async () => {
+    const one = await shop();
+    const { tenant, owner } = one;
+    const { id } = await verifiedReset(owner, tenant.id, mail);
+    await resetExecute(owner, id, 'RESET', { startAt: inTwoHours() });
+    const [announced] = await announcements(one);
+    // No process was there for an hour.
+    await sql(`update announcement set start_at = clock_timestamp() - interval '1 hour' where id = $1`, [parseGlobalId(announced!.id)!.uuid]);
+    await tick();
+    expect(await announcements(one)).toMatchObject([{ state: 'REFUSED', operationId: null, failure: { code: 'START_TIME_MISSED' } }]);
+    expect(await readReset(owner, id)).toMatchObject({ state: 'CANCELED', operation: null });
+    expect(await sql(`select 1 from operation where tenant_id = $1 and kind = 'RESET'`, [parseGlobalId(tenant.id)!.uuid])).toEqual([]);
+    await withDatabase(tenant, async (db) => expect(await db.collection('orders').countDocuments()).toBe(2));
+    expect(await sql(`select 1 from alert where event = 'RESET_FAILED' and subject = $1`, [parseGlobalId(announced!.id)!.uuid])).toHaveLength(1);
   });
 
   it('is refused at its time where it is not what was announced any more, or by whom', async () => {
