@@ -121,10 +121,13 @@ export class UploadCompletion {
 
   /** First the row, then the bytes: whatever a crash leaves of them goes when the row expires. */
   private async refuse(actor: Actor, upload: UploadEntity, writer: string, { code, message }: AppError): Promise<void> {
-    await this.dataSource.transaction(async (manager) => {
-      await this.uploads.refuse(upload.id, writer, { code, message }, manager);
+    const isOurs = await this.dataSource.transaction(async (manager) => {
+      if (!(await this.uploads.refuse(upload.id, writer, { code, message }, manager))) return false;
       await this.audit.record({ action: 'upload.refused', outcome: 'REFUSED', tenantId: upload.tenantId, actor, subject: { type: 'Upload', id: upload.id }, detail: { fileName: upload.fileName, code } }, manager);
+      return true;
     });
+    // Another request may have made a backup of the file.
+    if (!isOurs) return;
     await this.store.discardIncomplete(upload.storeKey);
     await this.store.delete(upload.storeKey);
   }

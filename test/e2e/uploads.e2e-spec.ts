@@ -216,6 +216,29 @@ describe('uploadCreate', () => {
     }
   };
 
+  it('is not taken away by a request that finds fault with it when another one has completed it', async () => {
+    const bytes = Buffer.from('not what was announced');
+    const upload = await created(bytes, 'a.gz', { sha256: sha256Of(Buffer.from('something else')) });
+    await send(upload.address, bytes);
+    const sql = <Row>(text: string, values: readonly unknown[]): Promise<Row[]> => app.nest.get(DataSource).query(text, [...values]);
+    const id = parseGlobalId(upload.id)!.uuid;
+    const store = app.nest.get<ArchiveStore>(ARCHIVE_STORE);
+    const open = store.open.bind(store);
+    // It was silent for so long that another one took its place, and is through.
+    store.open = async (key) => {
+      await sql(`update upload set state = 'COMPLETED', writer = null, writer_until = null where id = $1`, [id]);
+      return open(key);
+    };
+    try {
+      expect((await uploadComplete(admin, upload.id)).userErrors).toMatchObject([{ code: 'UPLOAD_MISMATCH' }]);
+    } finally {
+      store.open = open;
+    }
+    const [row] = await sql<{ store_key: string; state: string }>('select store_key, state from upload where id = $1', [id]);
+    expect(row!.state).toBe('COMPLETED');
+    expect(await storedFiles(app)).toContain(row!.store_key);
+  });
+
   it('refuses by name, size and form what is certain to be refused', async () => {
     for (const name of ['dump.sql', 'dump.SQL.gz']) expect(await codesOf(name, {})).toEqual([['ARCHIVE_UNSUPPORTED', ['filename']]]);
     expect(await codesOf('a.gz', { size: '20000001' })).toEqual([['ARCHIVE_TOO_LARGE', ['size']]]);
