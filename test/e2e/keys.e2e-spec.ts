@@ -3,6 +3,7 @@ import { mkdtemp, readFile, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { PassThrough, Readable } from 'node:stream';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { DataSource } from 'typeorm';
 import { run as runArchive } from '../../libs/archive/cli/run.ts';
 import { run as runAdmin } from '../../src/admin/run.ts';
 import { DiscardedArchives } from '../../src/backups/discarded-archives.ts';
@@ -94,6 +95,11 @@ describe('the archives of a workspace', () => {
       { keyId: 'old', isCurrent: false, isAvailable: true, archives: '1', tenants: '1' },
     ]);
     expect(await adminCommand(app, 'keys', '--drop', 'old')).toMatchObject({ code: 1, lines: expect.stringContaining('1 archives of 1 workspaces need it') });
+    // A file that is not there may be found again.
+    const setState = (state: string): Promise<unknown> => app.nest.get(DataSource).query('update backup set state = $1', [state]);
+    await setState('MISSING');
+    expect(await adminCommand(app, 'keys', '--drop', 'old')).toMatchObject({ code: 1, lines: expect.stringContaining('1 archives of 1 workspaces need it') });
+    await setState('COMPLETED');
     const before = await storedFiles(app);
     expect(await reencrypt(admin, place.tenant)).toMatchObject({ kind: 'REENCRYPT', state: 'COMPLETED' });
     expect(await backupOf(admin, place.backup.id)).toMatchObject({ keyId: 'new', state: 'COMPLETED', usable: true, name: place.backup.name });
