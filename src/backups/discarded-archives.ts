@@ -5,6 +5,8 @@ import { Sweep } from '../platform/queue/sweep.js';
 import { ArchiveFiles } from './archive-files.js';
 
 const atOnce = 100;
+/** A store that is away is not asked a hundred times. */
+const failuresBorne = 3;
 
 /**
  * Remembers objects that no backup points to, until they are gone. A file is noted before it is written and taken off the list in the transaction that
@@ -24,9 +26,15 @@ export class DiscardedArchives extends Sweep {
 
   protected async look(): Promise<void> {
     const rows: { store_key: string }[] = await this.dataSource.query(
-      `select store_key from discarded_archive d join operation o on o.id = d.operation_id where o.state not in ('QUEUED', 'RUNNING') order by noted_at limit ${atOnce}`,
+      `select store_key from discarded_archive d join operation o on o.id = d.operation_id where o.state not in ('QUEUED', 'RUNNING') order by random() limit ${atOnce}`,
     );
-    for (const { store_key } of rows) await this.remove(store_key);
+    // In no order, and one after the other whatever comes of it: a file that a store does not let go must not keep all others.
+    const failures: unknown[] = [];
+    for (const { store_key } of rows) {
+      await this.remove(store_key).catch((error: unknown) => failures.push(error));
+      if (failures.length === failuresBorne) break;
+    }
+    if (failures.length > 0) throw failures[0];
   }
 
   async note(of: { readonly id: string; readonly tenantId: string }, storeKey: string, manager: EntityManager): Promise<void> {

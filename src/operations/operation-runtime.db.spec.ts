@@ -152,6 +152,22 @@ describe('operations', () => {
     });
   });
 
+  describe('settlements that always fail', () => {
+    it('keep no other one from succeeding, however many they are', async () => {
+      let tries = 0;
+      const handler: ScriptedHandler = new ScriptedHandler({
+        run: () => Promise.resolve({}),
+        settled: (): Promise<void> => (handler.settledWith.at(-1)?.input['isBroken'] === true || ++tries < 2 ? Promise.reject(new Error('not yet')) : Promise.resolve()),
+      });
+      const process = await start({ handlers: [handler] });
+      const tenantId = await process.makeTenant();
+      for (let count = 0; count < 20; count += 1) await process.ended((await process.begin(handler, tenantId, { input: { isBroken: true } })).operation.id);
+      const { operation } = await process.begin(handler, tenantId, { input: {} });
+      await process.until(operation.id, ({ settledAt }) => settledAt !== null);
+      await process.dataSource.query('update operation set settled_at = now() where settled_at is null');
+    });
+  });
+
   describe('several workers', () => {
     it('run each operation once, whatever number of wake-ups there are', async () => {
       const handler = new ScriptedHandler({ run: () => delay(50).then(() => ({})) }, { exclusive: false });

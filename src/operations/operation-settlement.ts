@@ -38,11 +38,11 @@ export class OperationSettlement {
     await manager.query('update operation set settled_at = clock_timestamp() where id = $1', [id]);
   }
 
-  /** Operations that ended without their feature being told. */
+  /** Operations that ended without their feature being told, in no order: one that always fails must not keep the others. */
   async settleLeftOvers(): Promise<void> {
     const rows: { id: string }[] = await this.dataSource.query(
       `select id from operation where settled_at is null and finished_at < clock_timestamp() - interval '2 seconds' and kind = any($1)
-       order by finished_at limit $2`,
+       order by random() limit $2`,
       [this.handlers.kinds, leftOversAtOnce],
     );
     for (const { id } of rows) {
