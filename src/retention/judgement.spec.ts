@@ -157,6 +157,15 @@ describe('what is kept', () => {
     expect(of(backups[2]!)).toMatchObject({ reason: 'LAST_GOOD' });
   });
 
+  it('the newest one, where no good one is left: what failed its verification may be readable once more, when key or store are back', () => {
+    const [safety, newest, older, partial] = [ago(20, { trigger: 'SAFETY', expiresAt: ago(13).at, isDamaged: true }), ago(40, { isDamaged: true }), ago(50, { isDamaged: true }), ago(30, { isWhole: false, scope: 'MASTER' })];
+    const { kept, of } = judged([safety, newest, older, partial], by('AGE', { days: 7 }));
+    expect(kept).toEqual([newest.id, partial.id]);
+    expect(of(newest)).toMatchObject({ reason: 'LAST_GOOD', text: expect.stringMatching(/no good one is left/) });
+    expect(judged([safety], by('AGE', { days: 7 })).kept).toEqual([safety.id]);
+    expect(judged([newest, older, ago(60)], by('AGE', { days: 7 })).due).toEqual([newest.id, older.id]);
+  });
+
   it('the last good one of each partial kind, and partial ones push no whole one out', () => {
     const whole = [ago(50), ago(51)];
     const partial = [ago(40, { isWhole: false, scope: 'MASTER' }), ago(41, { isWhole: false, scope: 'MASTER' })];

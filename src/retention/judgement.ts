@@ -86,7 +86,10 @@ function strongest(backup: JudgedBackup, verdict: Verdict | undefined, lastOfKin
   return verdict;
 }
 
-/** The newest good ones, which stay whatever the rules say. */
+/**
+ * The newest good ones, which stay whatever the rules say. Where no good one is left the newest stays as it is: a verification fails as well where the store or the key was away, and what can be
+ * read of a damaged one may be all there is.
+ */
 function floorOf(backups: readonly JudgedBackup[], { lastGoodId, now }: RetentionFacts): ReadonlyMap<string, string> {
   const floor = new Map<string, string>();
   const taken = newestFirst(backups.filter(({ trigger, isDamaged, at }) => trigger !== 'SAFETY' && trigger !== 'IMPORT' && !isDamaged && at <= now));
@@ -98,6 +101,10 @@ function floorOf(backups: readonly JudgedBackup[], { lastGoodId, now }: Retentio
   const newest = taken.find(({ isWhole }) => isWhole);
   if (newest !== undefined) floor.set(newest.id, whole);
   if (lastGoodId !== null) floor.set(lastGoodId, whole);
+  if (newest !== undefined || lastGoodId !== null) return floor;
+  const left = newestFirst(backups.filter(({ isWhole, at }) => isWhole && at <= now));
+  const damaged = left.find(({ trigger }) => trigger !== 'SAFETY' && trigger !== 'IMPORT') ?? left[0];
+  if (damaged !== undefined) floor.set(damaged.id, 'The newest of the whole database; its verification failed, but no good one is left');
   return floor;
 }
 
