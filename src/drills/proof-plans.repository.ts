@@ -18,6 +18,11 @@ export interface DueProof extends TenantScope {
 
 const none: ProofPlan = { verifyEveryDays: null, drillEveryDays: null, nextVerifyAt: null, nextDrillAt: null };
 
+/** In SQL: it is due, or, because a clock was set far forward, further away than it ever can be. */
+const isDue = (next: string, days: string): string => `coalesce(${next} <= now() or ${next} > now() + (${days} + 1) * interval '1 day', false)`;
+const verifyIsDue = isDue('next_verify_at', 'verify_every_days');
+const drillIsDue = isDue('next_drill_at', 'drill_every_days');
+
 /** @param tenant a place for the tenant's id */
 const planOf = (tenant: string): string =>
   `select p.verify_every_days as "verifyEveryDays", p.drill_every_days as "drillEveryDays", p.next_verify_at as "nextVerifyAt", p.next_drill_at as "nextDrillAt" from proof_plan p where p.tenant_id = ${tenant}`;
@@ -50,16 +55,16 @@ export class ProofPlansRepository {
   async takeDue(limit: number): Promise<DueProof[]> {
     return this.dataSource.transaction(async (manager) => {
       const due: DueProof[] = await manager.query(
-        `select plan.tenant_id as "tenantId", coalesce(next_verify_at <= now(), false) as verify, coalesce(next_drill_at <= now(), false) as drill
+        `select plan.tenant_id as "tenantId", ${verifyIsDue} as verify, ${drillIsDue} as drill
          from proof_plan plan join tenant on tenant.id = plan.tenant_id
-         where least(next_verify_at, next_drill_at) <= now() and tenant.suspended_at is null
+         where (${verifyIsDue} or ${drillIsDue}) and tenant.suspended_at is null
          order by least(next_verify_at, next_drill_at) limit $1 for update of plan skip locked`,
         [limit],
       );
       await manager.query(
         `update proof_plan set
-           next_verify_at = case when next_verify_at <= now() then now() + verify_every_days * interval '1 day' else next_verify_at end,
-           next_drill_at = case when next_drill_at <= now() then now() + drill_every_days * interval '1 day' else next_drill_at end
+           next_verify_at = case when ${verifyIsDue} then now() + verify_every_days * interval '1 day' else next_verify_at end,
+           next_drill_at = case when ${drillIsDue} then now() + drill_every_days * interval '1 day' else next_drill_at end
          where tenant_id = any($1)`,
         [due.map(({ tenantId }) => tenantId)],
       );

@@ -28,6 +28,8 @@ export function nextAfter(recurrence: Recurrence, after: Date): Date | null {
   const everyHours = hours[cadence];
   if (everyHours !== undefined) return steady(recurrence, everyHours * 3_600_000, after);
   const start = DateTime.fromJSDate(recurrence.anchor, { zone: timeZone });
+  // No time would ever be late enough, and the search would not end.
+  if (!start.isValid) throw new RangeError(`There is no time zone ${timeZone}`);
   const at = (step: number): Date => (cadence === 'MONTHLY' ? onDay(start.plus({ months: step }), recurrence) : onDay(start.plus({ days: step * (days[cadence] ?? 1) }), recurrence));
   // Near by what has passed, then on to the first one that is late enough: a clock change shifts it by a day at most.
   const passed = DateTime.fromJSDate(after, { zone: timeZone }).diff(start, cadence === 'MONTHLY' ? 'months' : 'days');

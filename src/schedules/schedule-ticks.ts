@@ -1,5 +1,5 @@
 import { Injectable, Logger, type OnApplicationBootstrap } from '@nestjs/common';
-import { DataSource, type EntityManager } from 'typeorm';
+import { DataSource, type EntityManager, type QueryDeepPartialEntity } from 'typeorm';
 import { AppError, asAppError, redact } from '#errors';
 import { noKey } from '../alerts/alert-event.js';
 import { AlertsService } from '../alerts/alerts.service.js';
@@ -21,6 +21,8 @@ const atOnce = 100;
 const lateMs = 30 * 60 * 1000;
 const busyPauseMs = 60_000;
 const missedAfterMs = 2 * 3_600_000;
+const bringBackEveryMs = 3_600_000;
+const farAheadAtOnce = 1_000;
 
 /**
  * Starts what is due, in whatever process ticks: the row's lock decides who does, and its next run is set in the transaction that starts the backup. What a workspace missed is made
@@ -29,6 +31,7 @@ const missedAfterMs = 2 * 3_600_000;
 @Injectable()
 export class ScheduleTicks implements OnApplicationBootstrap {
   private readonly logger = new Logger(ScheduleTicks.name);
+  private bringBackAtMs = 0;
 
   constructor(
     private readonly config: AppConfig,
@@ -49,6 +52,7 @@ export class ScheduleTicks implements OnApplicationBootstrap {
   async tick(): Promise<void> {
     if (!this.config.runsWorker) return;
     try {
+      await this.bringBack();
       for (let started = 0; started < atOnce && (await this.runOne()); started++);
       await this.tellMissed();
     } catch (error) {
@@ -56,18 +60,45 @@ export class ScheduleTicks implements OnApplicationBootstrap {
     }
   }
 
-  /** False when nothing is due. */
+  /** False when nothing is due. One that cannot be run waits a minute, so that it keeps no other one from running; when it has waited for two hours people are told. */
   private runOne(): Promise<boolean> {
     return this.dataSource.transaction(async (manager) => {
       const schedule = await this.rows.lockDue(manager);
       if (schedule === null) return false;
       const now = await this.rows.now(manager);
-      const isLate = schedule.nextRunAt !== null && now.getTime() - schedule.nextRunAt.getTime() > lateMs;
-      const skips = isLate && (await this.policies.of(schedule, manager)).catchUp === 'SKIP';
-      const isBusy = !skips && !(await this.start(schedule, now, manager));
-      await this.rows.update(schedule, schedule.id, isBusy ? { dueAt: new Date(now.getTime() + busyPauseMs) } : { ...nextRunAfter(schedule, now), lastDueAt: await this.expected(schedule, skips, manager) }, manager);
+      const later = { dueAt: new Date(now.getTime() + busyPauseMs) };
+      const after = await manager.transaction((inside) => this.run(schedule, now, inside)).catch((error: unknown) => {
+        if (isConnectionLoss(error)) throw error;
+        this.logger.error({ msg: 'A schedule could not be run; this is tried again', scheduleId: schedule.id, tenantId: schedule.tenantId, error: redact(String(error)) });
+        return null;
+      });
+      await this.rows.update(schedule, schedule.id, after ?? later, manager);
       return true;
     });
+  }
+
+  /** What the row says after it; null where the workspace is busy. */
+  private async run(schedule: ScheduleEntity, now: Date, manager: EntityManager): Promise<QueryDeepPartialEntity<ScheduleEntity> | null> {
+    const isLate = schedule.nextRunAt !== null && now.getTime() - schedule.nextRunAt.getTime() > lateMs;
+    const skips = isLate && (await this.policies.of(schedule, manager)).catchUp === 'SKIP';
+    if (!skips && !(await this.start(schedule, now, manager))) return null;
+    return { ...nextRunAfter(schedule, now), lastDueAt: await this.expected(schedule, skips, manager) };
+  }
+
+  /** A clock that was set far forward, and back, has left next runs that are years away: nobody would take backups until then, and nobody would miss them. */
+  private async bringBack(): Promise<void> {
+    if (performance.now() < this.bringBackAtMs) return;
+    for (const schedule of await this.rows.farAhead(farAheadAtOnce)) {
+      await this.bringBackOne(schedule).catch((error: unknown) => this.logger.error({ msg: 'The next run of a schedule could not be found', scheduleId: schedule.id, tenantId: schedule.tenantId, error: redact(String(error)) }));
+    }
+    this.bringBackAtMs = performance.now() + bringBackEveryMs;
+  }
+
+  private async bringBackOne(schedule: ScheduleEntity): Promise<void> {
+    const next = nextRunAfter(schedule, await this.rows.now(this.dataSource.manager));
+    if (next.nextRunAt === null || schedule.nextRunAt === null || next.nextRunAt >= schedule.nextRunAt) return;
+    await this.rows.bringBack(schedule, schedule.id, schedule.nextRunAt, next);
+    this.logger.warn({ msg: 'The next run of a schedule was further away than its cadence allows: a clock was wrong', scheduleId: schedule.id, tenantId: schedule.tenantId, was: schedule.nextRunAt, is: next.nextRunAt });
   }
 
   /** False where the workspace is busy: it is tried again. */

@@ -81,6 +81,24 @@ export class SchedulesRepository {
     return row === undefined ? null : manager.findOneBy(ScheduleEntity, { id: row.id });
   }
 
+  /** Those whose next run may be further away than their cadence allows, the furthest first; of a CRON nobody can tell in SQL. */
+  farAhead(limit: number): Promise<ScheduleEntity[]> {
+    return this.manager
+      .createQueryBuilder(ScheduleEntity, 'schedule')
+      .where(
+        `schedule.active and schedule.next_run_at > clock_timestamp() +
+           case when schedule.cadence in ('EVERY_8H', 'EVERY_12H', 'EVERY_24H', 'DAILY_AT', 'CRON') then interval '2 days' else interval '32 days' end`,
+      )
+      .orderBy('schedule.next_run_at', 'DESC')
+      .limit(limit)
+      .getMany();
+  }
+
+  /** Nothing where it has been changed or run meanwhile. */
+  async bringBack({ tenantId }: TenantScope, id: string, from: Date, { nextRunAt, dueAt }: Pick<ScheduleEntity, 'nextRunAt' | 'dueAt'>): Promise<void> {
+    await this.manager.query('update schedule set next_run_at = $4, due_at = $5 where tenant_id = $1 and id = $2 and next_run_at = $3', [tenantId, id, from, nextRunAt, dueAt]);
+  }
+
   /** Runs that should have been over by now, without a completed backup. */
   missed(patienceMs: number): Promise<MissedRun[]> {
     return this.manager.query(

@@ -204,5 +204,12 @@ describe('the proof plan', () => {
     expect((await started()).sort()).toEqual(['DRILL', 'VERIFY']);
     const { proofPlan } = await proofOf(tenant);
     expect(Date.parse(proofPlan.nextDrillAt ?? '') - Date.now()).toBeGreaterThan(29 * 86_400_000);
+
+    // A clock was set far forward when the last ones were started, and is right again.
+    await app.nest.get(DataSource).query(`update proof_plan set next_verify_at = now() + interval '3 years' where tenant_id = (select id from tenant where slug = $1)`, [tenant.slug]);
+    await Promise.all([ticks.tick(), ticks.tick()]);
+    expect((await started()).sort()).toEqual(['DRILL', 'VERIFY', 'VERIFY']);
+    await ticks.tick();
+    expect(await started()).toHaveLength(3);
   });
 });

@@ -159,6 +159,38 @@ describe('a schedule', () => {
     expect(schedule).toMatchObject({ label: '15-day', bump: null });
   });
 
+  it('that cannot be run at all keeps no other one from running, and is told of when it has waited for two hours', async () => {
+    const [broken, healthy] = [await shop(), await shop()];
+    const [first, later] = [`broken-${broken.slug}`, `healthy-${healthy.slug}`];
+    await create(broken, { name: first, cadence: 'EVERY_24H' });
+    await create(healthy, { name: later });
+    // As a server leaves it whose table of time zones has lost one.
+    await query(`update schedule set time_zone = 'Nowhere/Nothing', cadence = 'DAILY_AT' where name = $1`, [first]);
+    await makeDue(first, '3 hours');
+    await makeDue(later);
+    await tickBoth();
+    await settled(healthy);
+    expect(await backupsOf(healthy)).toMatchObject([{ state: 'COMPLETED' }]);
+    expect(await backupsOf(broken)).toEqual([]);
+    const { tenant: told } = await admin.run<{ tenant: { alerts: { edges: { node: { event: string } }[] } } }>('query ($id: ID!) { tenant(id: $id) { alerts { edges { node { event } } } } }', { id: broken.id });
+    expect(told.alerts.edges.map(({ node }) => node.event)).toEqual(['BACKUP_MISSED']);
+    await query('delete from schedule where name = $1', [first]);
+  });
+
+  it('is not forgotten for years after a clock was set far forward and back', async () => {
+    const tenant = await shop();
+    const names = ['hours', 'days', 'months', 'yearly'].map((one) => `${one}-${tenant.slug}`);
+    const cadences = [{ cadence: 'EVERY_8H' }, { cadence: 'DAILY_AT' }, { cadence: 'MONTHLY' }, { cadence: 'CRON', cron: '0 3 29 2 *' }];
+    const before = await Promise.all(cadences.map((input, index) => create(tenant, { name: names[index], ...input })));
+    const rows = (): Promise<{ next: Date; due: Date }[]> => query('select next_run_at as next, due_at as due from schedule where name = any($1) order by array_position($1, name)', [names]) as Promise<{ next: Date; due: Date }[]>;
+    const right = await rows();
+    await query(`update schedule set next_run_at = next_run_at + interval '3 years', due_at = due_at + interval '3 years' where name = any($1) and cadence <> 'CRON'`, [names]);
+    Object.assign(ticks(app), { bringBackAtMs: 0 });
+    await ticks(app).tick();
+    expect(await rows()).toEqual(right);
+    expect(right.map(({ next }) => next.toISOString())).toEqual(before.map(({ nextRuns }) => nextRuns[0]));
+  });
+
   it('can be run at once, beside its times', async () => {
     const tenant = await shop();
     const { id, nextRuns } = await create(tenant, { cadence: 'MONTHLY' });
