@@ -11,7 +11,7 @@ import { ARCHIVE_STORE } from '../platform/storage/storage.module.js';
 import { ArchiveFiles, type ArchiveRef, archiveRefOf } from './archive-files.js';
 import { factsOf } from './archive-facts.js';
 import { defaultBackupName } from './backup-naming.js';
-import { BackupTrigger, type Codec } from './backup.entity.js';
+import { type BackupEntity, BackupTrigger, type Codec } from './backup.entity.js';
 import { BackupsRepository } from './backups.repository.js';
 
 /** A place in the store that the control plane knows. */
@@ -69,9 +69,27 @@ export class BackupCatalogue {
     return this.store.list('');
   }
 
+  /**
+   * Whether the backup's file is not there now. Store and rows are listed at different moments: a backup may have been finished, moved to another key or deleted between the two.
+   */
+  async isGone(scope: TenantScope, id: string, key: string): Promise<boolean> {
+    const backup = await this.backups.find(scope, id);
+    return backup !== null && liesAt(backup, key) && (await this.store.stat(key)) === null;
+  }
+
+  /** Whether anything has the place now. */
+  async isKnown(key: string): Promise<boolean> {
+    const rows: unknown[] = await this.dataSource.query(
+      `select 1 from backup where store_key = $1 and state <> 'DELETED' union all select 1 from upload where store_key = $1 union all select 1 from discarded_archive where store_key = $1`, [key]);
+    return rows.length > 0;
+  }
+
   /** Nothing where the backup has changed meanwhile. */
-  async markMissing(scope: TenantScope, id: string): Promise<void> {
-    await this.backups.update(scope, id, ['COMPLETED'], { state: 'MISSING' });
+  async markMissing(scope: TenantScope, id: string, key: string): Promise<void> {
+    await this.dataSource.transaction(async (manager) => {
+      const backup = await this.backups.lock(scope, id, manager);
+      if (backup !== null && liesAt(backup, key)) await this.backups.update(scope, id, ['COMPLETED'], { state: 'MISSING' }, manager);
+    });
   }
 
   /** Writes the file anew from a good copy; false where there is none. */
@@ -155,6 +173,10 @@ export class BackupCatalogue {
       return { origin: null, facts: { contents: [], verification: { at, ok: false, code, message } } };
     }
   }
+}
+
+function liesAt({ state, deletedAt, storeKey }: BackupEntity, key: string): boolean {
+  return storeKey === key && deletedAt === null && (state === 'COMPLETED' || state === 'MISSING');
 }
 
 async function headerOf(object: StoredObject): Promise<ArchiveHeader | null> {

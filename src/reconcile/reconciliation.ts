@@ -53,6 +53,7 @@ export class Reconciliation {
     const { id, tenantId, state, sizeBytes } = backup;
     const row = (kind: Difference, note: string): ReconcileRow => ({ kind, key, tenantId, backupId: id, note: repair ? note : 'nothing was changed' });
     if (stored === null) {
+      if (!(await this.catalogue.isGone({ tenantId }, id, key))) return null;
       if ((await this.copies.goodOf(key)).length > 0) {
         if (!repair) return row('HEALED', '');
         if (await this.catalogue.heal({ tenantId }, id)) {
@@ -62,7 +63,7 @@ export class Reconciliation {
         }
       }
       if (state === 'MISSING') return { ...row('MISSING', ''), note: 'known to be missing' };
-      if (repair) await this.change(tenantId, id, 'backup.missing', () => this.catalogue.markMissing({ tenantId }, id));
+      if (repair) await this.change(tenantId, id, 'backup.missing', () => this.catalogue.markMissing({ tenantId }, id, key));
       return row('MISSING', 'the backup is MISSING now');
     }
     if (stored.sizeBytes !== sizeBytes) {
@@ -78,6 +79,7 @@ export class Reconciliation {
   private async withoutRow(stored: ObjectInfo | null, { repair, makeTenants }: ReconcileOptions): Promise<ReconcileRow | null> {
     if (stored === null) return null;
     const { key } = stored;
+    if (await this.catalogue.isKnown(key)) return null;
     try {
       const owner = await this.catalogue.ownerOf(stored);
       if (owner === null) return { kind: 'UNKNOWN', key, tenantId: null, backupId: null, note: 'no archive of a workspace' };

@@ -1,9 +1,13 @@
 import { readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { Readable } from 'node:stream';
 import { afterAll, describe, expect, it } from '@jest/globals';
 import { DataSource } from 'typeorm';
 import { differences, fingerprint } from '../../scripts/demo/fingerprint.ts';
+import type { ObjectInfo } from '../../libs/storage/index.ts';
 import { run as runAdmin } from '../../src/admin/run.ts';
+import { BackupCatalogue, type KnownObject } from '../../src/backups/backup-catalogue.ts';
+import { Reconciliation } from '../../src/reconcile/reconciliation.ts';
 import { createTestTenant, startTestApp, type TestApp, type TestTenant } from '../support/app.ts';
 import { ended, makePlan, restore, seedShop, takeBackup, withDatabase } from '../support/backup-calls.ts';
 import { binaryFixture } from '../support/fixtures.ts';
@@ -98,6 +102,40 @@ describe('reconcile', () => {
     expect((await restore(admin, tenant.id, lost.id)).state).toBe('COMPLETED');
     await stop(app);
   }, 120_000);
+});
+
+describe('reconcile beside running work', () => {
+  it('takes no backup for missing that was finished or moved after the store was listed, and registers none twice', async () => {
+    const { app, admin } = await start();
+    const tenant = await shop(admin);
+    await takeBackup(admin, tenant.id);
+    const catalogue = app.nest.get(BackupCatalogue, { strict: false });
+    const reconciliation = app.nest.get(Reconciliation, { strict: false });
+    const differences = async (): Promise<string[]> => {
+      const found: string[] = [];
+      for await (const { kind } of reconciliation.run({ repair: true, makeTenants: false })) found.push(kind);
+      return found;
+    };
+    const { known, stored } = BackupCatalogue.prototype;
+    // A page of the store is listed, a backup is taken, and a page of rows is read.
+    const page: ObjectInfo[] = [];
+    for await (const info of catalogue.stored()) page.push(info);
+    Object.assign(catalogue, { stored: () => Readable.from(page) });
+    const fresh = await takeBackup(admin, tenant.id);
+    expect(await differences()).toEqual([]);
+    expect((await backupsOf(admin, tenant.id)).find(({ id }) => id === fresh.id)).toMatchObject({ state: 'COMPLETED' });
+
+    // The other way round.
+    const rows: KnownObject[] = [];
+    for await (const one of catalogue.known()) rows.push(one);
+    Object.assign(catalogue, { stored, known: () => Readable.from(rows) });
+    await takeBackup(admin, tenant.id);
+    expect(await differences()).toEqual([]);
+    Object.assign(catalogue, { known });
+    expect(await differences()).toEqual([]);
+    expect(await backupsOf(admin, tenant.id)).toHaveLength(3);
+    await stop(app);
+  });
 });
 
 describe('rebuild', () => {
