@@ -192,6 +192,11 @@ if (server === null) {
       await expect(storeAt('http://127.0.0.1:1').check()).rejects.toMatchObject({ code: 'STORAGE_UNAVAILABLE' });
     }, 60_000);
 
+    it('does not take what it cannot see for gone: a bucket that is not there holds and deletes nothing', async () => {
+      const store = storeAt(server.endpoint, { bucket: 'not-there-at-all' });
+      for (const call of [() => store.stat('t/a'), () => store.open('t/a'), () => store.delete('t/a')]) await expect(call()).rejects.toMatchObject({ code: 'STORAGE_UNAVAILABLE' });
+    });
+
     it('lets a client send the parts itself, and shows the object only when it is published', async () => {
       const store = storeAt(server.endpoint);
       const content = randomBytes(11 * mib);

@@ -56,9 +56,15 @@ export class S3Bucket {
       const { ContentLength, ETag, LastModified } = await this.client.send(new HeadObjectCommand(this.named(key)));
       return { sizeBytes: ContentLength ?? 0, etag: ETag, modifiedAt: LastModified ?? new Date(0) };
     } catch (error) {
-      if (isMissing(error)) return null;
-      throw error;
+      if (!isMissing(error)) throw error;
+      await this.requireBucket();
+      return null;
     }
+  }
+
+  /** The answer to HEAD has no words: that the bucket is not there sounds as if the object were not. Archives would be taken for lost, or for deleted. */
+  private async requireBucket(): Promise<void> {
+    await this.client.send(new ListObjectsV2Command({ Bucket: this.location.bucket, Prefix: this.location.prefix, MaxKeys: 1 }));
   }
 
   /** Bytes `start` up to, not including, `end`, as they arrive; a connection that breaks ends the iteration with an error. */
