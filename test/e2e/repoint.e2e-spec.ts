@@ -351,7 +351,7 @@ describe('a former database', () => {
     await expire(done);
     await sweep(tenant);
     expect([await exists(tenant, tenant.database), await releases(tenant)]).toEqual([true, []]);
-    Object.assign(clock, { read: RetentionClock.prototype.read });
+    Reflect.deleteProperty(clock, 'read');
     await sql('update retention_clock set last_seen_at = null, held_until = null, held_because = null');
     await sweep(tenant);
     expect(await exists(tenant, tenant.database)).toBe(false);

@@ -195,7 +195,7 @@ describe('a workspace whose days of grace are over', () => {
     await sweep();
     expect((await read(tenant)).deletion?.deletedAt).not.toBeNull();
     expect(await filesOf(tenant)).toEqual([]);
-    Object.assign(clock, { read: RetentionClock.prototype.read });
+    Reflect.deleteProperty(clock, 'read');
     await query('update retention_clock set last_seen_at = null, held_until = null, held_because = null');
   });
 
