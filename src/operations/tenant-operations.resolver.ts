@@ -1,4 +1,5 @@
 import { Args, Parent, ResolveField, Resolver } from '@nestjs/graphql';
+import { AppError } from '#errors';
 import type { Actor } from '../platform/auth/actor.js';
 import { pageOf, toConnection } from '../platform/graphql/connection.js';
 import { CurrentActor } from '../platform/graphql/current-actor.decorator.js';
@@ -6,7 +7,6 @@ import { MaintenanceStateModel, TenantModel } from '../tenants/tenant.model.js';
 import { OperationListArgs } from './dto/operation.input.js';
 import { OperationAccess } from './operation-access.js';
 import { OperationConnection, OperationModel, toOperationModel } from './operation.model.js';
-import { OperationsRepository } from './operations.repository.js';
 
 @Resolver(() => TenantModel)
 export class TenantOperationsResolver {
@@ -21,11 +21,17 @@ export class TenantOperationsResolver {
 
 @Resolver(() => MaintenanceStateModel)
 export class MaintenanceOperationResolver {
-  constructor(private readonly repository: OperationsRepository) {}
+  constructor(private readonly access: OperationAccess) {}
 
-  @ResolveField(() => OperationModel, { nullable: true, description: 'What the maintenance is for.' })
-  async operation(@Parent() { operationUuid }: MaintenanceStateModel): Promise<OperationModel | null> {
-    const row = operationUuid === null ? null : await this.repository.findAnywhere(operationUuid);
-    return row === null ? null : toOperationModel(row);
+  /** A new workspace is in maintenance for an operation of the workspace that it is copied from. */
+  @ResolveField(() => OperationModel, { nullable: true, description: 'What the maintenance is for, for those who may see it.' })
+  async operation(@CurrentActor() actor: Actor, @Parent() { operationUuid }: MaintenanceStateModel): Promise<OperationModel | null> {
+    if (operationUuid === null) return null;
+    try {
+      return toOperationModel(await this.access.get(actor, operationUuid));
+    } catch (error) {
+      if (error instanceof AppError && error.code === 'NOT_FOUND') return null;
+      throw error;
+    }
   }
 }

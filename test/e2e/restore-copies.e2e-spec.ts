@@ -180,6 +180,21 @@ describe('a restore as a new workspace', () => {
     expect(await restore(admin, where.newTenant!.id, own.id)).toMatchObject({ state: 'COMPLETED' });
   });
 
+  it('shows its people nothing of the workspace that it is copied from', async () => {
+    const setting = await changedShop();
+    const newTenant = await newTenantInput();
+    const seen = 'query ($slug: String!) { tenant(slug: $slug) { id maintenance { on operation { id tenant { slug } log { message } } } } }';
+    const answers: unknown[] = [];
+    const off = at('restore.swap.0', async () => {
+      const { tenant } = await admin.run<{ tenant: { id: string; maintenance: { operation: { tenant: { slug: string } } } } }>(seen, { slug: newTenant.slug });
+      const viewer = await createTestMember(app, admin, tenant.id, 'VIEWER');
+      answers.push(tenant.maintenance.operation.tenant.slug, await viewer.run(seen, { slug: newTenant.slug }));
+    });
+    expect(await copy(setting, { newTenant })).toMatchObject({ state: 'COMPLETED' });
+    off();
+    expect(answers).toMatchObject([setting.tenant.slug, { tenant: { maintenance: { on: true, operation: null } } }]);
+  });
+
   it('refuses backups, restores and a change of target until its data are there', async () => {
     const setting = await changedShop();
     const newTenant = await newTenantInput();
