@@ -35,10 +35,7 @@ export class AccountsService implements AccountDirectory, OnApplicationBootstrap
 
   /** @throws AppError LOGIN_FAILED for every reason alike, RATE_LIMITED */
   async login(email: string, password: string, address: string): Promise<IssuedToken> {
-    const attempt = await this.limiter.begin(email, address).catch(async (error: unknown) => {
-      await this.recordLogin(email, address, 'REFUSED', null);
-      throw error;
-    });
+    const attempt = await this.limiter.begin(email, address, () => this.recordLogin(email, address, 'REFUSED', null));
     const account = await this.accounts.findByEmail(email);
     if (!(await passwordMatches(account?.passwordHash ?? null, password)) || account === null) {
       await this.recordLogin(email, address, 'FAILED', account);

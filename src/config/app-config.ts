@@ -27,6 +27,8 @@ export interface RequestLimits {
   readonly maxAliases: number;
   /** Failed logins per account and address in 15 minutes. */
   readonly loginTries: number;
+  /** The same over all accounts. */
+  readonly loginTriesPerAddress: number;
 }
 
 /** The checked configuration of one process. Injectable by its class; tests make one with `AppConfig.from({...})`. */
@@ -129,6 +131,7 @@ export class AppConfig {
       maxCost: env.HOLDFAST_MAX_COST,
       maxAliases: env.HOLDFAST_MAX_ALIASES,
       loginTries: env.HOLDFAST_LOGIN_TRIES,
+      loginTriesPerAddress: env.HOLDFAST_LOGIN_TRIES_PER_ADDRESS,
     };
     this.workerConcurrency = env.HOLDFAST_WORKER_CONCURRENCY;
     this.backupConcurrency = env.HOLDFAST_BACKUP_CONCURRENCY;

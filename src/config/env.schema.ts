@@ -303,6 +303,7 @@ export const environmentSchema = z.object({
   HOLDFAST_MAX_COST: limit(1000, 1, 1_000_000, 'The cost that a GraphQL document may have.'),
   HOLDFAST_MAX_ALIASES: limit(30, 0, 10_000, 'How many aliases a GraphQL document may use.'),
   HOLDFAST_LOGIN_TRIES: limit(10, 1, 1000, 'Failed logins per account and address in 15 minutes.'),
+  HOLDFAST_LOGIN_TRIES_PER_ADDRESS: limit(100, 1, 1_000_000, 'Failed logins per address in 15 minutes, whatever the accounts or cron keys were; the first 64 bits of IPv6 are one address. Behind a proxy that HOLDFAST_TRUSTED_PROXIES does not name everybody has the same.'),
   HOLDFAST_WORKER_CONCURRENCY: limit(2, 1, 64, 'Operations that one worker runs side by side.'),
   HOLDFAST_BACKUP_CONCURRENCY: limit(2, 1, 16, 'Collections that one backup reads side by side; each costs memory.'),
   HOLDFAST_MAX_BYTES_PER_SECOND: noted(wholeNumber(65_536, Number.MAX_SAFE_INTEGER).optional(), {

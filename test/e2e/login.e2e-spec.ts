@@ -44,6 +44,51 @@ describe('login', () => {
   });
 });
 
+describe('logins from one address', () => {
+  const tries = 12;
+  let proxied: TestApp;
+  beforeAll(async () => {
+    proxied = await startTestApp({ env: { HOLDFAST_TRUSTED_PROXIES: 'loopback', HOLDFAST_LOGIN_TRIES_PER_ADDRESS: String(tries) } });
+  });
+  afterAll(() => proxied?.stop());
+
+  let account = 0;
+  const guess = async (from: string): Promise<string | undefined> => {
+    const input = { email: `guessed-${account++}@holdfast.test`, password: 'password of everybody' };
+    const { data, errors } = await proxied.anonymous.via(from).send<LoginAnswer>(loginDocument, { input });
+    return errors?.[0]?.extensions.code ?? data?.login.userErrors[0]?.code;
+  };
+  const refusals = async (): Promise<number> => {
+    const client = await proxied.loginAsAdmin();
+    const { auditEvents } = await client.run<{ auditEvents: { totalCount: number } }>('{ auditEvents(filter: { action: "account.login", outcome: REFUSED }) { totalCount } }');
+    return auditEvents.totalCount;
+  };
+
+  it('end after so many failures, whatever the accounts were, and the audit log tells it once', async () => {
+    const codes = await Promise.all(Array.from({ length: tries + 8 }, () => guess('203.0.113.7')));
+    expect(codes.filter((code) => code === 'LOGIN_FAILED')).toHaveLength(tries);
+    expect(codes.filter((code) => code === 'RATE_LIMITED')).toHaveLength(8);
+    expect(await proxied.anonymous.via('203.0.113.7').codeOf(loginDocument, { input: testAdmin })).toBe('RATE_LIMITED');
+    expect(await guess('203.0.113.8')).toBe('LOGIN_FAILED');
+    expect(await refusals()).toBe(1);
+  });
+
+  it('are one however IPv6, or the port that a proxy adds, spells it', async () => {
+    for (let index = 0; index < tries; index++) expect(await guess(`2001:db8:7:7:${index.toString(16)}::1`)).toBe('LOGIN_FAILED');
+    expect(await guess('2001:db8:7:7:ffff::1')).toBe('RATE_LIMITED');
+    expect(await guess('2001:db8:7:8::1')).toBe('LOGIN_FAILED');
+    for (let index = 0; index < tries; index++) expect(await guess(`203.0.113.9:${5000 + index}`)).toBe('LOGIN_FAILED');
+    expect(await guess('203.0.113.9')).toBe('RATE_LIMITED');
+  });
+
+  it('count together with tries of cron keys', async () => {
+    const knock = async (slug: string): Promise<number> => (await fetch(`${proxied.url}/cron/${slug}`, { method: 'POST', headers: { authorization: 'Bearer hfc_wrong', 'x-forwarded-for': '203.0.113.10' } })).status;
+    for (let index = 0; index < tries; index++) expect(await knock(`nobody-${index}`)).toBe(401);
+    expect(await knock('nobody-else')).toBe(429);
+    expect(await guess('203.0.113.10')).toBe('RATE_LIMITED');
+  });
+});
+
 describe('a token', () => {
   it('is no longer good after logout, and others of the account are', async () => {
     const [first, second] = [await app.loginAsAdmin(), await app.loginAsAdmin()];

@@ -26,6 +26,7 @@ import { AddressRules1763806000000 } from './1763806000000-address-rules.js';
 import { Approvals1763806100000 } from './1763806100000-approvals.js';
 import { TenantDeletion1763807000000 } from './1763807000000-tenant-deletion.js';
 import { BackupCopies1763807100000 } from './1763807100000-backup-copies.js';
+import { LoginLimits1763816000000 } from './1763816000000-login-limits.js';
 
 /** In the order in which they run; one that has shipped is never edited. */
 export const migrations = [
@@ -57,4 +58,5 @@ export const migrations = [
   Approvals1763806100000,
   TenantDeletion1763807000000,
   BackupCopies1763807100000,
+  LoginLimits1763816000000,
 ];
