@@ -53,10 +53,18 @@ export class AccessService implements AddressGate {
    * @throws AppError NOT_FOUND for a tenant that does not exist or that the actor cannot see, FORBIDDEN naming the permission, ADDRESS_REFUSED
    */
   async authorize(actor: Actor, tenantId: string, permission: Permission | null): Promise<TenantScope> {
-    const { ability, addressRules } = await this.standingOf(actor, tenantId);
-    if (addressRules === null || !mayIn(ability, 'VIEW', tenantId)) throw notFound('Tenant');
-    if (permission !== null && !mayIn(ability, permission, tenantId)) throw forbidden(permission);
+    const addressRules = await this.permitted(actor, tenantId, permission);
     if (!isFromAllowedAddress(addressRules, actor, permission)) throw addressRefused(actor.address, permission);
+    return { tenantId };
+  }
+
+  /**
+   * For work that begins by itself in somebody's name: the permission is that of now, and no address rule holds, because nobody calls it from anywhere.
+   *
+   * @throws AppError NOT_FOUND, FORBIDDEN
+   */
+  async authorizeUnattended(actor: Actor, tenantId: string, permission: Permission): Promise<TenantScope> {
+    await this.permitted(actor, tenantId, permission);
     return { tenantId };
   }
 
@@ -130,6 +138,14 @@ export class AccessService implements AddressGate {
       const reason = reasonFor(permission);
       return { permission, allowed: reason === null, reason };
     });
+  }
+
+  /** Whatever address the call comes from; returns the rules that say which ones may. @throws AppError NOT_FOUND, FORBIDDEN */
+  private async permitted(actor: Actor, tenantId: string, permission: Permission | null): Promise<readonly AddressRule[]> {
+    const { ability, addressRules } = await this.standingOf(actor, tenantId);
+    if (addressRules === null || !mayIn(ability, 'VIEW', tenantId)) throw notFound('Tenant');
+    if (permission !== null && !mayIn(ability, permission, tenantId)) throw forbidden(permission);
+    return addressRules;
   }
 
   private async standingOf(actor: Actor, tenantId: string): Promise<Standing> {

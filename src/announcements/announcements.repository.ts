@@ -42,6 +42,16 @@ export class AnnouncementsRepository {
     return manager.findOneBy(AnnouncementEntity, { tenantId, state: 'PENDING' });
   }
 
+  /** Of the newest `limit`: how many there were, and when the oldest of them is an hour old. */
+  async announcedInLastHour({ tenantId }: TenantScope, limit: number, manager: EntityManager): Promise<{ readonly count: number; readonly freeInMs: number }> {
+    const [row]: { count: number; wait: number | null }[] = await manager.query(
+      `select count(*)::int as count, (extract(epoch from min(created_at) + interval '1 hour' - clock_timestamp()) * 1000)::float8 as wait
+       from (select created_at from announcement where tenant_id = $1 and created_at > clock_timestamp() - interval '1 hour' order by created_at desc limit $2) as newest`,
+      [tenantId, limit],
+    );
+    return { count: row?.count ?? 0, freeInMs: Math.max(1, Math.ceil(row?.wait ?? 0)) };
+  }
+
   /** Newest first. */
   async list({ tenantId }: TenantScope): Promise<AnnouncementEntity[]> {
     const found = await Promise.all((await this.newest.of(tenantId)).map(({ id }) => this.byId.find(id)));

@@ -34,6 +34,8 @@ const longestLeadMs = 30 * 24 * 3_600_000;
 /** Other work may be under way at the very moment. */
 const busyForMs = 30 * 60_000;
 const atOnce = 20;
+/** Each one sends a mail to every member, and so does taking it back. */
+const mostPerHour = 10;
 const passing: ReadonlySet<string> = new Set(['OPERATION_ALREADY_RUNNING', 'MAINTENANCE', 'INTERNAL', 'UNAVAILABLE']);
 
 /** Work that begins at a time of which the people of a workspace are told beforehand. */
@@ -61,7 +63,7 @@ export class AnnouncementsService {
   /**
    * For callers that have checked permission and confirmation; it holds the tenant's row.
    *
-   * @throws AppError START_TIME_INVALID, WORK_ANNOUNCED_ALREADY
+   * @throws AppError START_TIME_INVALID, WORK_ANNOUNCED_ALREADY, RATE_LIMITED
    */
   async announce(actor: Actor, scope: TenantScope, { work, subjectId, startAt }: Pick<AnnouncementEntity, 'work' | 'subjectId' | 'startAt'>, manager: EntityManager): Promise<AnnouncementEntity> {
     const leadMs = startAt.getTime() - Date.now();
@@ -69,6 +71,8 @@ export class AnnouncementsService {
     const tenant = await this.tenants.getForUpdate(manager, scope.tenantId);
     const pending = await this.rows.findPending(scope, manager);
     if (pending !== null) throw new AppError('WORK_ANNOUNCED_ALREADY', `A ${nouns[pending.work]} is announced for ${pending.startAt.toISOString()}`, { field: [toGlobalId('Announcement', pending.id)] });
+    const { count, freeInMs } = await this.rows.announcedInLastHour(scope, mostPerHour, manager);
+    if (count >= mostPerHour) throw new AppError('RATE_LIMITED', `Work of this workspace was announced ${mostPerHour} times in the last hour`, { retryAfterMs: freeInMs });
     const id = randomUUID();
     const { id: actorId, kind, accountId, email, name, isProvider, memberships } = actor;
     await this.rows.insert({ id, tenantId: scope.tenantId, work, subjectId, startAt, state: 'PENDING', actor: { id: actorId, kind, accountId, email, name, isProvider, memberships: [...memberships] } }, manager);
@@ -132,7 +136,7 @@ export class AnnouncementsService {
     if (announcement.state !== 'PENDING') return;
     const actor = absent(announcement.actor);
     // With the permissions of now.
-    await this.access.authorize(actor, tenantId, permissionOf[announcement.work]);
+    await this.access.authorizeUnattended(actor, tenantId, permissionOf[announcement.work]);
     const operationId = await this.kindOf(announcement).start(actor, announcement, manager);
     // Where nothing ran at its time, people have come back and work: what they were told of is over. What was started a line above is rolled back.
     if ((await this.tenants.now(manager)).getTime() - announcement.startAt.getTime() > busyForMs) throw new AppError('START_TIME_MISSED', 'Nothing could begin it within half an hour of its time');

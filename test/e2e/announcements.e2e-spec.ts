@@ -108,6 +108,41 @@ describe('announced work', () => {
     expect(mailed(one, 'Maintenance announced')).toHaveLength(1);
   });
 
+  it('begins in a workspace with address rules, too: nobody calls it from anywhere', async () => {
+    const one = await shop();
+    const { tenant, owner } = one;
+    const { addressRulesUpdate } = await owner.run<{ addressRulesUpdate: { userErrors: UserErrorAnswer[] } }>(
+      'mutation ($input: AddressRulesUpdateInput!) { addressRulesUpdate(input: $input) { userErrors { code message field hint } } }', { input: { tenantId: tenant.id, rules: [{ range: '127.0.0.0/8' }] } },
+    );
+    expect(addressRulesUpdate.userErrors).toEqual([]);
+    const { id } = await verifiedReset(owner, tenant.id, mail);
+    await resetExecute(owner, id, 'RESET', { startAt: inTwoHours() });
+    const [announced] = await announcements(one);
+    await due(announced!);
+    expect(await announcements(one)).toMatchObject([{ state: 'STARTED', failure: null }]);
+    expect(await ended(owner, (await readReset(owner, id)).operation!.id)).toMatchObject({ state: 'COMPLETED' });
+  });
+
+  it('is announced ten times an hour at most: each time every member gets a mail', async () => {
+    const one = await shop();
+    const { tenant, owner } = one;
+    const { id: backupId } = await takeBackup(owner, tenant.id);
+    const announce = async (): Promise<string | null> => {
+      const plan = await makePlan(owner, tenant.id, backupId);
+      return owner.codeOf('mutation ($input: RestoreStartInput!) { restoreStart(input: $input) { announcement { id } } }', { input: { planId: plan.id, confirmName: tenant.name, startAt: inTwoHours() } });
+    };
+    for (let count = 0; count < 10; count++) {
+      expect(await announce()).toBeNull();
+      const pending = (await announcements(one)).find(({ state }) => state === 'PENDING');
+      expect((await cancel(owner, pending!.id)).userErrors).toEqual([]);
+    }
+    expect(await announce()).toBe('RATE_LIMITED');
+    await sql(`update announcement set created_at = created_at - interval '1 hour' where tenant_id = $1`, [parseGlobalId(tenant.id)!.uuid]);
+    expect(await announce()).toBeNull();
+    // The mails of this flood go before those of the next test.
+    for (let rounds = 0; rounds < 3; rounds++) await tick();
+  });
+
   it('can be canceled before, and everybody is told so', async () => {
     const one = await shop();
     const { tenant, owner } = one;
