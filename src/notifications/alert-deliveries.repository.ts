@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { Injectable } from '@nestjs/common';
 import { InjectEntityManager } from '@nestjs/typeorm';
 import type { EntityManager } from 'typeorm';
+import { AppError } from '#errors';
 import type { AlertEntity } from '../alerts/alert.entity.js';
 import type { HttpAnswer } from '../webhooks/guarded-http.js';
 import { AlertDeliveryEntity } from './alert-delivery.entity.js';
@@ -43,12 +44,29 @@ export class AlertDeliveriesRepository {
     return rows.some(({ state }) => state === 'PENDING');
   }
 
-  /** What a test came to. */
-  async insertTest(notifier: { readonly id: string; readonly tenantId: string | null }, { code, error }: HttpAnswer, manager: EntityManager): Promise<AlertDeliveryEntity> {
+  /**
+   * Counts one of the owner's tests before it is sent, so that many at once cannot slip through.
+   *
+   * @throws AppError RATE_LIMITED
+   */
+  async beginTest(notifier: { readonly id: string; readonly tenantId: string | null }, mostPerHour: number, manager: EntityManager): Promise<string> {
+    await manager.query(`select pg_advisory_xact_lock(hashtextextended('notifier-test:' || $1, 0))`, [notifier.tenantId ?? 'provider']);
+    const [row]: { count: number; wait: number | null }[] = await manager.query(
+      `select count(*)::int as count, (extract(epoch from min(created_at) + interval '1 hour' - clock_timestamp()) * 1000)::float8 as wait
+       from (select created_at from alert_delivery where tenant_id is not distinct from $1 and event = 'TEST' and created_at > clock_timestamp() - interval '1 hour' order by created_at desc limit $2) as newest`,
+      [notifier.tenantId, mostPerHour],
+    );
+    if ((row?.count ?? 0) >= mostPerHour) throw new AppError('RATE_LIMITED', `${mostPerHour} tests were sent in the last hour`, { retryAfterMs: Math.max(1, Math.ceil(row?.wait ?? 0)) });
     const id = randomUUID();
     await manager.insert(AlertDeliveryEntity, {
-      id, tenantId: notifier.tenantId, notifierId: notifier.id, alertId: null, event: 'TEST', state: error === null ? 'DELIVERED' : 'FAILED', attempts: 1, responseCode: code, lastError: error, finishedAt: () => 'now()',
+      id, tenantId: notifier.tenantId, notifierId: notifier.id, alertId: null, event: 'TEST', state: 'FAILED', attempts: 1, lastError: 'The process that sent it stopped', finishedAt: () => 'now()',
     });
+    return id;
+  }
+
+  /** What the test came to. */
+  async endTest(id: string, { code, error }: HttpAnswer, manager: EntityManager): Promise<AlertDeliveryEntity> {
+    await manager.update(AlertDeliveryEntity, { id }, { state: error === null ? 'DELIVERED' : 'FAILED', responseCode: code, lastError: error, finishedAt: () => 'now()' });
     return manager.findOneByOrFail(AlertDeliveryEntity, { id });
   }
 

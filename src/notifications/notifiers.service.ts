@@ -22,6 +22,8 @@ import type { NotifierChannel, NotifierEntity } from './notifier.entity.js';
 import { type NotifierOwner, NotifiersRepository } from './notifiers.repository.js';
 
 const mostPerOwner = 50;
+/** A test goes to whomever the notifier names. */
+const testsPerHour = 20;
 const standardCooldownMinutes = 60;
 
 export interface NewNotifier {
@@ -104,14 +106,15 @@ export class NotifiersService {
     return notifier;
   }
 
-  /** Sends one at once and says what came of it. */
+  /** Sends one at once and says what came of it. @throws AppError RATE_LIMITED */
   async test(actor: Actor, globalId: string): Promise<{ readonly notifier: NotifierEntity; readonly delivery: AlertDeliveryEntity }> {
     const notifier = await this.get(actor, globalId);
     const message = { id: randomUUID(), event: 'TEST', severity: 'INFO', title: 'Test', text: `This is a test of the notifier "${notifier.name}". Nothing happened.`, tenant: null, at: new Date() } as const;
+    const testId = await runInTransaction(this.dataSource, (manager) => this.deliveries.beginTest(notifier, testsPerHour, manager));
     const answer = await this.sender.send(notifier, message, new AbortController().signal);
     const delivery = await runInTransaction(this.dataSource, async (manager) => {
       await this.audit.record({ action: 'notifier.tested', outcome: answer.error === null ? 'OK' : 'FAILED', tenantId: notifier.tenantId, actor, subject: { type: 'Notifier', id: notifier.id } }, manager);
-      return this.deliveries.insertTest(notifier, answer, manager);
+      return this.deliveries.endTest(testId, answer, manager);
     });
     return { notifier, delivery };
   }

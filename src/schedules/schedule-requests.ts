@@ -31,6 +31,8 @@ export interface ScheduleDecision {
 }
 
 const asked = 'SCHEDULE_CHANGE_REQUESTED';
+/** What a workspace writes goes to whomever its notifiers name: it must not be able to flood them. */
+const mostOpen = 20;
 
 /** Workspaces ask for another schedule, and the provider answers. */
 @Injectable()
@@ -44,12 +46,13 @@ export class ScheduleRequests {
     private readonly schedules: SchedulesService,
   ) {}
 
-  /** @throws AppError BAD_USER_INPUT for what the provider could not do by accepting it */
+  /** @throws AppError BAD_USER_INPUT for what the provider could not do by accepting it, RATE_LIMITED */
   async ask(actor: Actor, tenantGlobalId: string, { cadence, until, reason }: ScheduleWish): Promise<TenantEntity> {
     const scope = await this.access.authorize(actor, fromGlobalId('Tenant', tenantGlobalId), Permission.SCHEDULE_MANAGE);
     if (cadence === 'CRON') throw new AppError('BAD_USER_INPUT', 'cadence: say what you need as one of the other cadences, or in the reason', { field: ['cadence'] });
     return runInTransaction(this.dataSource, async (manager) => {
       const tenant = await this.tenants.getForUpdate(manager, scope.tenantId);
+      if ((await manager.countBy(ScheduleRequestEntity, { ...scope, state: 'OPEN' })) >= mostOpen) throw new AppError('RATE_LIMITED', `${mostOpen} wishes of this workspace wait for an answer`);
       const id = randomUUID();
       await manager.insert(ScheduleRequestEntity, { id, ...scope, cadence, until, reason, state: 'OPEN', createdBy: stampOf(actor) });
       await this.audit.record({ action: 'schedule.change-requested', ...scope, actor, subject: { type: 'ScheduleRequest', id }, detail: { cadence, until: until?.toISOString() ?? null, reason } }, manager);

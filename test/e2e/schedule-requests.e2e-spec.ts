@@ -115,3 +115,14 @@ it('a wish that cannot be met stays open: not for a schedule that is not named a
   await expect(ask(admin, tenant, { cadence: 'CRON' })).rejects.toThrow('cadence');
   await expect(ask(admin, tenant, { until: new Date(0).toISOString() })).rejects.toThrow('until must be in the future');
 });
+
+it('twenty wishes of a workspace wait for an answer at most: each of them tells whomever a notifier names what the workspace has written', async () => {
+  const tenant = await managed();
+  const asking = 'mutation ($input: ScheduleRequestChangeInput!) { scheduleRequestChange(input: $input) { userErrors { code } } }';
+  const input = { tenantId: tenant.id, cadence: 'EVERY_24H', reason: 'Year-end' };
+  const codes = await Promise.all(Array.from({ length: 22 }, () => admin.codeOf(asking, { input })));
+  expect(codes.filter((code) => code === null)).toHaveLength(20);
+  expect(codes.filter((code) => code === 'RATE_LIMITED')).toHaveLength(2);
+  expect(await decide({ requestId: (await of(tenant))[0]!.id, accept: false })).toMatchObject({ request: { state: 'DECLINED' } });
+  expect(await admin.codeOf(asking, { input })).toBeNull();
+});
