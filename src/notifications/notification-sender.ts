@@ -22,8 +22,8 @@ export class NotificationSender {
   /** Never throws: whatever goes wrong is the answer, without the address. */
   async send(notifier: NotifierEntity, message: Message, stop: AbortSignal): Promise<HttpAnswer> {
     try {
-      const { code, error } = await this.dispatch(notifier, this.addressOf(notifier), message, stop);
-      return { code, error: error === null ? null : redact(error) };
+      const answer = await this.dispatch(notifier, this.addressOf(notifier), message, stop);
+      return { ...answer, error: answer.error === null ? null : redact(answer.error) };
     } catch (error) {
       return { code: null, error: asAppError(error).message };
     }

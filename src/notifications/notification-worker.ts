@@ -60,10 +60,10 @@ export class NotificationWorker implements Deliveries<ClaimedAlert>, OnApplicati
     const [notifier, alert] = await Promise.all([this.notifiers.findAnywhere(delivery.notifierId), this.dataSource.manager.findOneBy(AlertEntity, { id: delivery.alertId })]);
     // Removed in the meantime; its deliveries were ended by whoever removed it.
     if (notifier === null || alert === null) return;
-    const { code, error } = await this.sender.send(notifier, await this.messageOf(alert), stop);
+    const { code, error, reason } = await this.sender.send(notifier, await this.messageOf(alert), stop);
     if (error === null) return this.deliveries.markDelivered(delivery, code);
     await this.deliveries.markFailed(delivery, code, error);
-    this.logger.warn({ msg: 'A notifier did not take an alert', deliveryId: delivery.id, notifierId: notifier.id, channel: notifier.channel, event: alert.event, attempt: delivery.attempt, code });
+    this.logger.warn({ msg: 'A notifier did not take an alert', deliveryId: delivery.id, notifierId: notifier.id, channel: notifier.channel, event: alert.event, attempt: delivery.attempt, code, reason });
   }
 
   private async messageOf({ id, tenantId, event, severity, text, createdAt }: AlertEntity): Promise<Message> {

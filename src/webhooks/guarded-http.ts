@@ -14,6 +14,8 @@ const maxUrlLength = 2_000;
 export interface HttpAnswer {
   readonly code: number | null;
   readonly error: string | null;
+  /** What the network said, for the log of the server alone: whoever may give addresses could map a network by it. */
+  readonly reason?: string;
 }
 
 export interface HttpRequest {
@@ -55,7 +57,7 @@ export class GuardedHttp {
       if (code >= 200 && code < 300) return { code, error: null };
       return { code, error: code >= 300 && code < 400 ? `Answered ${code}; redirects are not followed` : `Answered ${code}` };
     } catch (error) {
-      return { code: null, error: reasonOf(error) };
+      return { code: null, ...failureOf(error) };
     }
   }
 
@@ -83,7 +85,7 @@ export class GuardedHttp {
       resolveName(name, { ...options, all: true }, (error, addresses) => {
         if (error !== null) return callback(error, '');
         const judge = async (): Promise<void> => {
-          if (await this.policy.isRefused(host, () => Promise.resolve(addresses.map(({ address }) => address)))) throw new Error(refused(host));
+          if (await this.policy.isRefused(host, () => Promise.resolve(addresses.map(({ address }) => address)))) throw new HostRefused(refused(host));
         };
         judge().then(
           () => (options.all === true ? callback(null, addresses) : callback(null, addresses[0]?.address ?? '', addresses[0]?.family)),
@@ -94,6 +96,10 @@ export class GuardedHttp {
   }
 }
 
+class HostRefused extends Error {
+  override readonly name = 'HostRefused';
+}
+
 function hostOf({ hostname, port, protocol }: URL): TargetHost {
   return { name: hostname.replace(/^\[|\]$/g, ''), port: port === '' ? (protocol === 'https:' ? 443 : 80) : Number(port) };
 }
@@ -102,9 +108,14 @@ function refused({ name }: TargetHost): string {
   return `The host ${name} is this machine or a link-local address`;
 }
 
+function failureOf(error: unknown): { readonly error: string; readonly reason?: string } {
+  if (error instanceof HostRefused) return { error: error.message };
+  if (error instanceof Error && (error.name === 'TimeoutError' || (error.name === 'AbortError' && error.cause instanceof Error && error.cause.name === 'TimeoutError'))) return { error: `No answer within ${timeoutMs / 1000} seconds` };
+  return { error: 'The address does not answer as an HTTP server', reason: reasonOf(error) };
+}
+
 function reasonOf(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
-  if (error.name === 'TimeoutError' || (error.name === 'AbortError' && error.cause instanceof Error && error.cause.name === 'TimeoutError')) return `No answer within ${timeoutMs / 1000} seconds`;
   // Of several addresses that were tried, the first one's reason.
   if (error instanceof AggregateError && error.errors[0] instanceof Error) return error.errors[0].message;
   return error.message;

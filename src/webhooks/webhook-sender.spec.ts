@@ -1,3 +1,5 @@
+import { once } from 'node:events';
+import { type AddressInfo, createServer } from 'node:net';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { answerWith, isSignedBy, WebhookReceiver } from '../../test/support/webhook-receiver.js';
 import { AppConfig } from '../config/app-config.js';
@@ -75,10 +77,17 @@ describe('a message', () => {
     expect(await send(stop.signal)).toMatchObject({ code: null, error: expect.any(String) });
   });
 
-  it('says why nobody could be reached, without the address', async () => {
+  it('says that nobody could be reached, and why to the server alone: whoever gives addresses must not learn which ports of a network are open', async () => {
     const gone = await WebhookReceiver.start();
     await gone.stop();
-    expect(await send(never, gone.url)).toMatchObject({ code: null, error: expect.stringMatching(/ECONNREFUSED/) });
-    expect((await send(never, gone.url)).error).not.toContain('of-the-address');
+    const hasty = createServer((socket) => socket.destroy()).listen(0, '127.0.0.1');
+    const other = createServer((socket) => void socket.on('error', () => undefined).resume().end('220 mail.internal ESMTP\r\n')).listen(0, '127.0.0.1');
+    await Promise.all([once(hasty, 'listening'), once(other, 'listening')]);
+    const urls = [gone.url, ...[hasty, other].map((server) => `http://127.0.0.1:${(server.address() as AddressInfo).port}/`), `https://127.0.0.1:${receiver.port}/`];
+    const answers = await Promise.all(urls.map((url) => send(never, url)));
+    await Promise.all([hasty, other].map((server) => new Promise((closed) => server.close(closed))));
+    expect(answers).toEqual(urls.map(() => ({ code: null, error: 'The address does not answer as an HTTP server', reason: expect.any(String) })));
+    expect(answers[0]?.reason).toMatch(/ECONNREFUSED/);
+    expect(JSON.stringify(answers)).not.toContain('of-the-address');
   });
 });

@@ -66,7 +66,7 @@ export class WebhookWorker implements Deliveries<ClaimedDelivery>, OnApplication
       return;
     }
     await this.repository.markFailed(delivery, answer.code, redact(answer.error));
-    this.logger.warn({ msg: 'A webhook was not taken', deliveryId: id, tenantId, event, attempt, code: answer.code });
+    this.logger.warn({ msg: 'A webhook was not taken', deliveryId: id, tenantId, event, attempt, code: answer.code, reason: answer.reason });
   }
 
   private async send(delivery: ClaimedDelivery, stop: AbortSignal): Promise<HttpAnswer> {

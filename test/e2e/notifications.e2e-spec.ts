@@ -185,6 +185,37 @@ describe('a notifier', () => {
     expect(await deliveries(bad)).toHaveLength(1);
   });
 
+  it('can be tried out twenty times an hour, also at once and by notifiers that are made anew: it sends mail to whomever it names', async () => {
+    const tenant = await createTestTenant(admin);
+    const input = { channel: 'SLACK', to: `${http.url}/flood` };
+    const testing = 'mutation ($input: NotifierTestInput!) { notifierTest(input: $input) { delivery { state } } }';
+    const first = await made(tenant, input);
+    const codes = await Promise.all(Array.from({ length: 24 }, () => admin.codeOf(testing, { input: { notifierId: first } })));
+    expect(codes.filter((code) => code === null)).toHaveLength(20);
+    expect(codes.filter((code) => code === 'RATE_LIMITED')).toHaveLength(4);
+    await admin.run('mutation ($input: NotifierDeleteInput!) { notifierDelete(input: $input) { userErrors { code } } }', { input: { notifierId: first } });
+    expect(await admin.codeOf(testing, { input: { notifierId: await made(tenant, input) } })).toBe('RATE_LIMITED');
+    expect(http.at('/flood')).toHaveLength(20);
+    expect(await test(await made(await createTestTenant(admin), input))).toMatchObject({ state: 'DELIVERED' });
+  });
+
+  it('that cannot reach the mail server says so, without saying where it is', async () => {
+    const gone = await MailReceiver.start();
+    const { url } = gone;
+    await gone.stop();
+    const other = await startTestApp({ env: { HOLDFAST_SMTP_URL: url, HOLDFAST_MAIL_FROM: 'backup@product.example' } });
+    try {
+      const client = await other.loginAsAdmin();
+      const { notifierCreate } = await client.run<{ notifierCreate: Answer }>('mutation ($input: NotifierCreateInput!) { notifierCreate(input: $input) { notifier { id } userErrors { code } } }', {
+        input: { name: 'Somebody', channel: 'EMAIL', to: 'somebody@product.example' },
+      });
+      const { notifierTest } = await client.run<{ notifierTest: { delivery: Delivery } }>('mutation ($input: NotifierTestInput!) { notifierTest(input: $input) { delivery { state lastError } } }', { input: { notifierId: notifierCreate.notifier!.id } });
+      expect(notifierTest.delivery).toEqual({ state: 'FAILED', lastError: 'The mail server did not take the message: it cannot be reached' });
+    } finally {
+      await other.stop();
+    }
+  });
+
   it('never shows its address again', async () => {
     const tenant = await createTestTenant(admin);
     const shown = await Promise.all([

@@ -1,4 +1,4 @@
-import { Injectable, type OnApplicationShutdown } from '@nestjs/common';
+import { Injectable, Logger, type OnApplicationShutdown } from '@nestjs/common';
 import { createTransport, type Transporter } from 'nodemailer';
 import { AppError, redact } from '#errors';
 import { AppConfig } from '../../config/app-config.js';
@@ -17,6 +17,7 @@ const silenceMs = 20_000;
 /** Sends e-mail over the SMTP server of HOLDFAST_SMTP_URL. What it says is never logged here: it may hold a code. */
 @Injectable()
 export class Mailer implements OnApplicationShutdown {
+  private readonly logger = new Logger(Mailer.name);
   private readonly transport: Transporter | null;
   private readonly from: string;
 
@@ -40,6 +41,7 @@ export class Mailer implements OnApplicationShutdown {
     try {
       await this.transport.sendMail({ from: this.from, to: { name: '', address: to }, subject, text });
     } catch (cause) {
+      if (!(cause instanceof Error && 'response' in cause)) this.logger.warn({ msg: 'The mail server cannot be reached', err: cause });
       throw new AppError('MAIL_FAILED', `The mail server did not take the message: ${reasonOf(cause)}`, { cause });
     }
   }
@@ -49,8 +51,8 @@ export class Mailer implements OnApplicationShutdown {
   }
 }
 
-/** The server's own answer, where there is one. */
+/** The server's own answer. Where there is none, what the network said is for the log: it names addresses that are the provider's business. */
 function reasonOf(error: unknown): string {
-  if (!(error instanceof Error)) return redact(String(error));
-  return redact('response' in error && typeof error.response === 'string' ? error.response : error.message).split('\n')[0] ?? '';
+  const response = error instanceof Error && 'response' in error && typeof error.response === 'string' ? error.response : null;
+  return response === null ? 'it cannot be reached' : (redact(response).split('\n')[0] ?? '');
 }
