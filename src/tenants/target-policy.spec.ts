@@ -14,7 +14,7 @@ const check = (uri: string, env: Record<string, string> = {}, addresses: string[
     .then(() => 'allowed', (error: unknown) => (error instanceof Error && 'code' in error ? error.code : error));
 
 describe('the machine itself', () => {
-  it.each(['127.0.0.1', '127.8.8.8', '0.0.0.0', '169.254.169.254', '::1', '::', '::ffff:127.0.0.1', '::ffff:7f00:1', '::ffff:169.254.169.254', '::127.0.0.1', 'fe80::1', '64:ff9b::7f00:1', '2002:7f00:1::'])(
+  it.each(['127.0.0.1', '127.8.8.8', '0.0.0.0', '169.254.169.254', '::1', '::', '::ffff:127.0.0.1', '::ffff:7f00:1', '::ffff:169.254.169.254', '::127.0.0.1', 'fe80::1', '64:ff9b::7f00:1', '2002:7f00:1::', '168.63.129.16', '100.100.100.200', '192.0.0.192', '::ffff:168.63.129.16'])(
     'is meant by %s',
     (address) => expect(isOwnMachine(address)).toBe(true),
   );

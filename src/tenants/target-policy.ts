@@ -30,6 +30,9 @@ ownMachine.addAddress('::', 'ipv6');
 ownMachine.addAddress('::1', 'ipv6');
 ownMachine.addSubnet('fe80::', 10, 'ipv6');
 // Metadata services of clouds that are not link-local.
+ownMachine.addAddress('168.63.129.16', 'ipv4');
+ownMachine.addAddress('100.100.100.200', 'ipv4');
+ownMachine.addAddress('192.0.0.192', 'ipv4');
 ownMachine.addAddress('fd00:ec2::254', 'ipv6');
 ownMachine.addAddress('fd20:ce::254', 'ipv6');
 ownMachine.addSubnet('::', 96, 'ipv6');
