@@ -71,6 +71,21 @@ describe('malformed requests', () => {
   });
 });
 
+it('a schema that is not to be read is not told by guesses either, over HTTP or sockets', async () => {
+  const closed = await startTestApp({ env: { HOLDFAST_INTROSPECTION: 'false' } });
+  try {
+    const client = await closed.loginAsAdmin();
+    expect(await client.codeOf('{ __schema { types { name } } }')).toBe('BAD_USER_INPUT');
+    const guesses = ['{ viewr { id } }', '{ viewer { idd } }', '{ guidance(topic: RESTOR) { id } }', '{ tenant(sluq: "x") { id } }', 'query ($id: IDD!) { node(id: $id) { id } }'];
+    const answers: unknown[] = await Promise.all(guesses.map(async (guess) => (await client.send(guess)).errors?.[0]?.message));
+    answers.push((await client.send('query ($topic: HelpTopic!) { guidance(topic: $topic) { id } }', { topic: 'RESTOR' })).errors?.[0]?.message);
+    answers.push(await client.subscribe('subscription ($id: ID!) { tenantUpdatet(id: $id) { id } }', { id: 'x' }).next().catch((error: unknown) => String(error)));
+    expect(answers).toEqual(answers.map(() => expect.not.stringContaining('Did you mean')));
+  } finally {
+    await closed.stop();
+  }
+});
+
 describe('requests a minute', () => {
   it('are limited per actor, with the time to wait', async () => {
     const small = await startTestApp({ env: { HOLDFAST_RATE_PER_MINUTE: '5' } });

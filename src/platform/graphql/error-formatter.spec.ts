@@ -2,9 +2,10 @@ import { describe, expect, it } from '@jest/globals';
 import { GraphQLError } from 'graphql';
 import { QueryFailedError } from 'typeorm';
 import { asAppError } from '#errors';
+import { AppConfig } from '../../config/app-config.js';
 import { ErrorFormatter } from './error-formatter.js';
 
-const formatter = new ErrorFormatter();
+const formatter = new ErrorFormatter(AppConfig.from({ DATABASE_URL: 'postgresql://db/holdfast', HOLDFAST_SECRET_KEY: Buffer.alloc(32).toString('base64') }));
 const startingUp = new QueryFailedError('select 1', [], Object.assign(new Error('the database system is starting up'), { code: '57P03' }));
 
 describe('an error that nobody foresaw', () => {

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { Injectable, Logger } from '@nestjs/common';
 import { GraphQLError, type GraphQLFormattedError } from 'graphql';
 import { AppError, redact } from '#errors';
+import { AppConfig } from '../../config/app-config.js';
 import { isConnectionLoss } from '../database/connection-loss.js';
 import { logFields } from '../telemetry/log-context.js';
 
@@ -20,6 +21,8 @@ const requestCodes = new Set([
 @Injectable()
 export class ErrorFormatter {
   private readonly logger = new Logger('GraphQL');
+
+  constructor(private readonly config: AppConfig) {}
 
   format(error: unknown): GraphQLFormattedError {
     const cause = rootCause(error);
@@ -40,12 +43,17 @@ export class ErrorFormatter {
       };
     }
     if (cause instanceof GraphQLError && isRequestError(cause, located)) {
-      return { message: redact(cause.message), ...place, extensions: { code: 'BAD_USER_INPUT', hint: new AppError('BAD_USER_INPUT', '').hint } };
+      return { message: this.withoutSuggestions(redact(cause.message)), ...place, extensions: { code: 'BAD_USER_INPUT', hint: new AppError('BAD_USER_INPUT', '').hint } };
     }
     const internal = new AppError('INTERNAL', 'Something went wrong inside Holdfast');
     const traceId = logFields().traceId ?? randomUUID();
     this.logger.error({ msg: 'A request failed', traceId, path: located?.path?.join('.'), err: cause });
     return { message: internal.message, ...place, extensions: { code: internal.code, hint: internal.hint, traceId } };
+  }
+
+  /** A schema that is not to be read must not be guessed by what GraphQL offers for misspelt names. */
+  private withoutSuggestions(message: string): string {
+    return this.config.introspection ? message : message.replace(/ ?Did you mean .+\?/gs, '');
   }
 }
 
