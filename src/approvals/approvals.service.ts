@@ -69,6 +69,7 @@ export class ApprovalsService {
   async request(actor: Actor, draft: ApprovalDraft): Promise<ApprovalEntity> {
     const work = await this.describe(actor, draft);
     const scope = await this.access.authorize(actor, work.tenantId, permissionOf[work.action]);
+    await this.tenants.requireOpen(actor, scope);
     if (!(await this.policies.of(scope)).approvals.includes(work.action)) throw new AppError('APPROVAL_NOT_NEEDED', `The policy of the workspace wants no approval for ${work.action}`, { field: ['action'] });
     const hash = hashOfWork(work);
     return this.changing(scope, async (manager) => {
@@ -86,11 +87,12 @@ export class ApprovalsService {
   /**
    * Needs APPROVE and the permission for the work itself, and never comes from whoever asked.
    *
-   * @throws AppError APPROVAL_BY_REQUESTER, APPROVAL_CLOSED
+   * @throws AppError APPROVAL_BY_REQUESTER, APPROVAL_CLOSED, TENANT_SUSPENDED
    */
   async decide(actor: Actor, id: string, state: 'APPROVED' | 'REJECTED', note: string | null): Promise<ApprovalEntity> {
     const asked = await this.access.authorizeRow(actor, 'Approval', await this.approvals.findAnywhere(id), Permission.APPROVE);
     const scope = await this.access.authorize(actor, asked.tenantId, permissionOf[asked.action]);
+    await this.tenants.requireOpen(actor, scope);
     const subject = { type: 'Approval', id };
     if (isSamePerson(stampOf(actor), asked.requestedBy)) {
       await this.audit.record({ action: 'approval.decided', outcome: 'REFUSED', ...scope, actor, subject, detail: { code: 'APPROVAL_BY_REQUESTER', decision: state } });

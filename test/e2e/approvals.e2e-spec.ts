@@ -323,3 +323,12 @@ describe('a request', () => {
     expect((await download(owner, backupId)).url).not.toBeNull();
   });
 });
+
+it('in a workspace that is suspended nothing is asked for and nothing decided by its people, as its actions say', async () => {
+  const { tenant, owner, second, backupId } = await workspace(['DELETE_PERMANENTLY']);
+  const asked = await request(owner, 'DELETE_PERMANENTLY', backupId);
+  expect(await errorsOf(mutate(admin, 'tenantSuspend', { tenantId: tenant.id }, 'tenant { id }'))).toEqual([]);
+  expect(await errorsOf(decide(second, asked.id, 'APPROVED'))).toEqual(['TENANT_SUSPENDED']);
+  expect(await stateOf(owner, asked.id)).toBe('REQUESTED');
+  expect(await errorsOf(decide(admin, asked.id, 'REJECTED'))).toEqual([]);
+});
