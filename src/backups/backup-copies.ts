@@ -24,6 +24,9 @@ export interface BackupCopy {
 /** In SQL: doubles with each failure, from a minute to six hours. */
 export const pause = `least(360, power(2, least(attempts, 10))) * interval '1 minute'`;
 
+/** In SQL; also where a clock was set far forward, and back, when the pause began. */
+export const isDue = `(next_attempt_at <= clock_timestamp() or next_attempt_at > clock_timestamp() + interval '12 hours')`;
+
 const columns = 'backup_id as "backupId", store, state, store_key as "storeKey", attempts, failure, copied_at as "copiedAt", checked_at as "checkedAt"';
 
 /** The copies of archives in further stores: where there is a good one, whether it still is, and how they go. */
@@ -65,7 +68,7 @@ export class BackupCopies {
   /** Of copies that nobody reads any more; what a store would not let go is tried again after a pause. Returns why, for each. */
   async removeMarked({ tenantId }: TenantScope): Promise<readonly AppError[]> {
     const failures: AppError[] = [];
-    const rows: { store: string; store_key: string }[] = await this.dataSource.query(`select store, store_key from backup_copy where tenant_id = $1 and state = 'DELETING' and next_attempt_at <= clock_timestamp()`, [tenantId]);
+    const rows: { store: string; store_key: string }[] = await this.dataSource.query(`select store, store_key from backup_copy where tenant_id = $1 and state = 'DELETING' and ${isDue}`, [tenantId]);
     for (const { store, store_key } of rows) {
       const place = [tenantId, store, store_key];
       try {

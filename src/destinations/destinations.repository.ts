@@ -1,7 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { DataSource, type EntityManager } from 'typeorm';
 import type { TenantScope } from '../access/access.service.js';
-import { pause } from '../backups/backup-copies.js';
+import { isDue, pause } from '../backups/backup-copies.js';
 import type { OperationFailure } from '../operations/operation-handler.js';
 import type { ActorStamp } from '../platform/auth/actor.js';
 import { RowsOfEach } from '../platform/database/batched-reads.js';
@@ -33,7 +33,7 @@ const columns = 'id, tenant_id as "tenantId", store, moving_from as "movingFrom"
 /** A copy that is to be made: of every usable backup but safety backups, which are gone in days, in every destination that has no good one. */
 const wanted = `from destination d join backup b on b.tenant_id = d.tenant_id and b.state = 'COMPLETED' and b.deleted_at is null and b.trigger <> 'SAFETY' and b.sha256 is not null
   left join backup_copy c on c.backup_id = b.id and c.store = d.store
-  where d.deleted_at is null and (c.state is null or (c.state in ('PENDING', 'COPYING', 'MISSING', 'FAILED') and c.next_attempt_at <= clock_timestamp()))`;
+  where d.deleted_at is null and (c.state is null or (c.state in ('PENDING', 'COPYING', 'MISSING', 'FAILED') and ${isDue}))`;
 
 /** Of a destination that is deleted: nothing of it is left. */
 const emptied = `not exists (select 1 from backup_copy c where c.tenant_id = d.tenant_id and c.store in (d.store, d.moving_from) and c.state = 'DELETING')`;
@@ -124,7 +124,7 @@ export class DestinationsRepository {
   /** Tenants with something to copy or to remove, that no unfinished operation is at. */
   async tenantsToServe(limit: number): Promise<string[]> {
     const rows: { tenant_id: string }[] = await this.dataSource.query(
-      `select tenant_id from (select d.tenant_id ${wanted} union select tenant_id from backup_copy where state = 'DELETING' and next_attempt_at <= clock_timestamp()
+      `select tenant_id from (select d.tenant_id ${wanted} union select tenant_id from backup_copy where state = 'DELETING' and ${isDue}
          union select d.tenant_id from destination d where d.deleted_at is not null and ${emptied} union select d.tenant_id from destination d where ${moved}) work
        join tenant t on t.id = tenant_id where t.deletion_begun_at is null
          and not exists (select 1 from operation o where o.tenant_id = work.tenant_id and o.kind = 'COPY' and o.state in ('QUEUED', 'RUNNING')) order by 1 limit $1`,

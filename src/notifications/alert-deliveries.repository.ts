@@ -10,6 +10,8 @@ import { AlertDeliveryEntity } from './alert-delivery.entity.js';
 export const maxAttempts = 8;
 const firstPauseMs = 5_000;
 const longestPauseMs = 900_000;
+/** In SQL; also where a clock was set far forward, and back, when the pause began. */
+const isDue = `(next_attempt_at <= now() or next_attempt_at > now() + ${2 * longestPauseMs} * interval '1 millisecond')`;
 
 /** A delivery that this process may make now; whoever claims it later has another number of attempts. */
 export interface ClaimedAlert {
@@ -75,7 +77,7 @@ export class AlertDeliveriesRepository {
       `update alert_delivery delivery set attempts = attempts + 1, claimed_until = now() + $2 * interval '1 millisecond'
        where id in (
          select id from alert_delivery
-         where state = 'PENDING' and notifier_id is not null and next_attempt_at <= now() and attempts < ${maxAttempts} and (claimed_until is null or claimed_until <= now())
+         where state = 'PENDING' and notifier_id is not null and ${isDue} and attempts < ${maxAttempts} and (claimed_until is null or claimed_until <= now())
          order by next_attempt_at limit $1 for update skip locked)
        returning id, notifier_id as "notifierId", alert_id as "alertId", attempts as attempt`,
       [limit, heldForMs],

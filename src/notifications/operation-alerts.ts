@@ -23,6 +23,7 @@ const events: Partial<Record<OperationKind, EndEvents>> = {
   RESTORE: { completed: 'RESTORE_COMPLETED', failed: 'RESTORE_FAILED', noun: 'restore' },
   UNDO: { completed: 'RESTORE_COMPLETED', failed: 'RESTORE_FAILED', noun: 'undo of a restore' },
   RESET: { completed: 'RESET_COMPLETED', failed: 'RESET_FAILED', noun: 'reset' },
+  RELEASE: { completed: null, failed: 'RESTORE_FAILED', noun: 'dropping of what a restore left' },
   COPY: { completed: null, failed: 'COPY_FAILED', noun: 'copy of a backup' },
 };
 

@@ -87,6 +87,17 @@ export class LeasedOperationRepository {
     );
   }
 
+  /**
+   * Leases that end later than any can: the database's clock was set forward when they were given, and back. A worker that lives renews its own long before it ends; one that is gone would keep its
+   * operation for as long as the clock was wrong.
+   */
+  async shorten(leaseMs: number, longestMs: number): Promise<void> {
+    await this.dataSource.query(
+      `update operation set lease_until = clock_timestamp() + $1 * interval '1 millisecond' where state = 'RUNNING' and lease_until > clock_timestamp() + $2 * interval '1 millisecond'`,
+      [leaseMs, longestMs],
+    );
+  }
+
   /** Null when the lease is no longer ours. */
   async renew(id: string, token: number, leaseMs: number): Promise<{ readonly cancelRequested: boolean } | null> {
     const rows: { cancel_requested: boolean }[] = await this.dataSource.query(

@@ -437,6 +437,15 @@ describe('operations', () => {
       expect(await process.get(operation.id)).toMatchObject({ revision: ended.revision, committed: false, journal: {} });
     });
 
+    it('is followed although the clock was years ahead when its lease was given', async () => {
+      const handler = new ScriptedHandler({ run: () => Promise.resolve({}), recover: lost });
+      const idle = await start({ handlers: [handler], worker: false });
+      const { operation } = await idle.begin(handler, await idle.makeTenant(), { input: {} });
+      await idle.dataSource.query(`update operation set state = 'RUNNING', lease_owner = 'gone', fencing_token = 1, started_at = clock_timestamp(), lease_until = clock_timestamp() + interval '3 years' where id = $1`, [operation.id]);
+      await start({ handlers: [handler] });
+      expect(await idle.ended(operation.id)).toMatchObject({ state: 'FAILED', failure: { code: 'WORKER_LOST' }, fencingToken: 2 });
+    });
+
     it('cannot even end the operation: a zombie that finishes its work changes nothing', async () => {
       const gate = Promise.withResolvers<void>();
       const handler = new ScriptedHandler({

@@ -13,7 +13,7 @@ import { operationQueue } from './operation-queue.js';
 import type { OperationRunner, RunMode } from './operation-runner.js';
 import type { OperationsService } from './operations.service.js';
 import type { OperationSettlement } from './operation-settlement.js';
-import type { OperationTiming } from './operation-timing.js';
+import { longestRecoveryPauseMs, type OperationTiming } from './operation-timing.js';
 import { canceled, type RunningOperation } from './running-operation.js';
 
 /** Dead operations are recovered beside the normal work: a full worker must not leave a tenant in maintenance. */
@@ -100,6 +100,8 @@ export class OperationWorker implements BeforeApplicationShutdown {
 
   /** Also run every few seconds: what a lost wake-up or a dead worker left. */
   async sweep(): Promise<void> {
+    const { leaseMs } = this.parts.timing;
+    await this.parts.rows.shorten(leaseMs, leaseMs + 2 * longestRecoveryPauseMs);
     while (!this.stopped.signal.aborted && this.count('recover') < maxRecoveries) {
       const askedAtMs = performance.now();
       const claim = await this.parts.rows.takeOver(this.owner, this.parts.handlers.kinds, this.parts.timing.leaseMs);

@@ -87,6 +87,12 @@ it('are tried with growing pauses and given up after the last attempt', async ()
   expect(await webhooks.nextDueInMs()).toBeNull();
 });
 
+it('are tried again although the clock was years ahead when their pause began', async () => {
+  const id = await queue('only');
+  await dataSource.query(`update webhook_delivery set next_attempt_at = now() + interval '3 years'`);
+  expect(await webhooks.claim(1, 30_000)).toMatchObject([{ id }]);
+});
+
 it('end with the process that made their last attempt', async () => {
   const id = await queue('only');
   await dataSource.query('update webhook_delivery set attempts = $1', [maxAttempts - 1]);

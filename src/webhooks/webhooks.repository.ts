@@ -10,6 +10,8 @@ import { WebhookEntity, type WebhookPurpose } from './webhook.entity.js';
 export const maxAttempts = 12;
 const firstPauseMs = 1_000;
 const longestPauseMs = 300_000;
+/** In SQL; also where a clock was set far forward, and back, when the pause began. */
+const isDue = `(next_attempt_at <= now() or next_attempt_at > now() + ${2 * longestPauseMs} * interval '1 millisecond')`;
 
 /** A delivery that this process may send now; whoever claims it later has another number of attempts. */
 export interface ClaimedDelivery {
@@ -72,7 +74,7 @@ export class WebhooksRepository {
       `update webhook_delivery delivery set attempts = attempts + 1, claimed_until = now() + $2 * interval '1 millisecond'
        from webhook where webhook.id = delivery.webhook_id and delivery.id in (
          select id from webhook_delivery due
-         where state = 'PENDING' and webhook_id is not null and next_attempt_at <= now() and attempts < ${maxAttempts} and (claimed_until is null or claimed_until <= now())
+         where state = 'PENDING' and webhook_id is not null and ${isDue} and attempts < ${maxAttempts} and (claimed_until is null or claimed_until <= now())
            and not exists (
              select 1 from webhook_delivery other
              where other.webhook_id = due.webhook_id and other.id <> due.id

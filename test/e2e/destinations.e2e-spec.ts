@@ -227,6 +227,8 @@ describe('a workspace with destinations', () => {
       // The method of its class is back.
       Reflect.deleteProperty(store, 'create');
     }
+    // The clock was years ahead when its pause began.
+    await query(`update backup_copy set next_attempt_at = now() + interval '3 years' where tenant_id = $1`, [uuidOf(tenant)]);
     await copy(tenant);
     expect(await copiesOf(backup)).toMatchObject([{ state: 'GOOD', attempts: 0, failure: null }]);
     expect(await alerts()).toEqual([{ event: 'COPY_FAILED', resolvedAt: expect.any(String) }]);
