@@ -77,6 +77,8 @@ export class ArchiveRecorder {
         namespaces: dump.namespaces,
       });
       work.signal.throwIfAborted();
+      // A worker that has lost its operation without knowing it must not put its file in the place of the next one's.
+      await work.fenced(() => Promise.resolve());
       await upload.commit();
       return { ref: { storeKey, sizeBytes, sha256, salt, archiveId: backup.id, keyTenantId: null }, keyId, rawBytes: payloadBytes, dump };
     } catch (error) {

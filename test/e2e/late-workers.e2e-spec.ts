@@ -1,3 +1,5 @@
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { DataSource, type EntityManager } from 'typeorm';
@@ -14,7 +16,7 @@ import { createTestTenant, startTestApp, type TestApp } from '../support/app.ts'
 import { ended, seedShop, takeBackup, withDatabase } from '../support/backup-calls.ts';
 import type { GraphqlClient } from '../support/graphql-client.ts';
 import { testDatabaseUrl } from '../support/servers.ts';
-import { storedFiles } from '../support/store-faults.ts';
+import { storedFiles, storeFolder } from '../support/store-faults.ts';
 import { uploadFile } from '../support/upload-calls.ts';
 
 let api: TestApp;
@@ -62,6 +64,25 @@ describe('a worker that does not know that another one has its operation', () =>
     let asked = 0;
     await expect(fail((work: (inside: EntityManager) => Promise<never>) => (++asked > 1 ? Promise.reject(new AppError('LEASE_LOST', 'The lease on the operation was lost')) : work(manager)))).rejects.toMatchObject({ code: 'LEASE_LOST' });
     expect(await storedFiles(api)).toContain(backup.storeKey);
+  });
+
+  it('does not put its file in the place of the other one\'s', async () => {
+    const tenant = await createTestTenant(admin);
+    await withDatabase(tenant, (db) => seedShop(db, 20));
+    const { id } = await takeBackup(admin, tenant.id);
+    const scope = { tenantId: uuid(tenant.id) };
+    const manager = worker.nest.get(DataSource).manager;
+    const backup = await manager.findOneByOrFail(BackupEntity, { id: uuid(id) });
+    const path = join(storeFolder(api), backup.storeKey!);
+    const before = await readFile(path);
+    await sql(`update backup set state = 'RUNNING' where id = $1`, [backup.id]);
+    const session = await worker.nest.get(TenantsService, { strict: false }).openTarget(scope);
+    let asked = 0;
+    const fenced = (work: (inside: EntityManager) => Promise<never>): Promise<never> => (++asked > 1 ? Promise.reject(new AppError('LEASE_LOST', 'The lease on the operation was lost')) : work(manager));
+    const late: BackupWork = { ...scope, id: backup.operationId!, signal: new AbortController().signal, enter: () => Promise.resolve(), report: () => undefined, log: () => undefined, faultPoint: () => Promise.resolve(), fenced };
+    await expect(worker.nest.get(BackupRunner, { strict: false }).run(late, backup, { session })).rejects.toMatchObject({ code: 'LEASE_LOST' });
+    await session.close();
+    expect((await readFile(path)).equals(before)).toBe(true);
   });
 
   it('leaves alone the file of an import that was canceled there and finished here', async () => {
