@@ -302,6 +302,8 @@ describe('a former database', () => {
     await sweep(tenant);
     const [release] = await releases(tenant);
     expect(await ended(admin, release!.id)).toMatchObject({ state: 'FAILED', failure: { code: 'DATABASE_IN_USE' } });
+    // What goes there is in no backup any more: people have to know.
+    expect(await sql(`select text from alert where tenant_id = $1 and event = 'RESTORE_FAILED'`, [rawId(tenant.id)])).toEqual([{ text: expect.stringContaining(`The former database ${tenant.database} was written to within the last hour`) }]);
     expect(await withDatabase(tenant, (db) => db.collection('orders').countDocuments({}))).toBe(1);
     expect((await namesIn(tenant, tenant.database)).filter((name) => name.startsWith('hf_'))).toEqual([]);
 
