@@ -54,6 +54,10 @@ export const catalogueStatements: readonly string[] = [
      select ${uuid('notifier', 't.id', 'n')}, t.id, 'Notifier ' || n, 'EMAIL', '\\x00', 's***@catalogue.example', 'WARNING', 60, ${actor}, ${at} from ${each(1)}`,
   `insert into notifier (id, name, channel, address_cipher, shown_address, min_severity, cooldown_minutes, created_by, created_at)
      select ${uuid('own-notifier', 'n')}, 'Notifier ' || n, 'EMAIL', '\\x00', 's***@catalogue.example', 'WARNING', 60, ${actor}, now() - n * interval '1 minute' from generate_series(1, ${ofTheFirst}) n`,
+  `insert into api_key (id, tenant_id, name, permissions, key_hash, hint, created_by, created_at, expires_at)
+     select ${uuid('api-key', 't.id', 'n')}, t.id, 'Key ' || n, '["BACKUP_READ"]', sha256(${uuid('api-key', 't.id', 'n')}::text::bytea), 'abcd', ${actor}, ${at}, now() + interval '1 year' from ${each(1)}`,
+  `insert into api_key (id, name, permissions, key_hash, hint, created_by, created_at, expires_at)
+     select ${uuid('own-api-key', 'n')}, 'Key ' || n, '["BACKUP_READ"]', sha256(${uuid('own-api-key', 'n')}::text::bytea), 'abcd', ${actor}, now() - n * interval '1 minute', now() + interval '1 year' from generate_series(1, ${ofTheFirst}) n`,
   `insert into alert_delivery (id, tenant_id, notifier_id, alert_id, event, state, attempts, created_at, finished_at)
      select ${uuid('alert-delivery', 't.id', 'n')}, t.id, ${uuid('notifier', 't.id', '1')}, ${uuid('alert', 't.id', '1')}, 'BACKUP_FAILED', 'DELIVERED', 1, ${at}, ${at} from ${each(5)}`,
   `insert into schedule (id, tenant_id, name, active, cadence, at_time, time_zone, scope, anchor, next_run_at, due_at, created_by, created_at)

@@ -5,6 +5,7 @@ import { AddressRulesModule } from './address-rules/address-rules.module.js';
 import { AlertsModule } from './alerts/alerts.module.js';
 import { ApprovalsModule } from './approvals/approvals.module.js';
 import { AnnouncementsModule } from './announcements/announcements.module.js';
+import { ApiKeysModule } from './api-keys/api-keys.module.js';
 import { AuditModule } from './audit/audit.module.js';
 import { BackupsModule } from './backups/backups.module.js';
 import { ClassesModule } from './classes/classes.module.js';
@@ -61,6 +62,7 @@ export class AppModule {
         AuditModule,
         AccessModule,
         TenantsModule,
+        ApiKeysModule,
         AddressRulesModule,
         OperationsModule,
         EncryptionModule,

@@ -1,7 +1,6 @@
 import { AbilityBuilder, createMongoAbility, type ForcedSubject, type MongoAbility, subject } from '@casl/ability';
 import type { AddressRule } from './address-rules.js';
-import { Permission } from './permission.js';
-import { type MemberRole, permissionsOfRole } from './role.js';
+import type { Permission } from './permission.js';
 
 interface TenantFields {
   readonly id: string;
@@ -15,21 +14,24 @@ export type TenantAbility = MongoAbility<[TenantAction, TenantSubject]>;
 
 export interface Membership {
   readonly tenantId: string;
-  readonly role: MemberRole;
+  readonly permissions: readonly Permission[];
   readonly addressRules: readonly AddressRule[];
 }
 
 /** The rules of an actor. Every rule of a member carries a tenant's id: a rule without one would mean all tenants. */
-export function abilityOf(isProvider: boolean, memberships: readonly Membership[]): TenantAbility {
+export function abilityOf(memberships: readonly Membership[]): TenantAbility {
   const { can, build } = new AbilityBuilder<TenantAbility>(createMongoAbility);
-  if (isProvider) {
-    can(['VIEW', ...Object.values(Permission)], 'Tenant');
-    return build();
-  }
-  for (const { tenantId, role } of memberships) {
+  for (const { tenantId, permissions } of memberships) {
     if (tenantId === '') throw new Error('A membership without a tenant');
-    can(['VIEW', ...permissionsOfRole[role]], 'Tenant', { id: tenantId });
+    can(['VIEW', ...permissions], 'Tenant', { id: tenantId });
   }
+  return build();
+}
+
+/** In every tenant: the provider's, and those of the provider's API keys. */
+export function abilityEverywhere(permissions: readonly Permission[]): TenantAbility {
+  const { can, build } = new AbilityBuilder<TenantAbility>(createMongoAbility);
+  can(['VIEW', ...permissions], 'Tenant');
   return build();
 }
 

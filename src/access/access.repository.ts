@@ -4,7 +4,8 @@ import type { Actor } from '../platform/auth/actor.js';
 import { RowsOfEach } from '../platform/database/batched-reads.js';
 import type { Membership } from './ability.js';
 import type { AddressRule } from './address-rules.js';
-import { isMemberRole } from './role.js';
+import type { Permission } from './permission.js';
+import { isMemberRole, permissionsOfRole } from './role.js';
 
 interface MembershipRow {
   readonly tenant_id: string;
@@ -32,6 +33,12 @@ export class AccessRepository {
     return rows[0]?.address_rules ?? null;
   }
 
+  /** Of an API key of a tenant: none once that is deleted. */
+  async membershipOfKey(tenantId: string, permissions: readonly Permission[]): Promise<Membership[]> {
+    const rows: AddressRulesRow[] = await this.dataSource.query(`${addressRulesOf('$1')} and t.deleted_at is null`, [tenantId]);
+    return rows.map(({ address_rules: addressRules }) => ({ tenantId, permissions, addressRules }));
+  }
+
   /** An embedded account has the memberships that were made for it; a host product's user those of the e-mail address and those in the token. */
   async memberships(actor: Actor): Promise<Membership[]> {
     if (actor.accountId !== null) {
@@ -51,5 +58,5 @@ export class AccessRepository {
 }
 
 function toMembership({ tenant_id: tenantId, role, address_rules: addressRules }: MembershipRow): Membership[] {
-  return isMemberRole(role) ? [{ tenantId, role, addressRules }] : [];
+  return isMemberRole(role) ? [{ tenantId, permissions: permissionsOfRole[role], addressRules }] : [];
 }

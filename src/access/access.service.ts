@@ -1,11 +1,11 @@
 import { Injectable } from '@nestjs/common';
 import type { EntityManager } from 'typeorm';
 import { AppError } from '#errors';
-import type { Actor } from '../platform/auth/actor.js';
+import type { Actor, KeyGrants } from '../platform/auth/actor.js';
 import type { AddressGate, TenantsByAddress } from '../platform/auth/address-gate.js';
 import { BatchedReads } from '../platform/database/batched-reads.js';
 import { notFound } from '../platform/graphql/global-id.js';
-import { abilityOf, mayEver, mayIn, type Membership, type TenantAbility } from './ability.js';
+import { abilityEverywhere, abilityOf, mayEver, mayIn, type Membership, type TenantAbility } from './ability.js';
 import { AccessRepository } from './access.repository.js';
 import type { ActionState } from './action-state.model.js';
 import { type AddressRule, allowsAddress } from './address-rules.js';
@@ -44,7 +44,7 @@ export class AccessService implements AddressGate {
 
   /** Read anew on each call: a role that was taken away is gone at once. */
   async abilityFor(actor: Actor): Promise<TenantAbility> {
-    return actor.isProvider ? abilityOf(true, []) : (await this.rolesOf(actor)).ability;
+    return abilityOfEverywhere(actor) ?? (await this.rolesOf(actor)).ability;
   }
 
   /**
@@ -104,6 +104,11 @@ export class AccessService implements AddressGate {
     if (!actor.isProvider) throw forbiddenToAllButProvider();
   }
 
+  /** For what a person has to do. @throws AppError FORBIDDEN to API keys */
+  requirePerson(actor: Actor): void {
+    if (actor.kind === 'API_KEY') throw new AppError('FORBIDDEN', 'A person has to do this: an API key may not');
+  }
+
   /** Whether the actor holds the permission in any tenant at all; no check of ownership. */
   async mayEver(actor: Actor, permission: Permission): Promise<boolean> {
     return mayEver(await this.abilityFor(actor), permission);
@@ -111,11 +116,11 @@ export class AccessService implements AddressGate {
 
   /** The tenants that the actor sees from where the call comes from; null means all of them. */
   async visibleTenants(actor: Actor): Promise<readonly string[] | null> {
-    return actor.isProvider ? null : (await this.tenantsByAddress(actor)).open;
+    return abilityOfEverywhere(actor) !== null ? null : (await this.tenantsByAddress(actor)).open;
   }
 
   async tenantsByAddress(actor: Actor): Promise<TenantsByAddress> {
-    if (actor.isProvider) return { open: [], closed: [] };
+    if (abilityOfEverywhere(actor) !== null) return { open: [], closed: [] };
     const { memberships } = await this.rolesOf(actor);
     const isOpen = ({ addressRules }: Membership): boolean => allowsAddress(addressRules, actor.address, null);
     const idsOf = (some: readonly Membership[]): string[] => [...new Set(some.map(({ tenantId }) => tenantId))];
@@ -149,19 +154,31 @@ export class AccessService implements AddressGate {
   }
 
   private async standingOf(actor: Actor, tenantId: string): Promise<Standing> {
-    if (actor.isProvider) return { ability: abilityOf(true, []), addressRules: await this.repository.findAddressRules({ tenantId }) };
+    const everywhere = abilityOfEverywhere(actor);
+    if (everywhere !== null) return { ability: everywhere, addressRules: await this.repository.findAddressRules({ tenantId }) };
     const { ability, memberships } = await this.rolesOf(actor);
     return { ability, addressRules: memberships.find((one) => one.tenantId === tenantId)?.addressRules ?? null };
   }
 
   private async rolesOf(actor: Actor): Promise<ActorRoles> {
-    return (await this.roles.find(actor)) ?? { ability: abilityOf(false, []), memberships: [] };
+    return (await this.roles.find(actor)) ?? { ability: abilityOf([]), memberships: [] };
   }
 
   private async readRoles(actor: Actor): Promise<ActorRoles> {
-    const memberships = await this.repository.memberships(actor);
-    return { ability: abilityOf(false, memberships), memberships };
+    const { grants } = actor;
+    const memberships = grants?.tenantId == null ? await this.repository.memberships(actor) : await this.repository.membershipOfKey(grants.tenantId, permissionsOf(grants));
+    return { ability: abilityOf(memberships), memberships };
   }
+}
+
+/** Null for those whose permissions are in single tenants. */
+function abilityOfEverywhere({ isProvider, grants }: Actor): TenantAbility | null {
+  if (grants !== null) return grants.tenantId === null ? abilityEverywhere(permissionsOf(grants)) : null;
+  return isProvider ? abilityEverywhere(allPermissions) : null;
+}
+
+function permissionsOf({ permissions }: KeyGrants): Permission[] {
+  return allPermissions.filter((permission) => permissions.includes(permission));
 }
 
 export function forbidden(permission: string): AppError {

@@ -32,8 +32,13 @@ export interface PersonalAddresses {
   readonly phone: string | null;
 }
 
+/** Told, in the transaction, of what a member may do from now on; null: nothing any more. */
+export type MemberWatcher = (member: MemberEntity, role: MemberRole | null, manager: EntityManager) => Promise<void>;
+
 @Injectable()
 export class MembersService {
+  private readonly watchers: MemberWatcher[] = [];
+
   constructor(
     private readonly members: MembersRepository,
     private readonly accounts: AccountsRepository,
@@ -42,6 +47,10 @@ export class MembersService {
     private readonly dataSource: DataSource,
     private readonly bus: EventBus,
   ) {}
+
+  watch(watcher: MemberWatcher): void {
+    this.watchers.push(watcher);
+  }
 
   async get(actor: Actor, memberId: string): Promise<MemberEntity> {
     return this.access.authorizeRow(actor, 'Member', await this.members.findById(memberId), Permission.MEMBER_MANAGE);
@@ -95,6 +104,7 @@ export class MembersService {
       await this.requireRoleOrLess(actor, scope, role);
       if (role !== MemberRole.OWNER) await this.requireOtherOwner(member, scope, manager);
       await this.members.setRole(scope, member.id, role, manager);
+      for (const watcher of this.watchers) await watcher(member, role, manager);
       await this.record(actor, scope, 'member.role-changed', { email: member.email, role, formerRole: member.role }, manager);
       return { ...member, role };
     });
@@ -105,6 +115,7 @@ export class MembersService {
     return this.change(actor, memberId, async (member, scope, manager) => {
       await this.requireOtherOwner(member, scope, manager);
       await this.members.delete(scope, member.id, manager);
+      for (const watcher of this.watchers) await watcher(member, null, manager);
       await this.record(actor, scope, 'member.removed', { email: member.email, role: member.role }, manager);
       return member;
     });

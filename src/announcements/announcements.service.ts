@@ -66,6 +66,8 @@ export class AnnouncementsService {
    * @throws AppError START_TIME_INVALID, WORK_ANNOUNCED_ALREADY, RATE_LIMITED
    */
   async announce(actor: Actor, scope: TenantScope, { work, subjectId, startAt }: Pick<AnnouncementEntity, 'work' | 'subjectId' | 'startAt'>, manager: EntityManager): Promise<AnnouncementEntity> {
+    // It is started in the announcer's name, when nobody looks whether a key is still good.
+    this.access.requirePerson(actor);
     const leadMs = startAt.getTime() - Date.now();
     if (leadMs < shortestLeadMs || leadMs > longestLeadMs) throw new AppError('START_TIME_INVALID', 'The start has to be at least one minute and at most 30 days from now', { field: ['startAt'] });
     const tenant = await this.tenants.getForUpdate(manager, scope.tenantId);
@@ -195,5 +197,5 @@ export class AnnouncementsService {
 
 /** Who announced it, at a time when nobody is logged in. */
 function absent(actor: AnnouncingActor): Actor {
-  return { ...actor, phone: null, timeZone: 'UTC', address: '', tokenId: null, tokenExpiresAt: null, loggedInAt: null };
+  return { ...actor, phone: null, timeZone: 'UTC', address: '', tokenId: null, tokenExpiresAt: null, loggedInAt: null, grants: null };
 }

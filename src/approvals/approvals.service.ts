@@ -59,6 +59,7 @@ export class ApprovalsService {
     const scope = { tenantId: work.tenantId };
     const { approvals } = await this.policies.of(scope, manager);
     if (!approvals.includes(work.action)) return;
+    if (actor.kind === 'API_KEY') throw new AppError('APPROVAL_REQUIRED', 'An API key does nothing that takes two people');
     const hash = hashOfWork(work);
     const used = await this.approvals.use(scope, hash, actor.id, manager);
     if (used === null) throw new AppError('APPROVAL_REQUIRED', reasonOf(await this.approvals.newest(scope, hash, actor.id, manager)));
@@ -67,6 +68,7 @@ export class ApprovalsService {
 
   /** What the actor has asked for already and can still be used is returned as it is. @throws AppError APPROVAL_NOT_NEEDED, RATE_LIMITED and whatever the work itself refuses */
   async request(actor: Actor, draft: ApprovalDraft): Promise<ApprovalEntity> {
+    this.access.requirePerson(actor);
     const work = await this.describe(actor, draft);
     const scope = await this.access.authorize(actor, work.tenantId, permissionOf[work.action]);
     await this.tenants.requireOpen(actor, scope);

@@ -2,7 +2,7 @@ import type { EntityManager } from 'typeorm';
 
 /** What goes with a tenant, in the order of their references: people, secrets, and what would act by itself. */
 export const removedTables = [
-  'announcement_mail', 'backup_copy', 'destination', 'member', 'cron_key', 'webhook_delivery', 'webhook', 'alert_delivery', 'notifier', 'schedule', 'proof_plan', 'class_rules', 'reset_code', 'retention_state', 'database_claim', 'download', 'upload', 'history_export', 'discarded_archive',
+  'announcement_mail', 'api_key', 'backup_copy', 'destination', 'member', 'cron_key', 'webhook_delivery', 'webhook', 'alert_delivery', 'notifier', 'schedule', 'proof_plan', 'class_rules', 'reset_code', 'retention_state', 'database_claim', 'download', 'upload', 'history_export', 'discarded_archive',
 ] as const;
 
 /** What stays: what was done, by whom and when. */

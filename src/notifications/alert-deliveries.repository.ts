@@ -55,7 +55,7 @@ export class AlertDeliveriesRepository {
     await manager.query(`select pg_advisory_xact_lock(hashtextextended('notifier-test:' || $1, 0))`, [notifier.tenantId ?? 'provider']);
     const [row]: { count: number; wait: number | null }[] = await manager.query(
       `select count(*)::int as count, (extract(epoch from min(created_at) + interval '1 hour' - clock_timestamp()) * 1000)::float8 as wait
-       from (select created_at from alert_delivery where tenant_id is not distinct from $1 and event = 'TEST' and created_at > clock_timestamp() - interval '1 hour' order by created_at desc limit $2) as newest`,
+       from (select created_at from alert_delivery where ${notifier.tenantId === null ? '$1::uuid is null and tenant_id is null' : 'tenant_id = $1'} and event = 'TEST' and created_at > clock_timestamp() - interval '1 hour' order by created_at desc limit $2) as newest`,
       [notifier.tenantId, mostPerHour],
     );
     if ((row?.count ?? 0) >= mostPerHour) throw new AppError('RATE_LIMITED', `${mostPerHour} tests were sent in the last hour`, { retryAfterMs: Math.max(1, Math.ceil(row?.wait ?? 0)) });

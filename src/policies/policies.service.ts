@@ -65,6 +65,7 @@ export class PoliciesService {
   async requireFreshLogin(actor: Actor, scope: TenantScope, manager?: EntityManager): Promise<void> {
     const { stepUpMinutes } = await this.of(scope, manager);
     if (stepUpMinutes === 0) return;
+    if (actor.kind === 'API_KEY') throw new AppError('STEP_UP_REQUIRED', 'An API key is nobody who could log in');
     if (actor.loggedInAt === null) throw new AppError('STEP_UP_REQUIRED', 'The token does not say when its person logged in (auth_time)');
     if (Date.now() - actor.loggedInAt.getTime() > stepUpMinutes * 60_000) throw new AppError('STEP_UP_REQUIRED', `The login is older than ${stepUpMinutes} minutes`);
   }

@@ -47,6 +47,7 @@ export class CronKeys {
 
   /** @returns the new key: nobody can read it again */
   async rotate(actor: Actor, tenantGlobalId: string): Promise<string> {
+    this.access.requirePerson(actor);
     const scope = await this.access.authorize(actor, fromGlobalId('Tenant', tenantGlobalId), Permission.SCHEDULE_MANAGE);
     const key = prefix + randomBytes(32).toString('base64url');
     await runInTransaction(this.dataSource, async (manager) => {

@@ -7,9 +7,9 @@ import { type ListField, listFieldsOf } from '../support/list-queries.ts';
 import { type Statement, statementsOf, tablesReadWhole } from '../support/statements.ts';
 
 /** Of each tenant, and of all together: what grows with an installation. Tenants themselves are few, and found by any part of their names. */
-const bigTables = ['alert', 'alert_delivery', 'approval', 'audit_event', 'backup', 'backup_copy', 'destination', 'member', 'operation', 'operation_log', 'policy_change', 'restore_plan', 'schedule', 'upload', 'webhook_delivery'];
+const bigTables = ['alert', 'alert_delivery', 'api_key', 'approval', 'audit_event', 'backup', 'backup_copy', 'destination', 'member', 'operation', 'operation_log', 'policy_change', 'restore_plan', 'schedule', 'upload', 'webhook_delivery'];
 
-const ofProvider = new Set(['Query.alerts', 'Query.auditEvents', 'Query.notifiers', 'Query.scheduleRequests']);
+const ofProvider = new Set(['Query.alerts', 'Query.apiKeys', 'Query.auditEvents', 'Query.notifiers', 'Query.scheduleRequests']);
 
 describe('a catalogue of 1,000 tenants with 20 backups each', () => {
   let app: TestApp;

@@ -6,6 +6,12 @@ export interface ClaimedMembership {
   readonly role: string;
 }
 
+/** What an API key may do, and in which tenant; null: in each. */
+export interface KeyGrants {
+  readonly tenantId: string | null;
+  readonly permissions: readonly string[];
+}
+
 /** Who makes a call. Made anew for each request and each subscription, from a token that was checked. */
 export interface Actor {
   /** Stable over logins and processes, `account:<uuid>` for example: the scope of idempotency keys and of rate limits. */
@@ -27,6 +33,8 @@ export interface Actor {
   /** When the person last proved who they are; refreshing a token does not. Null for tokens of a host product that do not say (`auth_time`). */
   readonly loggedInAt: Date | null;
   readonly memberships: readonly ClaimedMembership[];
+  /** Of an API key; null for people. */
+  readonly grants: KeyGrants | null;
 }
 
 /** What is kept of an actor beside a row or an event: `startedBy`, `createdBy`, the audit log. */

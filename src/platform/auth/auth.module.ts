@@ -5,7 +5,7 @@ import { EmbeddedTokens } from './embedded-tokens.js';
 import { HostProductTokens } from './host-product-tokens.js';
 import { PassportAuthenticator } from './passport-authenticator.js';
 
-/** Tokens in, actors out. Needs an `AccountDirectory`, which the access feature provides. */
+/** Tokens in, actors out. Needs an `AccountDirectory` and an `ApiKeyDirectory`, which features provide. */
 @Global()
 @Module({
   providers: [EmbeddedTokens, HostProductTokens, BearerStrategy, { provide: Authenticator, useClass: PassportAuthenticator }],

@@ -5,6 +5,7 @@ import passport from 'passport';
 import { Strategy } from 'passport-strategy';
 import { AccountDirectory, type AccountIdentity } from './account-directory.js';
 import type { Actor } from './actor.js';
+import { ApiKeyDirectory, type ApiKeyIdentity, apiKeyPrefix } from './api-key-directory.js';
 import { type EmbeddedToken, EmbeddedTokens } from './embedded-tokens.js';
 import { type HostProductToken, HostProductTokens } from './host-product-tokens.js';
 
@@ -49,6 +50,7 @@ export class BearerStrategy extends PassportStrategy(BearerScheme, 'bearer') {
     private readonly embedded: EmbeddedTokens,
     private readonly hostProduct: HostProductTokens,
     private readonly accounts: AccountDirectory,
+    private readonly keys: ApiKeyDirectory,
   ) {
     super();
   }
@@ -60,6 +62,10 @@ export class BearerStrategy extends PassportStrategy(BearerScheme, 'bearer') {
 
   /** Called by Passport with a token; null refuses it. */
   async validate(request: BearerRequest, token: string): Promise<Actor | null> {
+    if (token.startsWith(apiKeyPrefix)) {
+      const key = await this.keys.findByKey(token);
+      return key === null ? null : actorOfKey(key, request.address);
+    }
     const embedded = await this.embedded.verify(token);
     if (embedded !== null) {
       const account = await this.accounts.findByToken(embedded);
@@ -85,6 +91,7 @@ function actorOfAccount(account: AccountIdentity, token: EmbeddedToken, address:
     tokenExpiresAt: token.expiresAt,
     loggedInAt: token.loggedInAt,
     memberships: [],
+    grants: null,
   };
 }
 
@@ -103,5 +110,26 @@ function actorOfHostProduct(token: HostProductToken, address: string): Actor {
     tokenExpiresAt: token.expiresAt,
     loggedInAt: token.loggedInAt,
     memberships: token.memberships,
+    grants: null,
+  };
+}
+
+/** Nobody who could log in, be written to or agree to anything. */
+function actorOfKey({ id, name, grants, expiresAt }: ApiKeyIdentity, address: string): Actor {
+  return {
+    id: `api-key:${id}`,
+    kind: 'API_KEY',
+    accountId: null,
+    email: null,
+    phone: null,
+    name,
+    isProvider: false,
+    timeZone: 'UTC',
+    address,
+    tokenId: id,
+    tokenExpiresAt: expiresAt,
+    loggedInAt: null,
+    memberships: [],
+    grants,
   };
 }

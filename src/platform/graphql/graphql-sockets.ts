@@ -217,7 +217,7 @@ export class GraphqlSockets implements OnApplicationBootstrap, BeforeApplication
   /** A token that was revoked ends its sockets in every process. */
   private async watchRevocations(notices: NoticeStream): Promise<void> {
     for await (const notice of notices) {
-      const concerned = [...this.connections].filter(({ actor }) => actor !== null && (notice.kind === 'resync' || notice.id === actor.accountId));
+      const concerned = [...this.connections].filter(({ actor }) => actor !== null && (notice.kind === 'resync' || notice.id === actor.accountId || notice.id === actor.tokenId));
       await Promise.all(concerned.map((connection) => this.authenticate(connection)));
     }
   }

@@ -18,6 +18,8 @@ export interface Ids {
   readonly reset: string;
   readonly announcement: string;
   readonly upload: string;
+  /** Made for one call, because the call ends it. */
+  apiKey(): Promise<string>;
   /** Made for one call, because the call may remove it. */
   notifier(): Promise<string>;
   readonly schedule: string;
@@ -71,6 +73,7 @@ export async function createWorld(app: TestApp): Promise<World> {
     reset: toGlobalId('Reset', randomUUID()),
     announcement: toGlobalId('Announcement', randomUUID()),
     upload: toGlobalId('Upload', randomUUID()),
+    apiKey: () => Promise.resolve(toGlobalId('ApiKey', randomUUID())),
     notifier: () => Promise.resolve(toGlobalId('Notifier', randomUUID())),
     schedule: toGlobalId('Schedule', randomUUID()),
     someSchedule: () => Promise.resolve(toGlobalId('Schedule', randomUUID())),
@@ -122,6 +125,7 @@ async function furnish(admin: GraphqlClient, tenant: TestTenant): Promise<Ids> {
     reset: resetBegin.reset.id,
     announcement: await announce(admin, tenant, backupCreate.backup.id),
     upload: uploadCreate.upload.id,
+    apiKey: () => makeApiKey(admin, tenant.id),
     notifier: () => makeNotifier(admin, tenant.id),
     schedule: await makeSchedule(admin, tenant.id),
     someSchedule: () => makeSchedule(admin, tenant.id),
@@ -164,6 +168,14 @@ async function makeNotifier(admin: GraphqlClient, tenantId: string): Promise<str
     { input: { tenantId, name: 'Nobody', channel: 'SLACK', to: 'http://127.0.0.1:1/', minSeverity: 'ERROR' } },
   );
   return notifierCreate.notifier.id;
+}
+
+async function makeApiKey(admin: GraphqlClient, tenantId: string): Promise<string> {
+  const { apiKeyCreate } = await admin.run<{ apiKeyCreate: { apiKey: { id: string } } }>(
+    'mutation ($input: ApiKeyCreateInput!) { apiKeyCreate(input: $input) { apiKey { id } userErrors { code message } } }',
+    { input: { tenantId, name: 'Nobody', permissions: ['BACKUP_READ'] } },
+  );
+  return apiKeyCreate.apiKey.id;
 }
 
 async function invite(admin: GraphqlClient, tenantId: string, email: string, role: TestRole, secret?: string): Promise<string> {

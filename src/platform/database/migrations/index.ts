@@ -27,6 +27,7 @@ import { Approvals1763806100000 } from './1763806100000-approvals.js';
 import { TenantDeletion1763807000000 } from './1763807000000-tenant-deletion.js';
 import { BackupCopies1763807100000 } from './1763807100000-backup-copies.js';
 import { LoginLimits1763816000000 } from './1763816000000-login-limits.js';
+import { ApiKeys1763817000000 } from './1763817000000-api-keys.js';
 
 /** In the order in which they run; one that has shipped is never edited. */
 export const migrations = [
@@ -59,4 +60,5 @@ export const migrations = [
   TenantDeletion1763807000000,
   BackupCopies1763807100000,
   LoginLimits1763816000000,
+  ApiKeys1763817000000,
 ];
