@@ -68,7 +68,7 @@ export class BackupCopies {
   /** Of copies that nobody reads any more; what a store would not let go is tried again after a pause. Returns why, for each. */
   async removeMarked({ tenantId }: TenantScope): Promise<readonly AppError[]> {
     const failures: AppError[] = [];
-    const rows: { store: string; store_key: string }[] = await this.dataSource.query(`select store, store_key from backup_copy where tenant_id = $1 and state = 'DELETING' and ${isDue}`, [tenantId]);
+    const rows: { store: string; store_key: string }[] = await this.dataSource.query(`select store, store_key from backup_copy where tenant_id = $1 and state = 'DELETING' and next_attempt_at <= clock_timestamp()`, [tenantId]);
     for (const { store, store_key } of rows) {
       const place = [tenantId, store, store_key];
       try {
@@ -139,6 +139,8 @@ export class BackupCopies {
 
   private async removeFrom(name: string, storeKey: string): Promise<void> {
     const store = this.stores.get(name);
+    // What lies there is the archive itself.
+    if (!(await this.stores.isApart(name))) return;
     await store.discardIncomplete(storeKey);
     await store.delete(storeKey);
     if ((await store.stat(storeKey)) !== null) throw new AppError('STORAGE_UNAVAILABLE', `The store ${name} still has ${storeKey} after it was deleted`);

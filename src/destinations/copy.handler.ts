@@ -1,6 +1,6 @@
 import { Injectable, type OnModuleInit } from '@nestjs/common';
 import { z } from 'zod';
-import { asAppError } from '#errors';
+import { AppError, asAppError } from '#errors';
 import { Permission } from '../access/permission.js';
 import { AlertsService } from '../alerts/alerts.service.js';
 import { AuditService } from '../audit/audit.service.js';
@@ -97,6 +97,7 @@ export class CopyHandler implements OperationHandler<CopyInput>, OnModuleInit {
 
   private async write(context: OperationContext<CopyInput>, copy: WantedCopy, place: { readonly index: number; readonly of: number }): Promise<void> {
     const target = this.stores.get(copy.store);
+    if (!(await this.stores.isApart(copy.store))) throw new AppError('STORE_TAKEN', `The store ${copy.store} is the main store by another name: what lies there is no copy`);
     // What an interrupted try, or an earlier main store, has left there whole is as good as a new copy.
     if (await isSame(target, copy, context.signal)) return;
     await context.faultPoint('copy.writing');

@@ -124,7 +124,7 @@ export class DestinationsRepository {
   /** Tenants with something to copy or to remove, that no unfinished operation is at. */
   async tenantsToServe(limit: number): Promise<string[]> {
     const rows: { tenant_id: string }[] = await this.dataSource.query(
-      `select tenant_id from (select d.tenant_id ${wanted} union select tenant_id from backup_copy where state = 'DELETING' and ${isDue}
+      `select tenant_id from (select d.tenant_id ${wanted} union select tenant_id from backup_copy where state = 'DELETING' and next_attempt_at <= clock_timestamp()
          union select d.tenant_id from destination d where d.deleted_at is not null and ${emptied} union select d.tenant_id from destination d where ${moved}) work
        join tenant t on t.id = tenant_id where t.deletion_begun_at is null
          and not exists (select 1 from operation o where o.tenant_id = work.tenant_id and o.kind = 'COPY' and o.state in ('QUEUED', 'RUNNING')) order by 1 limit $1`,

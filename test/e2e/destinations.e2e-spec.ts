@@ -1,4 +1,4 @@
-import { readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { randomBytes } from 'node:crypto';
@@ -18,7 +18,7 @@ import { type BackupAnswer, ended, type OperationAnswer, restore, seedShop, take
 import type { GraphqlClient } from '../support/graphql-client.ts';
 import { s3Bucket, s3Keys, S3Server } from '../support/s3-server.ts';
 import { runFolder } from '../support/servers.ts';
-import { storeFolder } from '../support/store-faults.ts';
+import { storedFiles, storeFolder } from '../support/store-faults.ts';
 
 const s3 = await S3Server.start();
 let app: TestApp;
@@ -109,6 +109,38 @@ async function damage(path: string, at = 0.5): Promise<void> {
 }
 
 const later = (tenant: TestTenant): Promise<unknown> => query('update backup_copy set next_attempt_at = now() where tenant_id = $1', [uuidOf(tenant)]);
+
+describe('a store that is the main one by another name', () => {
+  it('holds no copies, and keeps the archives when its destination is deleted', async () => {
+    const dataDir = join(runFolder(), `alias-${randomBytes(4).toString('hex')}`);
+    await mkdir(join(dataDir, 'store'), { recursive: true });
+    await symlink(join(dataDir, 'store'), join(dataDir, 'other'));
+    const aliased = await startTestApp({ env: { HOLDFAST_DATA_DIR: dataDir, HOLDFAST_STORES: JSON.stringify({ other: { url: pathToFileURL(join(dataDir, 'other')).href } }) } });
+    try {
+      const client = await aliased.loginAsAdmin();
+      const tenant = await createTestTenant(client);
+      await withDatabase(tenant, (db) => seedShop(db, 5));
+      const backup = await takeBackup(client, tenant.id);
+      const { destination } = await call('destinationCreate', { tenantId: tenant.id, store: 'other' }, client);
+      const copyNow = async (): Promise<void> => {
+        await aliased.nest.get(CopyTicks, { strict: false }).tick();
+        const { tenant: shown } = await client.run<{ tenant: { operations: { edges: { node: { id: string } }[] } } }>('query ($id: ID!) { tenant(id: $id) { operations(first: 1, filter: { kinds: [COPY] }) { edges { node { id } } } } }', { id: tenant.id });
+        await ended(client, shown.operations.edges[0]!.node.id);
+      };
+      await copyNow();
+      const { backup: shown } = await client.run<{ backup: { copies: CopyAnswer[] } }>('query ($id: ID!) { backup(id: $id) { copies { store state attempts failure { code } } } }', { id: backup.id });
+      expect(shown.copies).toMatchObject([{ store: 'other', state: 'FAILED', failure: { code: 'STORE_TAKEN' } }]);
+      const files = await storedFiles(aliased);
+      expect(files).toHaveLength(1);
+      await call('destinationDelete', { destinationId: destination!.id }, client);
+      await copyNow();
+      expect(await storedFiles(aliased)).toEqual(files);
+      expect(await restore(client, tenant.id, backup.id)).toMatchObject({ state: 'COMPLETED' });
+    } finally {
+      await aliased.stop();
+    }
+  });
+});
 
 describe('a workspace with destinations', () => {
   it('has each backup in each of them, the same bytes, those from before too, and shows no credentials', async () => {

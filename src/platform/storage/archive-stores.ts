@@ -1,8 +1,11 @@
+import { randomUUID } from 'node:crypto';
 import { AppError } from '#errors';
 import type { ArchiveStore } from '#storage';
 
 /** The stores that the configuration names: the main one, which every archive is written to, and those that copies go to. */
 export class ArchiveStores {
+  private readonly apart = new Map<string, Promise<boolean>>();
+
   constructor(
     readonly main: ArchiveStore,
     private readonly others: ReadonlyMap<string, ArchiveStore>,
@@ -15,6 +18,32 @@ export class ArchiveStores {
 
   has(name: string): boolean {
     return this.others.has(name);
+  }
+
+  /**
+   * Whether a store is another place than the main one, whatever it is called: by an address of its own, a link or another endpoint. A copy in the same place is none, and removing it would remove
+   * the archive. Each process finds it out once.
+   *
+   * @throws AppError STORAGE_FULL, STORAGE_UNAVAILABLE
+   */
+  async isApart(name: string): Promise<boolean> {
+    const known = this.apart.get(name);
+    if (known !== undefined) return known;
+    const finding = this.looksApart(this.get(name));
+    this.apart.set(name, finding);
+    finding.catch(() => this.apart.delete(name));
+    return finding;
+  }
+
+  /** What is written to the one must not be seen in the other. */
+  private async looksApart(store: ArchiveStore): Promise<boolean> {
+    const probe = `probe-${randomUUID()}`;
+    await (await this.main.create(probe)).commit();
+    try {
+      return (await store.stat(probe)) === null;
+    } finally {
+      await this.main.delete(probe).catch(() => undefined);
+    }
   }
 
   /** @throws AppError STORAGE_UNAVAILABLE for one that the configuration no longer names */
