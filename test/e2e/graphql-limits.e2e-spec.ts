@@ -28,6 +28,14 @@ describe('limits of a document', () => {
     expect(await admin.codeOf(document, { n: 100 })).toBe('COST_EXCEEDED');
   });
 
+  it('counts times that are reckoned: a rare CRON takes a third of a millisecond for each', async () => {
+    const document = 'query ($n: Int!) { tenants(first: 10) { edges { node { schedules(first: 10) { edges { node { nextRuns(count: $n) } } } } } } }';
+    expect(await admin.codeOf(document, { n: 5 })).toBeNull();
+    expect(await admin.codeOf(document, { n: 50 })).toBe('COST_EXCEEDED');
+    const aliases = Array.from({ length: 30 }, (_, index) => `t${index}: nextRuns(count: 50)`).join(' ');
+    expect(await admin.codeOf(`query ($id: ID!) { node(id: $id) { ... on Schedule { ${aliases} } } }`, { id: 'x' })).toBe('COST_EXCEEDED');
+  });
+
   it('is not slowed down by fragments that spread each other in great number', async () => {
     const bomb = Array.from({ length: 25 }, (_, index) => `fragment F${index} on Query { ...F${index + 1} ...F${index + 1} }`).join(' ');
     const before = performance.now();

@@ -38,7 +38,7 @@ export class DocumentLimits {
   });
 
   /**
-   * For a document that is valid. A page costs as much as its size times what is asked for of each item; fields without fields cost nothing.
+   * For a document that is valid. A page costs as much as its size times what is asked for of each item, a list of `count` values as much as its length; other fields without fields cost nothing.
    *
    * @throws GraphQLError COST_EXCEEDED
    */
@@ -62,6 +62,8 @@ function exceeded(message: string): GraphQLError {
 const free = new Set(['edges', 'pageInfo']);
 
 function costOf({ field, node, args, childComplexity }: ComplexityEstimatorArgs): number {
+  const count: unknown = args['count'];
+  if (node.selectionSet === undefined && typeof count === 'number') return Math.max(0, count);
   if (node.selectionSet === undefined || free.has(field.name) || field.name.startsWith('__')) return childComplexity;
   const isPage = field.args.some(({ name }) => name === 'first');
   const first: unknown = args['first'];
