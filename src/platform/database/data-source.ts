@@ -1,9 +1,21 @@
+import pg from 'pg';
 import { DataSource, MigrationExecutor, type EntityManager } from 'typeorm';
 import type { DataSourceOptions } from 'typeorm';
 import { migrations } from './migrations/index.js';
 
 /** Any number will do as long as it never changes: it keeps two processes from migrating at once. */
 const migrationLock = 0x686f_6c64;
+
+/**
+ * The pool takes its listener off a new connection a moment before TypeORM puts its own on. A server that dies in that moment would end
+ * the process; whoever asked for the connection hears of it by the query that fails.
+ */
+class PooledClient extends pg.Client {
+  constructor(config?: string | pg.ClientConfig) {
+    super(config);
+    this.on('error', () => undefined);
+  }
+}
 
 export function dataSourceOptions(databaseUrl: string): DataSourceOptions {
   return {
@@ -16,7 +28,7 @@ export function dataSourceOptions(databaseUrl: string): DataSourceOptions {
     migrationsTableName: 'migration',
     connectTimeoutMS: 10_000,
     poolSize: 20,
-    extra: { keepAlive: true, idle_in_transaction_session_timeout: 60_000 },
+    extra: { Client: PooledClient, keepAlive: true, idle_in_transaction_session_timeout: 60_000 },
   };
 }
 
