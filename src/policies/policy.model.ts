@@ -70,6 +70,9 @@ export class TenantPolicyModel {
   @Field(() => ResetCodes)
   resetCodes!: ResetCodes;
 
+  @Field(() => Boolean, { description: 'Whether `sessionEpoch` grows with a restore or a reset, so that the users of the product log in again.' })
+  endSessions!: boolean;
+
   @Field(() => String, { description: 'What the files of backups are called before their suffix: letters, digits, ".", "_", "-" and the tokens {db} {label} {workspace} {yyyyMMdd_HHmmss} {id}.' })
   fileNameTemplate!: string;
 

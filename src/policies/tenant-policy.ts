@@ -27,6 +27,8 @@ export const tenantPolicy = z.strictObject({
   /** Of those that people take. */
   manualRetention: retentionRule,
   resetCodes: z.enum(ResetCodes),
+  /** Whether a restore or a reset ends the sessions of the product's users. */
+  endSessions: z.boolean(),
   fileNameTemplate,
   exportsInHistory: z.boolean(),
   completedLabel: z.string().trim().min(1).max(40),
@@ -69,6 +71,7 @@ const base: TenantPolicy = {
   retention: byFrequency,
   manualRetention: retentionRule.parse({ mode: 'FOREVER' }),
   resetCodes: 'EITHER',
+  endSessions: true,
   fileNameTemplate: '{label}_{yyyyMMdd_HHmmss}_{id}',
   exportsInHistory: false,
   completedLabel: 'completed',

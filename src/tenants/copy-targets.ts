@@ -128,7 +128,7 @@ export class CopyTargets {
       if (constraint === null) throw error;
       throw constraint.includes('slug') ? slugTaken(slug) : databaseInUse(database);
     }
-    await this.tenants.beginMaintenance({ tenantId: id }, { operationId: operation.id, message: 'A copy of another workspace is being put here' }, manager);
+    await this.tenants.beginMaintenance({ tenantId: id }, { operationId: operation.id, message: 'A copy of another workspace is being put here', endSessions: true }, manager);
     await this.audit.record({ action: 'tenant.created', tenantId: id, actor: null, detail: { slug, name, database, deployment, copyOf: operation.tenantId, operationId: operation.id } }, manager);
   }
 

@@ -118,8 +118,8 @@ export class TenantsService {
     await this.change(scope, () => ({ provenRestorableAt: () => 'clock_timestamp()' }), manager);
   }
 
-  /** Keeps the product's users out and ends their sessions: the session epoch grows once per operation, however often this is called. */
-  beginMaintenance(scope: TenantScope, begin: { readonly operationId: string; readonly message: string }, manager?: EntityManager): Promise<TenantEntity> {
+  /** Keeps the product's users out and, with `endSessions`, ends their sessions: the session epoch grows once per operation, however often this is called. */
+  beginMaintenance(scope: TenantScope, begin: { readonly operationId: string; readonly message: string; readonly endSessions: boolean }, manager?: EntityManager): Promise<TenantEntity> {
     return this.change(
       scope,
       (tenant) =>
@@ -130,7 +130,7 @@ export class TenantsService {
               maintenanceOperationId: begin.operationId,
               maintenanceMessage: begin.message,
               maintenanceAcknowledgedAt: null,
-              sessionEpoch: tenant.sessionEpoch + 1,
+              sessionEpoch: tenant.sessionEpoch + (begin.endSessions ? 1 : 0),
             },
       manager,
     );

@@ -80,9 +80,12 @@ describe('the main job', () => {
     const { tenant: state } = await admin.run<{ tenant: { status: string; sessionEpoch: number; maintenance: { on: boolean } } }>('query ($id: ID!) { tenant(id: $id) { status sessionEpoch maintenance { on } } }', { id: tenant.id });
     expect(state).toEqual({ status: 'ACTIVE', sessionEpoch: 1, maintenance: { on: false } });
 
-    // The safety backup is a backup like any other: it brings the damaged state back.
+    // The safety backup is a backup like any other: it brings the damaged state back, here without ending the sessions.
+    await admin.run('mutation ($input: TenantPolicyUpdateInput!) { tenantPolicyUpdate(input: $input) { userErrors { code } } }', { input: { tenantId: tenant.id, endSessions: false } });
     const undone = await restore(admin, tenant.id, restored.safetyBackup!.id);
     expect(undone.state).toBe('COMPLETED');
+    const { tenant: after } = await admin.run<{ tenant: { sessionEpoch: number } }>('query ($id: ID!) { tenant(id: $id) { sessionEpoch } }', { id: tenant.id });
+    expect(after.sessionEpoch).toBe(1);
     await withDatabase(tenant, async (db) => expect(await db.collection('made_by_mistake').countDocuments()).toBe(1));
   });
 

@@ -29,8 +29,8 @@ it('is seen by subscribers, ends the sessions once, waits for the product, and e
   );
   expect((await subscription.nextData()).tenantUpdated).toMatchObject({ status: 'ACTIVE', sessionEpoch: 0, maintenance: { on: false } });
 
-  await tenants.beginMaintenance(scope, { operationId, message: 'A backup is being restored' });
-  await tenants.beginMaintenance(scope, { operationId, message: 'A backup is being restored' });
+  await tenants.beginMaintenance(scope, { operationId, message: 'A backup is being restored', endSessions: true });
+  await tenants.beginMaintenance(scope, { operationId, message: 'A backup is being restored', endSessions: true });
   expect((await subscription.nextData()).tenantUpdated).toEqual({
     status: 'MAINTENANCE',
     sessionEpoch: 1,
@@ -47,7 +47,7 @@ it('is seen by subscribers, ends the sessions once, waits for the product, and e
 
 it('that was left behind is ended by hand', async () => {
   const { id } = await createTestTenant(admin);
-  await tenants.beginMaintenance({ tenantId: fromGlobalId('Tenant', id) }, { operationId: randomUUID(), message: 'Left behind' });
+  await tenants.beginMaintenance({ tenantId: fromGlobalId('Tenant', id) }, { operationId: randomUUID(), message: 'Left behind', endSessions: true });
   const { maintenanceEnd } = await admin.run<{ maintenanceEnd: unknown }>(
     'mutation ($input: MaintenanceEndInput!) { maintenanceEnd(input: $input) { tenant { status } userErrors { code } } }',
     { input: { tenantId: id } },

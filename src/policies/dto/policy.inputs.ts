@@ -88,6 +88,9 @@ export class TenantPolicyUpdateInput {
   @Optional(() => ResetCodes, IsEnum(ResetCodes))
   resetCodes?: ResetCodes | null;
 
+  @Optional(() => Boolean, IsBoolean())
+  endSessions?: boolean | null;
+
   @Optional(() => String, IsString(), MaxLength(60))
   fileNameTemplate?: string | null;
 
