@@ -24,7 +24,9 @@ beforeAll(async () => {
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
 });
-afterAll(() => server.close());
+afterAll(() => {
+  server.close();
+});
 
 it('outlives a server that dies in the moment in which it hands out a connection', async () => {
   const { port } = server.address() as AddressInfo;
