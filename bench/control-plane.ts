@@ -7,6 +7,7 @@ import { EmbeddedPostgres, postgresFolder } from '../scripts/servers/postgres.ts
 import { freePort } from '../scripts/servers/server-process.ts';
 import { NodeChild } from '../scripts/supervisor/node-child.ts';
 import type { BenchEnvironment } from './environment.ts';
+import { profileFlags } from './job.ts';
 
 export type Role = 'api' | 'worker';
 
@@ -35,7 +36,8 @@ export class ControlPlane {
     this.stopAll = stopAll;
   }
 
-  static async start(environment: BenchEnvironment, workerCount: number, say: (line: string) => void, env: Readonly<Record<string, string>> = {}): Promise<ControlPlane> {
+  /** @param profileFolder for CPU profiles of its processes, written when they are stopped; null: none */
+  static async start(environment: BenchEnvironment, workerCount: number, say: (line: string) => void, profileFolder: string | null, env: Readonly<Record<string, string>> = {}): Promise<ControlPlane> {
     const { folder } = environment;
     const postgresData = join(folder, 'postgres');
     const postgres = await EmbeddedPostgres.start({ dataDir: postgresData });
@@ -48,7 +50,7 @@ export class ControlPlane {
     try {
       const databaseUrl = await postgres.ensureDatabase('holdfast');
       const start = async (role: Role, name: string): Promise<ServerOfOurs> => {
-        const server = await startServer(role, name, folder, databaseUrl, say, env);
+        const server = await startServer(role, name, folder, databaseUrl, say, profileFolder, env);
         started.push(server);
         return server;
       };
@@ -102,13 +104,13 @@ export function accepted<T extends Refusable>(payload: T): T {
   return payload;
 }
 
-async function startServer(role: Role, name: string, folder: string, databaseUrl: string, say: (line: string) => void, env: Readonly<Record<string, string>>): Promise<ServerOfOurs> {
+async function startServer(role: Role, name: string, folder: string, databaseUrl: string, say: (line: string) => void, profileFolder: string | null, env: Readonly<Record<string, string>>): Promise<ServerOfOurs> {
   const port = await freePort();
   const url = `http://127.0.0.1:${port}`;
   let identity: ProcessIdentity | null = null;
   const child = new NodeChild({
     name,
-    args: [program],
+    args: [...(profileFolder === null ? [] : profileFlags(profileFolder, name)), program],
     env: {
       PATH: process.env['PATH'],
       DATABASE_URL: databaseUrl,

@@ -15,9 +15,16 @@ export interface DataSet {
   readonly selected: string;
 }
 
-/** mixed: what a product has. many: as many documents in 10,000 collections. one: in one collection. large: as many bytes in documents of nearly 16 MiB. */
+/** mixed: what a product has. many: as many documents in thousands of collections. one: in one collection. large: as many bytes in documents of nearly 16 MiB. */
 export const dataShapes = ['mixed', 'many', 'one', 'large'] as const;
 export type DataShape = (typeof dataShapes)[number];
+
+export interface DataPlan {
+  readonly documents: number;
+  readonly shape: DataShape;
+  /** Of the shape `many`. */
+  readonly collections: number;
+}
 
 interface CollectionShape {
   readonly name: string;
@@ -28,7 +35,6 @@ interface CollectionShape {
 }
 
 const selectedCollection = 'articles';
-const manyCollections = 10_000;
 /** Of many collections, one in so many has an index. */
 const indexedEvery = 10;
 const largeBytes = 16 * 2 ** 20 - 1_024;
@@ -195,13 +201,13 @@ const mixed: readonly CollectionShape[] = [
   },
 ];
 
-function shapesOf(shape: DataShape): readonly CollectionShape[] {
+function shapesOf({ shape, collections }: Pick<DataPlan, 'shape' | 'collections'>): readonly CollectionShape[] {
   const [, events, customers] = mixed as [CollectionShape, CollectionShape, CollectionShape];
   switch (shape) {
     case 'mixed':
       return mixed;
     case 'many':
-      return Array.from({ length: manyCollections }, (_, index) => ({ ...customers, name: `part_${index}`, share: 1 / manyCollections, indexes: index % indexedEvery === 0 ? customers.indexes : [] }));
+      return Array.from({ length: collections }, (_, index) => ({ ...customers, name: `part_${index}`, share: 1 / collections, indexes: index % indexedEvery === 0 ? customers.indexes : [] }));
     case 'one':
       return [{ ...events, share: 1 }];
     case 'large':
@@ -209,16 +215,16 @@ function shapesOf(shape: DataShape): readonly CollectionShape[] {
   }
 }
 
-/** Fills an empty database. The same `documents` and `shape` give the same database, byte for byte. */
-export async function fill(db: Db, documents: number, shape: DataShape): Promise<DataSet> {
-  const shapes = shapesOf(shape);
-  const filled = await inParallel([...shapes.entries()], collectionsAtOnce, ([place, one]) => fillOne(db, one, new Random(seed + 1 + place), Math.max(1, Math.round(documents * one.share))));
+/** Fills an empty database. The same plan gives the same database, byte for byte. */
+export async function fill(db: Db, plan: DataPlan): Promise<DataSet> {
+  const shapes = shapesOf(plan);
+  const filled = await inParallel([...shapes.entries()], collectionsAtOnce, ([place, one]) => fillOne(db, one, new Random(seed + 1 + place), Math.max(1, Math.round(plan.documents * one.share))));
   return {
     documents: filled.reduce((sum, one) => sum + one.documents, 0),
     bytes: filled.reduce((sum, one) => sum + one.bytes, 0),
     collections: shapes.length,
     indexes: shapes.reduce((sum, { indexes }) => sum + indexes.length, 0),
-    selected: shape === 'mixed' ? selectedCollection : (shapes[0]?.name ?? ''),
+    selected: plan.shape === 'mixed' ? selectedCollection : (shapes[0]?.name ?? ''),
   };
 }
 
@@ -247,8 +253,8 @@ async function fillOne(db: Db, shape: CollectionShape, random: Random, wanted: n
 }
 
 /** Tells whether a database is still what it was: documents, and the names of the indexes. */
-export async function fingerprint(db: Db, shape: DataShape): Promise<string> {
-  const names = shapesOf(shape).map(({ name }) => name);
+export async function fingerprint(db: Db, plan: DataPlan): Promise<string> {
+  const names = shapesOf(plan).map(({ name }) => name);
   const { md5 } = await db.command({ dbHash: 1, collections: names });
   const indexes = await inParallel(names, collectionsAtOnce, async (name) => `${name}: ${(await db.collection(name).indexes()).map((index) => index.name).sort().join(' ')}`);
   return [String(md5), ...indexes].join('\n');

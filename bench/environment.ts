@@ -4,14 +4,14 @@ import { join } from 'node:path';
 import { MongoClient } from 'mongodb';
 import { findMongod } from '../scripts/servers/find-mongod.ts';
 import { initiate, Mongod } from '../scripts/servers/mongod.ts';
-import { fill, fingerprint, type DataSet, type DataShape } from './data-set.ts';
+import { fill, fingerprint, type DataPlan, type DataSet } from './data-set.ts';
 import type { JobTarget } from './job.ts';
 import { processorMsOf } from './process-figures.ts';
 
 export interface BenchServer {
   readonly target: JobTarget;
   readonly dataSet: DataSet;
-  readonly shape: DataShape;
+  readonly plan: DataPlan;
   readonly version: string;
   /** Of the data as it was filled in. */
   readonly original: string;
@@ -36,20 +36,20 @@ export class BenchEnvironment {
     this.server = server;
   }
 
-  static async start(documents: number, shape: DataShape, cacheMegabytes: number, env: NodeJS.ProcessEnv, say: (line: string) => void): Promise<BenchEnvironment> {
+  static async start(plan: DataPlan, cacheMegabytes: number, env: NodeJS.ProcessEnv, say: (line: string) => void): Promise<BenchEnvironment> {
     const binary = await findMongod({ env, cacheDir: env['HOLDFAST_CACHE_DIR'] ?? join(homedir(), '.cache', 'holdfast'), say });
     const folder = await mkdtemp(join(tmpdir(), 'holdfast-bench-'));
     for (const name of ['mongod', 'store']) await mkdir(join(folder, name), { mode: 0o700 });
     const mongod = await Mongod.start({ binary, dataDir: join(folder, 'mongod'), replSet: 'bench' });
     try {
       await initiate('bench', [mongod]);
-      await mongod.command({ setParameter: 1, wiredTigerEngineRuntimeConfig: `cache_size=${cacheMegabytes}M${shape === 'many' ? `,${fewOpenFiles}` : ''}` });
+      await mongod.command({ setParameter: 1, wiredTigerEngineRuntimeConfig: `cache_size=${cacheMegabytes}M${plan.shape === 'many' ? `,${fewOpenFiles}` : ''}` });
       const uri = `mongodb://${mongod.address}/?replicaSet=bench`;
       const client = await MongoClient.connect(uri);
-      const dataSet = await fill(client.db(database), documents, shape);
+      const dataSet = await fill(client.db(database), plan);
       const { version } = await client.db('admin').command({ buildInfo: 1 });
-      const original = await fingerprint(client.db(database), shape);
-      return new BenchEnvironment(folder, mongod, client, { target: { uri, database, folder: join(folder, 'store') }, dataSet, shape, version: String(version), original });
+      const original = await fingerprint(client.db(database), plan);
+      return new BenchEnvironment(folder, mongod, client, { target: { uri, database, folder: join(folder, 'store') }, dataSet, plan, version: String(version), original });
     } catch (error) {
       await mongod.stop();
       await rm(folder, { recursive: true, force: true });
@@ -69,7 +69,7 @@ export class BenchEnvironment {
 
   /** A restore that is fast and wrong is no restore. */
   async requireUnchanged(who: string): Promise<void> {
-    if ((await fingerprint(this.client.db(database), this.server.shape)) !== this.server.original) throw new Error(`After the restore by ${who} the database is not what it was`);
+    if ((await fingerprint(this.client.db(database), this.server.plan)) !== this.server.original) throw new Error(`After the restore by ${who} the database is not what it was`);
   }
 
   /** Whatever is started beside the server: stopped before it, once, however the run ends. Gives back what stops it earlier. */

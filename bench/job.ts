@@ -48,7 +48,7 @@ export interface Rate {
 export type JobReply = { readonly result: JobResult } | { readonly failure: string };
 
 export async function runJob(job: Job, profileFolder: string | null = null): Promise<JobResult> {
-  const execArgv = ['--disable-warning=ExperimentalWarning', ...collectorFlags, ...(profileFolder === null ? [] : ['--cpu-prof', `--cpu-prof-dir=${profileFolder}`, `--cpu-prof-name=${job.kind}-${'codec' in job ? job.codec : 'all'}.cpuprofile`])];
+  const execArgv = ['--disable-warning=ExperimentalWarning', ...collectorFlags, ...(profileFolder === null ? [] : profileFlags(profileFolder, `${job.kind}-${'codec' in job ? job.codec : 'all'}`))];
   const child = fork(fileURLToPath(new URL('job-process.ts', import.meta.url)), [JSON.stringify(job)], { execArgv, env: { ...process.env, ...allocator }, stdio: ['ignore', 'ignore', 'inherit', 'ipc'] });
   let reply: JobReply | null = null;
   child.on('message', (message) => {
@@ -62,4 +62,9 @@ export async function runJob(job: Job, profileFolder: string | null = null): Pro
   if (said !== null && 'failure' in said) throw new Error(`The ${job.kind} failed: ${said.failure}`);
   if (code !== 0 || said === null) throw new Error(`The process of the ${job.kind} ended with ${code}`);
   return said.result;
+}
+
+/** The profile is written when the process ends. */
+export function profileFlags(folder: string, name: string): string[] {
+  return ['--cpu-prof', `--cpu-prof-dir=${folder}`, `--cpu-prof-name=${name}.cpuprofile`];
 }

@@ -22,8 +22,8 @@ async function main(options: BenchOptions): Promise<void> {
   const { tools, missing } = PublicTools.find(process.env);
   if (tools === null && options.scale === null) say(`The public tools are left out: ${missing.join(', ')} not found on PATH or in MONGO_TOOLS_DIR`);
   const before = loadavg()[0] ?? 0;
-  say(`Filling a database with ${options.documents} documents`);
-  const environment = await BenchEnvironment.start(options.documents, options.shape, options.cacheMegabytes, process.env, say);
+  say(`Filling a database with ${options.data.documents} documents`);
+  const environment = await BenchEnvironment.start(options.data, options.cacheMegabytes, process.env, say);
   const stop = once(() => environment.stop());
   const giveUp = (): void => void stop().finally(() => process.exit(130));
   for (const signal of interruptions) process.once(signal, giveUp);

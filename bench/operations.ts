@@ -27,7 +27,7 @@ const mostRounds = 2;
 
 /** Whole operations on a control plane of their own: PostgreSQL, one API process, one worker. */
 export async function measureOperations(environment: BenchEnvironment, options: BenchOptions, say: (line: string) => void): Promise<OperationFigures> {
-  const plane = await ControlPlane.start(environment, 1, say);
+  const plane = await ControlPlane.start(environment, 1, say, options.profileFolder);
   try {
     const { client, api, workers } = plane;
     const tenantId = await plane.createTenant('bench', confirmName, { uri: environment.server.target.uri, database: environment.server.target.database });

@@ -1,5 +1,5 @@
 import { parseArgs } from 'node:util';
-import { bytesPerDocument, type DataShape, dataShapes } from './data-set.ts';
+import { bytesPerDocument, type DataPlan, dataShapes } from './data-set.ts';
 
 export const codecs = ['gzip', 'zstd', 'none'] as const;
 export type BenchCodec = (typeof codecs)[number];
@@ -11,8 +11,7 @@ export const scaleParts = ['catalogue', 'tenants', 'subscribers', 'writer'] as c
 export type ScalePart = (typeof scaleParts)[number];
 
 export interface BenchOptions {
-  readonly documents: number;
-  readonly shape: DataShape;
+  readonly data: DataPlan;
   /** Rounds; in each round every contestant runs once. */
   readonly pairs: number;
   readonly codecs: readonly BenchCodec[];
@@ -33,6 +32,7 @@ export interface BenchOptions {
 
 const defaultDocuments = 400_000;
 const quickDocuments = 40_000;
+const defaultCollections = 10_000;
 const defaultSubscribers = 1_000;
 const defaultTenants = 200;
 
@@ -40,7 +40,8 @@ export const usage = `npm run bench -- [options]
   --documents <n>     size of the data set; default ${defaultDocuments} (about 214 MB)
   --megabytes <n>     the same in MB of BSON
   --size <n>          the same with a unit, as 3gb or 200mb
-  --shape <name>      mixed, many (10,000 collections), one (collection) or large (documents of 16 MiB); default mixed
+  --shape <name>      mixed, many (collections), one (collection) or large (documents of 16 MiB); default mixed
+  --collections <n>   of the shape many; default ${defaultCollections}
   --pairs <n>         rounds; default 5 (whole operations: 2 at most)
   --codecs <list>     of ${codecs.join(',')}; default all
   --parts <list>      of ${parts.join(',')}; default all
@@ -62,6 +63,7 @@ export function parseOptions(args: readonly string[]): BenchOptions {
       megabytes: { type: 'string' },
       size: { type: 'string' },
       shape: { type: 'string' },
+      collections: { type: 'string' },
       pairs: { type: 'string' },
       codecs: { type: 'string' },
       parts: { type: 'string' },
@@ -81,8 +83,11 @@ export function parseOptions(args: readonly string[]): BenchOptions {
   const asked = scaleParts.filter((part) => (part === 'subscribers' || part === 'tenants') && values[part] !== undefined);
   const isScale = values.scale === true || asked.length > 0;
   return {
-    documents: values.documents === undefined ? (wanted ?? (quick ? quickDocuments : defaultDocuments)) : count('documents', values.documents),
-    shape: list('shape', values.shape, ['mixed'], dataShapes)[0] ?? 'mixed',
+    data: {
+      documents: values.documents === undefined ? (wanted ?? (quick ? quickDocuments : defaultDocuments)) : count('documents', values.documents),
+      shape: list('shape', values.shape, ['mixed'], dataShapes)[0] ?? 'mixed',
+      collections: values.collections === undefined ? defaultCollections : count('collections', values.collections),
+    },
     pairs: values.pairs === undefined ? (quick ? 1 : 5) : count('pairs', values.pairs),
     codecs: list('codecs', values.codecs, quick ? ['gzip', 'zstd'] : codecs, codecs),
     parts: new Set(isScale ? [] : list('parts', values.parts, parts, parts)),

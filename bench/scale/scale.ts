@@ -17,7 +17,7 @@ export async function measureScale(environment: BenchEnvironment, options: Bench
   const { target, dataSet } = environment.server;
   const { uri, database } = target;
   const on = async <T>(workerCount: number, measure: (plane: ControlPlane) => Promise<T>): Promise<T> => {
-    const plane = await ControlPlane.start(environment, workerCount, say, env);
+    const plane = await ControlPlane.start(environment, workerCount, say, options.profileFolder, env);
     try {
       return await measure(plane);
     } finally {
@@ -56,13 +56,14 @@ function tenantText({ tenants, workers: count, totalMs, waitMs, notOnce, noisyQu
   ].join('\n');
 }
 
-function subscriberText({ subscribers, aloneMs, watchedMs, latencyMs, events, notOnce }: Subscribers): string {
+function subscriberText({ subscribers, aloneMs, watchedMs, latencyMs, events, notOnce, apiMs, clientMs }: Subscribers): string {
   const [alone, watched] = [spreadOf(aloneMs).median, spreadOf(watchedMs).median];
   return [
     `### ${subscribers} subscribers of one operation`,
     '',
     `A backup took ${seconds(alone)} alone and ${seconds(watched)} watched (medians of ${aloneMs.length}, turn by turn): ${((100 * watched) / alone - 100).toFixed(1)} % more. ${events} events; subscribers that did not get the end exactly once: ${notOnce}.`,
-    `From the notice of a change to having that state or a newer one ${ms(latencyMs.median)} (median; p95 ${ms(latencyMs.p95)}, longest ${ms(latencyMs.longest)}), of which up to 250 ms are meant: at most four states are sent a second.`,
+    `From the notice of a change to having that state or a newer one ${ms(latencyMs.median)} (median; p95 ${ms(latencyMs.p95)}, longest ${ms(latencyMs.longest)}), of which up to 750 ms are meant: at most four states are sent a second, and the fewer the more are watching.`,
+    `Watching took ${ms(apiMs / aloneMs.length)} of processor time in the API for each backup, ${((apiMs * 1000) / events).toFixed(0)} µs for each event with subscribing and all, and ${ms(clientMs / aloneMs.length)} in the one process that holds the sockets and stands for browsers elsewhere.`,
   ].join('\n');
 }
 

@@ -1,30 +1,28 @@
 import { performance } from 'node:perf_hooks';
-import type { Client } from 'graphql-ws';
 import pg from 'pg';
 import { parseNotice } from '../../src/platform/events/notice.ts';
+import { operationUpdated } from '../../scripts/demo/story-api.ts';
 import type { ControlPlane } from '../control-plane.ts';
+import { processorMsOf } from '../process-figures.ts';
 import { spreadOf } from '../statistics.ts';
+import { SubscriberSockets } from './subscriber-sockets.ts';
 
 export interface Subscribers {
   readonly subscribers: number;
   /** Of whole backups, turn by turn. */
   readonly aloneMs: readonly number[];
   readonly watchedMs: readonly number[];
-  /** From the notice of a change to the moment at which a subscriber had that state or a newer one: at most four are sent a second, so that up to 250 ms of it are meant. */
+  /** From the notice of a change to the moment at which a subscriber had that state or a newer one. */
   readonly latencyMs: { readonly median: number; readonly p95: number; readonly longest: number };
   readonly events: number;
   /** Subscribers that did not see the end, or saw it more than once. */
   readonly notOnce: number;
-}
-
-interface Receipt {
-  readonly revision: number;
-  readonly atMs: number;
-  readonly isLast: boolean;
+  /** Processor time for all watched backups: of the API, less what it took unwatched, and of the process that holds the sockets. */
+  readonly apiMs: number;
+  readonly clientMs: number;
 }
 
 const channel = 'holdfast_events';
-const openedAtOnce = 50;
 
 export async function measureSubscribers(plane: ControlPlane, tenantId: string, subscribers: number, rounds: number, say: (line: string) => void): Promise<Subscribers> {
   const database = new pg.Client({ connectionString: plane.databaseUrl });
@@ -36,7 +34,7 @@ export async function measureSubscribers(plane: ControlPlane, tenantId: string, 
     const { id, revision } = notice;
     const known = notices.get(id) ?? [];
     notices.set(id, known);
-    known.push({ revision, atMs: performance.now() });
+    known.push({ revision, atMs: performance.timeOrigin + performance.now() });
   });
   await database.query(`listen ${channel}`);
   const durationOf = async (operationId: string): Promise<number> => {
@@ -46,50 +44,43 @@ export async function measureSubscribers(plane: ControlPlane, tenantId: string, 
   const aloneMs: number[] = [];
   const watchedMs: number[] = [];
   const latencies: number[] = [];
-  let events = 0;
-  let notOnce = 0;
-  const sockets: Client[] = [];
+  let [events, notOnce, apiMs, clientMs] = [0, 0, 0, 0];
+  const apiSoFar = (): number => processorMsOf(plane.api.pid) ?? NaN;
+  let sockets: SubscriberSockets | null = null;
   try {
     await plane.completed((await plane.startBackup(tenantId, 'gzip')).operationId);
+    // Open and idle while nobody watches, too.
+    sockets = await SubscriberSockets.open(plane.api.url, plane.client.authorization, subscribers);
     for (let round = 1; round <= rounds; round += 1) {
-      const alone = await plane.startBackup(tenantId, 'gzip');
+      const [beforeAlone, alone] = [apiSoFar(), await plane.startBackup(tenantId, 'gzip')];
       await untilEnded(database, alone.operationId);
       aloneMs.push(await durationOf(alone.operationId));
-      // Not all at once: the listening queue is short.
-      while (sockets.length < subscribers) sockets.push(...(await Promise.all(Array.from({ length: Math.min(openedAtOnce, subscribers - sockets.length) }, () => plane.client.openSocket()))));
-      const watched = await plane.startBackup(tenantId, 'gzip');
-      const receipts = await Promise.all(sockets.map((socket) => receive(plane, watched.operationId, socket)));
+      const [beforeWatched, watched] = [apiSoFar(), await plane.startBackup(tenantId, 'gzip')];
+      const { receipts, processorMs } = await sockets.watch(operationUpdated, watched.operationId);
       watchedMs.push(await durationOf(watched.operationId));
-      for (const { seen, subscribedAtMs } of receipts) {
+      const roundMs = apiSoFar() - beforeWatched - (beforeWatched - beforeAlone);
+      apiMs += roundMs;
+      clientMs += processorMs;
+      for (const seen of receipts) {
         events += seen.length;
-        if (seen.filter(({ isLast }) => isLast).length !== 1) notOnce += 1;
+        if (seen.filter(([, , isLast]) => isLast).length !== 1) notOnce += 1;
+        const subscribedAtMs = seen[0]?.[1] ?? Infinity;
         for (const notice of notices.get(uuidOf(watched.operationId)) ?? []) {
-          const first = seen.find(({ revision }) => revision >= notice.revision);
-          if (first !== undefined && notice.atMs > subscribedAtMs) latencies.push(Math.max(0, first.atMs - notice.atMs));
+          const first = seen.find(([revision]) => revision >= notice.revision);
+          if (first !== undefined && notice.atMs > subscribedAtMs) latencies.push(Math.max(0, first[1] - notice.atMs));
         }
       }
-      say(`  round ${round}: alone ${Math.round(aloneMs.at(-1) ?? 0)} ms, watched by ${subscribers} ${Math.round(watchedMs.at(-1) ?? 0)} ms`);
+      say(`  round ${round}: alone ${Math.round(aloneMs.at(-1) ?? 0)} ms, watched by ${subscribers} ${Math.round(watchedMs.at(-1) ?? 0)} ms; for that ${Math.round(roundMs)} ms of processor time in the API, ${Math.round(processorMs)} ms in the clients`);
     }
   } finally {
-    for (const socket of sockets) await socket.dispose();
+    await sockets?.close();
     await database.end();
   }
   const sorted = latencies.sort((a, b) => a - b);
   return {
-    subscribers, aloneMs, watchedMs, events, notOnce,
+    subscribers, aloneMs, watchedMs, events, notOnce, apiMs, clientMs,
     latencyMs: { median: spreadOf(sorted.length === 0 ? [0] : sorted).median, p95: sorted[Math.floor(sorted.length * 0.95)] ?? 0, longest: sorted.at(-1) ?? 0 },
   };
-}
-
-async function receive(plane: ControlPlane, operationId: string, socket: Client): Promise<{ readonly seen: Receipt[]; readonly subscribedAtMs: number }> {
-  const seen: Receipt[] = [];
-  let subscribedAtMs = Infinity;
-  for await (const { revision, state } of plane.client.watch(operationId, socket)) {
-    const atMs = performance.now();
-    subscribedAtMs = Math.min(subscribedAtMs, atMs);
-    seen.push({ revision, atMs, isLast: state !== 'QUEUED' && state !== 'RUNNING' });
-  }
-  return { seen, subscribedAtMs };
 }
 
 /** Without a subscriber. */

@@ -16,7 +16,7 @@ export interface UserError {
   readonly hint: string | null;
 }
 
-const operationFields = 'id revision state phase progress { percent current } failure { code message hints }';
+export const operationUpdated = 'subscription ($id: ID!) { operationUpdated(id: $id) { id revision state phase progress { percent current } failure { code message hints } } }';
 
 /** The few calls of the story, made as a product's frontend makes them: HTTP for mutations, a WebSocket for progress. */
 export class StoryApi {
@@ -40,7 +40,7 @@ export class StoryApi {
   async request<Data>(query: string, variables: Record<string, unknown> = {}): Promise<Data> {
     const response = await fetch(`${this.url}/graphql`, {
       method: 'POST',
-      headers: { 'content-type': 'application/json', ...(this.token === null ? {} : { authorization: `Bearer ${this.token}` }) },
+      headers: { 'content-type': 'application/json', ...(this.token === null ? {} : { authorization: this.authorization }) },
       body: JSON.stringify({ query, variables }),
     });
     const { data, errors } = (await response.json()) as { data?: Data; errors?: readonly { message: string }[] };
@@ -48,21 +48,16 @@ export class StoryApi {
     return data;
   }
 
-  /** A socket of its own that is open already; whoever opened it disposes it. */
-  async openSocket(): Promise<Client> {
-    const { promise: opened, resolve, reject } = Promise.withResolvers<void>();
-    const client = this.socket({ lazy: false, onNonLazyError: reject });
-    client.on('connected', () => resolve());
-    await opened;
-    return client;
+  get authorization(): string {
+    return `Bearer ${this.token ?? ''}`;
   }
 
   /** Yields every state of the operation, the last one included. */
-  async *watch(id: string, socket: Client | null = null): AsyncGenerator<OperationSnapshot> {
-    const client = socket ?? this.socket({});
+  async *watch(id: string): AsyncGenerator<OperationSnapshot> {
+    const client = this.socket();
     try {
       const events = client.iterate<{ operationUpdated: OperationSnapshot }>({
-        query: `subscription ($id: ID!) { operationUpdated(id: $id) { ${operationFields} } }`,
+        query: operationUpdated,
         variables: { id },
       });
       for await (const { data, errors } of events) {
@@ -70,16 +65,15 @@ export class StoryApi {
         yield data.operationUpdated;
       }
     } finally {
-      if (socket === null) await client.dispose();
+      await client.dispose();
     }
   }
 
-  private socket(options: { readonly lazy?: boolean; readonly onNonLazyError?: (error: unknown) => void }): Client {
+  private socket(): Client {
     return createClient({
       url: `${this.url.replace(/^http/, 'ws')}/graphql`,
       webSocketImpl: WebSocket,
-      connectionParams: { authorization: `Bearer ${this.token ?? ''}` },
-      ...options,
+      connectionParams: { authorization: this.authorization },
     });
   }
 }
