@@ -1,15 +1,15 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { Injectable } from '@nestjs/common';
-import { isConnectionLoss } from '../platform/database/connection-loss.js';
 import { EventBus } from '../platform/events/event-bus.js';
 import type { NoticeStream } from '../platform/events/notice-stream.js';
 import { OperationSnapshots } from './operation-snapshots.js';
+import { OperationWatch } from './operation-watch.js';
 import { OperationsRepository } from './operations.repository.js';
 import { isFinal, type OperationEntity } from './operation.entity.js';
+import { outlast } from './outlast.js';
 
 /** At most four states a second of each operation. */
 const leastPauseMs = 250;
-const retryMs = 500;
 
 interface Sent {
   readonly revision: number;
@@ -21,6 +21,8 @@ const mostEnded = 100;
 /** What subscribers see: whole rows with growing revisions, the current one at once, the final one always. */
 @Injectable()
 export class OperationFeed {
+  private readonly watches = new Map<string, OperationWatch>();
+
   constructor(
     private readonly bus: EventBus,
     private readonly snapshots: OperationSnapshots,
@@ -29,35 +31,15 @@ export class OperationFeed {
 
   /** Ends after the final state. */
   watch(id: string): AsyncIterableIterator<OperationEntity> {
-    const notices = this.bus.subscribe('operation', { id });
-    return stoppable(notices, this.statesOf(id, notices));
+    const watch = this.watches.get(id) ?? new OperationWatch(id, this.bus.subscribe('operation', { id }), this.snapshots, () => this.watches.delete(id));
+    this.watches.set(id, watch);
+    return watch.join();
   }
 
   /** The unfinished operations of a tenant, or its newest, then every change of any; never ends by itself. */
   watchTenant(tenantId: string): AsyncIterableIterator<OperationEntity> {
     const notices = this.bus.subscribe('operation', { tenantId });
     return stoppable(notices, this.activityOf(tenantId, notices));
-  }
-
-  private async *statesOf(id: string, notices: NoticeStream): AsyncGenerator<OperationEntity, void, undefined> {
-    try {
-      let operation = await outlast(notices, () => this.snapshots.read(id));
-      let sent: Sent = { revision: 0, atMs: -Infinity };
-      while (operation !== null) {
-        if (operation.revision > sent.revision) {
-          sent = { revision: operation.revision, atMs: performance.now() };
-          yield operation;
-        }
-        if (isFinal(operation.state)) return;
-        const event = await notices.next();
-        if (event.done) return;
-        await pauseSince(sent);
-        const revision = event.value.kind === 'changed' ? event.value.revision : undefined;
-        operation = await outlast(notices, () => this.snapshots.read(id, revision));
-      }
-    } finally {
-      await notices.return();
-    }
   }
 
   private async *activityOf(tenantId: string, notices: NoticeStream): AsyncGenerator<OperationEntity, void, undefined> {
@@ -115,18 +97,6 @@ function stoppable<T>(notices: NoticeStream, states: AsyncGenerator<T, void, und
       return this;
     },
   };
-}
-
-/** A database that is away for a moment ends no subscription: the state is shown when it is back. */
-async function outlast<T>(notices: NoticeStream, read: () => Promise<T>): Promise<T> {
-  for (;;) {
-    try {
-      return await read();
-    } catch (error) {
-      if (notices.hasEnded || !isConnectionLoss(error)) throw error;
-      await delay(retryMs);
-    }
-  }
 }
 
 async function pauseSince(sent: Sent | undefined): Promise<void> {

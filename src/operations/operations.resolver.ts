@@ -18,6 +18,7 @@ const shownLogLines = 500;
 
 @Resolver(() => OperationModel)
 export class OperationsResolver {
+  private readonly models = new ReadOnce((row: OperationEntity) => Promise.resolve(toOperationModel(row)));
   private readonly tenantRows = new ReadOnce((row: OperationEntity) => this.tenants.get({ tenantId: row.tenantId }));
   private readonly logs = new ReadOnce((row: OperationEntity) => this.repository.log(row.id, shownLogLines));
 
@@ -45,10 +46,10 @@ export class OperationsResolver {
   @Access('authenticated')
   @Subscription(() => OperationModel, {
     resolve: (operation: OperationModel) => operation,
-    description: 'The operation now, then at most four times a second as it changes; completes after its final state.',
+    description: 'The operation now, then at most four times a second as it changes, less often where hundreds watch it; completes after its final state.',
   })
   async operationUpdated(@CurrentActor() actor: Actor, @Args('id', { type: () => ID }) id: string): Promise<AsyncIterableIterator<OperationModel>> {
-    return mapIterator(await this.operations.watch(actor, fromGlobalId('Operation', id)), toOperationModel);
+    return mapIterator(await this.operations.watch(actor, fromGlobalId('Operation', id)), (row) => this.models.of(row));
   }
 
   @Access('authenticated')
@@ -57,7 +58,7 @@ export class OperationsResolver {
     description: 'The unfinished operations of a tenant, or else its newest, then every change of any of its operations.',
   })
   async tenantActivity(@CurrentActor() actor: Actor, @Args('tenantId', { type: () => ID }) tenantId: string): Promise<AsyncIterableIterator<OperationModel>> {
-    return mapIterator(await this.operations.watchTenant(actor, fromGlobalId('Tenant', tenantId)), toOperationModel);
+    return mapIterator(await this.operations.watchTenant(actor, fromGlobalId('Tenant', tenantId)), (row) => this.models.of(row));
   }
 
   @ResolveField(() => TenantModel)

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { DataSource } from 'typeorm';
-import { createTestTenant, startTestApp, type TestApp, type TestTenant } from '../support/app.ts';
+import { createTestMember, createTestTenant, startTestApp, type TestApp, type TestTenant } from '../support/app.ts';
 import { backupCreate, idOf, withDatabase } from '../support/backup-calls.ts';
 import type { GraphqlClient } from '../support/graphql-client.ts';
 import { statementsOf } from '../support/statements.ts';
@@ -57,5 +57,18 @@ describe('many subscribers of one operation', () => {
     const readBy = (table: string): number => statements.filter(({ sql }) => new RegExp(`FROM "${table}" .*"id" = ANY`, 's').test(sql)).length;
     expect(sent).toBeGreaterThanOrEqual(subscribers);
     for (const table of ['operation', 'backup', 'tenant']) expect([table, readBy(table) < sent / 2]).toEqual([table, true]);
+  });
+
+  it('each see what they may do themselves, of the same states', async () => {
+    const id = idOf(await backupCreate(admin, tenant.id));
+    const mayPin = async (client: GraphqlClient): Promise<boolean | undefined> => {
+      type Actions = { readonly operationUpdated: { readonly backup: { readonly actions: readonly { readonly permission: string; readonly allowed: boolean }[] } } };
+      await using subscription = client.subscribe<Actions>('subscription ($id: ID!) { operationUpdated(id: $id) { state backup { actions { permission allowed } } } }', { id });
+      let last: Actions['operationUpdated'] | undefined;
+      for await (const { data } of subscription) last = data?.operationUpdated ?? last;
+      return last?.backup.actions.find(({ permission }) => permission === 'BACKUP_PIN')?.allowed;
+    };
+    const readers = await Promise.all([createTestMember(app, admin, tenant.id, 'OWNER'), createTestMember(app, admin, tenant.id, 'VIEWER')]);
+    expect(await Promise.all([admin, ...readers].map(mayPin))).toEqual([true, true, false]);
   });
 });

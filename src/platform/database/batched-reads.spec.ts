@@ -20,6 +20,13 @@ describe('reads in batches', () => {
     expect(asked).toEqual([['a', 'none', 'bc', 'four']]);
   });
 
+  it('ask once for what comes in by several callbacks that are due together, as those of many sockets are', async () => {
+    const { asked, reads } = lengths();
+    const due = ['a', 'bc', 'def'].map((key) => new Promise<number | null>((resolve) => setTimeout(() => resolve(reads.find(key)), 0)));
+    expect(await Promise.all(due)).toEqual([1, 2, 3]);
+    expect(asked).toEqual([['a', 'bc', 'def']]);
+  });
+
   it('ask anew for what is wanted later, so that a change is seen', async () => {
     const { asked, reads } = lengths();
     await reads.find('a');

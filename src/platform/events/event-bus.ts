@@ -43,7 +43,7 @@ export class EventBus implements OnModuleInit, OnApplicationShutdown {
   /** For metrics and tests: a client that is gone must not be counted. */
   get subscriberCount(): number {
     let count = 0;
-    for (const streams of this.subscribers.values()) count += streams.size;
+    for (const streams of this.subscribers.values()) for (const { readers } of streams.keys()) count += readers;
     return count;
   }
 

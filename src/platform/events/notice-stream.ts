@@ -8,6 +8,8 @@ const maxWaiting = 256;
  * sees the newest state alone. Ends when the reader returns, or when the bus closes.
  */
 export class NoticeStream implements AsyncIterableIterator<BusEvent> {
+  /** How many are told what is read here. */
+  readers = 1;
   private readonly newest = new Map<string, Notice>();
   private mustResync = false;
   private ended = false;

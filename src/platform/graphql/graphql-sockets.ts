@@ -3,7 +3,7 @@ import type { Duplex } from 'node:stream';
 import { type BeforeApplicationShutdown, Injectable, Logger, type OnApplicationBootstrap } from '@nestjs/common';
 import { HttpAdapterHost } from '@nestjs/core';
 import { GraphQLSchemaHost } from '@nestjs/graphql';
-import { type ExecutionArgs, getOperationAST, GraphQLError, OperationTypeNode, parse, specifiedRules, validate } from 'graphql';
+import { createSourceEventStream, execute, type ExecutionArgs, type ExecutionResult, GraphQLError } from 'graphql';
 import { type Context, GRAPHQL_TRANSPORT_WS_PROTOCOL, handleProtocols, makeServer, type Server, type SubscribePayload } from 'graphql-ws';
 import { type WebSocket, WebSocketServer } from 'ws';
 import { AppError, asAppError } from '#errors';
@@ -12,11 +12,14 @@ import { AddressGate } from '../auth/address-gate.js';
 import { Authenticator } from '../auth/authenticator.js';
 import { EventBus } from '../events/event-bus.js';
 import type { NoticeStream } from '../events/notice-stream.js';
-import { DocumentLimits, maxDocumentLength, maxDocumentTokens } from './document-limits.js';
+import { DocumentLimits } from './document-limits.js';
 import { ErrorFormatter } from './error-formatter.js';
+import { mapIterator } from './map-iterator.js';
 import { RateLimiter } from './rate-limiter.js';
 import { RequestContextFactory } from './request-context.factory.js';
 import type { RequestContext } from './request-context.js';
+import { SharedAnswers } from './shared-answers.js';
+import { SubscriptionDocuments } from './subscription-documents.js';
 
 const path = '/graphql';
 const maxMessageBytes = 256 * 1024;
@@ -39,6 +42,12 @@ interface Connection {
   expiry: NodeJS.Timeout | null;
 }
 
+/** What `prepare` hands to `subscribe`. */
+interface SubscriptionArgs extends ExecutionArgs {
+  /** The operation's name and the variables, for answers that may be shared; null where they depend on who asks. */
+  readonly question: string | null;
+}
+
 type SocketContext = Context<{ authorization?: unknown }, Connection>;
 
 /**
@@ -50,6 +59,8 @@ export class GraphqlSockets implements OnApplicationBootstrap, BeforeApplication
   private readonly logger = new Logger(GraphqlSockets.name);
   private readonly sockets = new WebSocketServer({ noServer: true, maxPayload: maxMessageBytes, handleProtocols, clientTracking: false });
   private readonly connections = new Set<Connection>();
+  private readonly documents: SubscriptionDocuments;
+  private readonly answers = new SharedAnswers();
   private readonly protocol: Server<Connection>;
   private revocations: NoticeStream | null = null;
   private ruleChanges: NoticeStream | null = null;
@@ -61,14 +72,16 @@ export class GraphqlSockets implements OnApplicationBootstrap, BeforeApplication
     private readonly authenticator: Authenticator,
     private readonly addresses: AddressGate,
     private readonly rates: RateLimiter,
-    private readonly limits: DocumentLimits,
+    limits: DocumentLimits,
     private readonly errors: ErrorFormatter,
     private readonly bus: EventBus,
   ) {
+    this.documents = new SubscriptionDocuments(limits);
     this.protocol = makeServer<{ authorization?: unknown }, Connection>({
       connectionInitWaitTimeout: initWithinMs,
       onConnect: (context) => this.connect(context),
       onSubscribe: (context, _id, payload) => this.prepare(context, payload),
+      subscribe: (args) => this.subscribe(args as SubscriptionArgs),
       onNext: (_context, _id, _payload, _args, { data, errors }) =>
         errors === undefined ? undefined : { data: data ?? null, errors: errors.map((error) => this.errors.format(error)) },
       onError: (_context, _id, _payload, errors) => errors.map((error) => this.errors.format(error)),
@@ -198,20 +211,24 @@ export class GraphqlSockets implements OnApplicationBootstrap, BeforeApplication
       if (actor === null) throw new AppError('UNAUTHENTICATED', 'You are not logged in');
       this.rates.count(actor.id);
       if (Object.keys(context.subscriptions).length > maxSubscriptionsPerSocket) throw new AppError('COST_EXCEEDED', `More than ${maxSubscriptionsPerSocket} subscriptions on one socket`);
-      if (payload.query.length > maxDocumentLength) throw new AppError('COST_EXCEEDED', `The document is longer than ${maxDocumentLength} characters`);
       const { schema } = this.schemaHost;
-      const document = parse(payload.query, { maxTokens: maxDocumentTokens });
-      const operation = getOperationAST(document, payload.operationName);
-      if (operation == null) throw new AppError('BAD_USER_INPUT', 'Name one operation of the document');
-      if (operation.operation !== OperationTypeNode.SUBSCRIPTION) throw new AppError('BAD_USER_INPUT', 'Sockets carry subscriptions alone; send queries and mutations by POST');
-      const faults = validate(schema, document, [...specifiedRules, this.limits.rule]);
-      if (faults.length > 0) return [...faults];
-      this.limits.checkCost(schema, document, payload.operationName ?? undefined, payload.variables ?? undefined);
+      const prepared = this.documents.prepare(schema, payload.query, payload.operationName ?? undefined, payload.variables ?? undefined);
+      if (!('document' in prepared)) return [...prepared];
+      const question = prepared.sameForAll ? JSON.stringify([payload.operationName, payload.variables]) : null;
       const contextValue: RequestContext = { req: { headers: {} }, user: { ...actor }, refusal: null, address };
-      return { schema, document, operationName: payload.operationName ?? null, variableValues: payload.variables ?? null, contextValue };
+      const args: SubscriptionArgs = { schema, document: prepared.document, operationName: payload.operationName ?? null, variableValues: payload.variables ?? null, contextValue, question };
+      return args;
     } catch (error) {
       return [error instanceof GraphQLError ? error : new GraphQLError('Refused', { originalError: asAppError(error) })];
     }
+  }
+
+  /** As graphql-js does it, but for answers that are the same for all who ask. */
+  private async subscribe({ question, ...args }: SubscriptionArgs): Promise<AsyncIterableIterator<ExecutionResult> | ExecutionResult> {
+    const payloads = await createSourceEventStream(args);
+    if (!(Symbol.asyncIterator in payloads)) return payloads;
+    const iterator = payloads[Symbol.asyncIterator]() as AsyncIterableIterator<unknown>;
+    return mapIterator(iterator, (payload) => (question !== null && typeof payload === 'object' && payload !== null ? this.answers.of(payload, args, question) : execute({ ...args, rootValue: payload })));
   }
 
   /** A token that was revoked ends its sockets in every process. */
