@@ -167,6 +167,14 @@ export class ArchiveFiles {
     return (await openArchive(object, { keys: this.encryption.keyRing, tenantId })).manifest.tenant;
   }
 
+  /** Whether the file lies in the main store, or where a copy is, as far as its size tells. @throws AppError STORAGE_UNAVAILABLE */
+  async isThere({ storeKey, sizeBytes }: Pick<ArchiveRef, 'storeKey' | 'sizeBytes'>): Promise<boolean> {
+    for await (const store of this.places(storeKey)) {
+      if ((await store.stat(storeKey))?.sizeBytes === sizeBytes) return true;
+    }
+    return false;
+  }
+
   freeBytes(): Promise<number | null> {
     return this.store.freeBytes();
   }

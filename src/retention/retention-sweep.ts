@@ -3,8 +3,10 @@ import { DataSource, type EntityManager } from 'typeorm';
 import { AppError, redact } from '#errors';
 import type { TenantScope } from '../access/access.service.js';
 import { AlertsService } from '../alerts/alerts.service.js';
+import { ArchiveFiles } from '../backups/archive-files.js';
 import { BackupDeletion } from '../backups/backup-deletion.js';
 import type { BackupEntity } from '../backups/backup.entity.js';
+import { BackupsService } from '../backups/backups.service.js';
 import type { StoredBackup } from '../backups/stored-backup.js';
 import { AppConfig } from '../config/app-config.js';
 import { OperationsService } from '../operations/operations.service.js';
@@ -44,6 +46,8 @@ export class RetentionSweep extends Sweep implements BeforeApplicationShutdown {
     private readonly operations: OperationsService,
     private readonly judge: TenantJudge,
     private readonly deletion: BackupDeletion,
+    private readonly backups: BackupsService,
+    private readonly files: ArchiveFiles,
     private readonly alerts: AlertsService,
   ) {
     super(settings);
@@ -75,7 +79,7 @@ export class RetentionSweep extends Sweep implements BeforeApplicationShutdown {
     if ((await this.operations.findRunning(scope.tenantId)) !== null) return this.rows.comeAgain(scope, new Date(now.getTime() + busyPauseMs));
     const due = await runInTransaction(this.dataSource, (manager) => this.dueNow(scope, now, manager));
     // What was due before it was held back stays known as such: the next run compares with that.
-    if (due === null) return;
+    if (due === null || (due.length > 0 && !(await this.lastGoodIsThere(scope)))) return;
     let deleted = 0;
     try {
       for (const { id } of due.slice(0, this.settings.retentionMaxPerRun)) {
@@ -116,6 +120,19 @@ export class RetentionSweep extends Sweep implements BeforeApplicationShutdown {
     const kept = backups.find(({ id, isWhole }) => isWhole && verdicts.get(id)?.reason === 'LAST_GOOD');
     if (kept === undefined) return this.alerts.resolve(about, manager);
     await this.alerts.raise({ ...about, text: `The backup of ${kept.at.toISOString()} is older than its rule keeps it. It stays, because there is no newer good one of the whole database` }, manager);
+  }
+
+  /** A row says that it is good; where its file is gone, an older one that is due may be the last that is. */
+  private async lastGoodIsThere(scope: TenantScope): Promise<boolean> {
+    const about = { tenantId: scope.tenantId, event: 'RETENTION_REFUSED', subject: 'last-good-missing' } as const;
+    const backup = await this.backups.findLastGood(scope);
+    const { storeKey = null, sizeBytes = null } = backup ?? {};
+    if (backup === null || (storeKey !== null && sizeBytes !== null && (await this.files.isThere({ storeKey, sizeBytes })))) {
+      await this.alerts.resolve(about);
+      return true;
+    }
+    await this.alerts.raise({ ...about, text: `The archive store does not hold the last good backup, of ${(backup.finishedAt ?? backup.createdAt).toISOString()}, as it was written: no backup is deleted by its rule. Verify it, or compare the store with the catalogue`, detail: { backupId: backup.id } });
+    return false;
   }
 
   /** Null where it is not due any more, or may not go for a reason that the judgement does not know. */

@@ -1,4 +1,4 @@
-import { access } from 'node:fs/promises';
+import { access, rename } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import { DataSource } from 'typeorm';
@@ -140,6 +140,29 @@ describe('what its rule lets go', () => {
     await app.nest.get(BackupDeletion, { strict: false }).tick();
     await run();
     expect(await states(backups)).toEqual(['DELETED', 'DELETED', 'COMPLETED']);
+  });
+
+  it('is nothing where the file of the last good backup is gone: what its row says may be all that is left of it', async () => {
+    const tenant = await shop({ manualRetention: { mode: 'COUNT', count: 1 } });
+    const backups = [await takeBackup(admin, tenant.id), await takeBackup(admin, tenant.id)];
+    const [last] = await sql<{ store_key: string }>('select store_key from backup where id = $1', [uuid(backups[1]!.id)]);
+    const path = join(storeFolder(app), last!.store_key);
+    await rename(path, `${path}-away`);
+    await run();
+    await run();
+    expect(await states(backups)).toEqual(['COMPLETED', 'COMPLETED']);
+    expect(await alertsOf(tenant)).toEqual([{ event: 'RETENTION_REFUSED', resolvedAt: null }]);
+    // Found damaged, it is not the last good one any more.
+    const { backupVerify } = await admin.run<{ backupVerify: { operation: { id: string } } }>('mutation ($input: BackupVerifyInput!) { backupVerify(input: $input) { operation { id } userErrors { code } } }', { input: { backupId: backups[1]!.id } });
+    expect(await ended(admin, backupVerify.operation.id)).toMatchObject({ state: 'COMPLETED' });
+    await run();
+    expect(await states(backups)).toEqual(['COMPLETED', 'COMPLETED']);
+    await rename(`${path}-away`, path);
+    const again = await admin.run<{ backupVerify: { operation: { id: string } } }>('mutation ($input: BackupVerifyInput!) { backupVerify(input: $input) { operation { id } userErrors { code } } }', { input: { backupId: backups[1]!.id } });
+    await ended(admin, again.backupVerify.operation.id);
+    await run();
+    expect(await states(backups)).toEqual(['DELETED', 'COMPLETED']);
+    expect((await alertsOf(tenant)).map(({ resolvedAt }) => resolvedAt)).toEqual([expect.any(String)]);
   });
 
   it('is no backup that somebody took by hand, unless the policy says so', async () => {
