@@ -1,6 +1,6 @@
 import { createServer } from 'node:net';
 import { loadConfig } from './config/load-config.js';
-import { leanProcess } from './config/lean-process.js';
+import { leanProcess, releaseStartMemory } from './config/lean-process.js';
 import { ConfigurationError } from './config/parse-environment.js';
 import { redact } from '#errors';
 
@@ -12,6 +12,7 @@ async function main(): Promise<void> {
   const app = await createApp(config);
   app.enableShutdownHooks();
   await app.listen(config.port, config.host);
+  if (!config.runsApi) releaseStartMemory();
 }
 
 /** Before anything is connected or migrated, so that a second start by mistake says one line and does nothing. */

@@ -84,10 +84,10 @@ export class AccountsService implements AccountDirectory, OnApplicationBootstrap
     return this.accounts.findByToken(token.accountId, token.epoch, token.tokenId);
   }
 
-  /** Makes the account of HOLDFAST_ADMIN_EMAIL, or gives it the configured password and the provider's rights. Safe in two processes at once. */
+  /** Makes the account of HOLDFAST_ADMIN_EMAIL, or gives it the configured password and the provider's rights, where people can log in. Safe in two processes at once. */
   private async ensureAdministrator(): Promise<void> {
     const { admin } = this.config;
-    if (admin === null) return;
+    if (admin === null || !this.config.runsApi) return;
     const existing = await this.accounts.findByEmail(admin.email);
     if (existing?.isProvider === true && (await passwordMatches(existing.passwordHash, admin.password))) return;
     const passwordHash = await hashPassword(admin.password);

@@ -1,5 +1,7 @@
-import { hash, verify } from '@node-rs/argon2';
 import { AppError } from '#errors';
+
+/** Loaded when the first password is looked at: workers never do. */
+const argon2 = () => import('@node-rs/argon2');
 
 /** OWASP's parameters for argon2id, which is the library's default: 19 MiB, 2 passes. */
 const options = { memoryCost: 19_456, timeCost: 2, parallelism: 1 };
@@ -10,7 +12,8 @@ export const maxPasswordLength = 200;
 /** Unicode forms that look the same are the same password. */
 const normalized = (password: string) => password.normalize('NFC');
 
-export function hashPassword(password: string): Promise<string> {
+export async function hashPassword(password: string): Promise<string> {
+  const { hash } = await argon2();
   return hash(normalized(password), options);
 }
 
@@ -19,6 +22,7 @@ let hashOfNobody: Promise<string> | undefined;
 /** Takes as long for an account that does not exist as for one that does, so that the time tells nothing. */
 export async function passwordMatches(passwordHash: string | null, password: string): Promise<boolean> {
   hashOfNobody ??= hashPassword('nobody has this password');
+  const { verify } = await argon2();
   const matches = await verify(passwordHash ?? (await hashOfNobody), normalized(password));
   return matches && passwordHash !== null;
 }

@@ -264,7 +264,7 @@ export const environmentSchema = z.object({
     required: true,
   }),
   HOLDFAST_ADMIN_EMAIL: noted(z.email('must be an e-mail address').optional(), {
-    description: "The provider's administrator, made or updated at each start.",
+    description: "The provider's administrator, made or updated whenever a process starts that answers requests.",
     default: 'none; `npm start` makes one',
   }),
   HOLDFAST_ADMIN_PASSWORD: noted(z.string().min(12, 'must have at least 12 characters').max(200, 'must have at most 200 characters').optional(), {

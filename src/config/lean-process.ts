@@ -1,4 +1,5 @@
 import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 
 /**
  * Of glibc, which reads them before any of our code runs: one arena instead of one a thread, and large blocks go back to the system when
@@ -21,4 +22,14 @@ export function leanProcess(): void {
     process.execve(process.execPath, [process.execPath, ...process.execArgv, ...process.argv.slice(1)], { ...process.env, ...allocator });
   }
   for (const flag of collectorFlags) setFlagsFromString(flag);
+}
+
+/**
+ * Gives back what only the start needed, some 10 MB. To be called when the process stands ready: with these flags V8 would collect it during the first
+ * operation, and keep the pages that it lay on.
+ */
+export function releaseStartMemory(): void {
+  setFlagsFromString('--expose-gc');
+  const collect = runInNewContext('gc') as (options: { type: 'major'; execution: 'sync'; flavor: 'last-resort' }) => void;
+  collect({ type: 'major', execution: 'sync', flavor: 'last-resort' });
 }

@@ -142,4 +142,11 @@ describe('the administrator', () => {
     const back = await startTestApp({ databaseUrl });
     await back.stop();
   });
+
+  it('is left as it is by a worker, where nobody logs in', async () => {
+    const before = await app.loginAsAdmin();
+    const worker = await startTestApp({ databaseUrl: app.config.databaseUrl, env: { HOLDFAST_ROLE: 'worker', HOLDFAST_ADMIN_PASSWORD: 'what a worker was told' } });
+    await worker.stop();
+    expect(await before.run('{ viewer { isProvider } }')).toEqual({ viewer: { isProvider: true } });
+  });
 });
