@@ -37,6 +37,9 @@ export interface LiveNamespace extends NamespaceHead {
   readonly indexes: readonly Buffer[];
 }
 
+/** Without its counts and sizes. */
+export type NamespaceDefinition = Omit<NamespaceState, 'documents' | 'sizeBytes'>;
+
 const listConcurrency = 8;
 /** mongodump leaves out every other `system.*` collection of a user's database too. */
 const copiedSystemNames = new Set(['system.js']);
@@ -112,20 +115,18 @@ export async function withIndexes(context: MongodbContext, heads: readonly Names
   }
 }
 
-/** The port's view of the live namespaces: definitions as Extended JSON, counts and sizes as the server estimates them. */
-export async function readCatalogue(context: MongodbContext, signal?: AbortSignal): Promise<NamespaceState[]> {
+/** Of each live namespace what it is, with its definitions as Extended JSON. */
+export async function readDefinitions(context: MongodbContext, signal?: AbortSignal): Promise<NamespaceDefinition[]> {
   const live = await withIndexes(context, await listHeads(context, signal), signal);
-  return inParallel(live, listConcurrency, async (namespace) => ({
-    name: namespace.name,
-    kind: namespace.kind,
-    uuid: namespace.uuid,
-    ...(await readStatistics(context, namespace, signal)),
-    options: bsonToExtendedJson(namespace.options),
-    indexes: namespace.indexes.map(bsonToExtendedJson),
-  }));
+  return live.map(({ name, kind, uuid, options, indexes }) => ({ name, kind, uuid, options: bsonToExtendedJson(options), indexes: indexes.map(bsonToExtendedJson) }));
 }
 
-async function readStatistics(context: MongodbContext, { name, kind }: LiveNamespace, signal?: AbortSignal): Promise<{ documents: number; sizeBytes: number }> {
+/** The port's view of the live namespaces: with counts and sizes as the server estimates them, which cost it many times what the definitions do. */
+export async function readCatalogue(context: MongodbContext, signal?: AbortSignal): Promise<NamespaceState[]> {
+  return inParallel(await readDefinitions(context, signal), listConcurrency, async (namespace) => ({ ...namespace, ...(await readStatistics(context, namespace, signal)) }));
+}
+
+async function readStatistics(context: MongodbContext, { name, kind }: NamespaceDefinition, signal?: AbortSignal): Promise<{ documents: number; sizeBytes: number }> {
   if (kind === 'view') return { documents: 0, sizeBytes: 0 };
   try {
     const stats = await context.db.command({ collStats: name }, signal ? { signal } : {});

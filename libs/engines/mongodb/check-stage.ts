@@ -3,14 +3,17 @@ import type { NamespaceSummary, PayloadSource, StagedDatabase, StagedNamespace, 
 import { collectionSpec, isIdIndex } from './collection-spec.js';
 import type { MongodbContext } from './connection.js';
 import { throwTargetError } from './errors.js';
-import { findIndexes, findNamespace } from './find-namespaces.js';
+import { findIndexes, findNamespaces, type FoundNamespace } from './find-namespaces.js';
 import { inParallel } from './in-parallel.js';
 import { LeasedCommands } from './leased-commands.js';
+import { reservedPrefix } from './names.js';
 import { isDocument, nameOf, numberOf, parseOrdered, sameValue, type OrderedDocument, type OrderedValue } from './ordered-bson.js';
 import { readSums } from './read-sums.js';
 import { collationOf } from './swap-plan.js';
 
-const checksAtOnce = 2;
+/** Of many small collections most of the time is the way to the server and back; of few big ones memory is what counts. */
+const checksAtOnce = { small: 8, big: 2 };
+const smallBytes = 256 * 1024;
 // Options that SWAP sets, or that are the server's own; and those whose stored form depends on the version of the server.
 const optionsLeftOut = new Set(['expireAfterSeconds', 'autoIndexId', 'recordIdsReplicated', 'temp', 'collation', 'size']);
 const defaults = new Map([['validationLevel', 'strict'], ['validationAction', 'error']]);
@@ -19,12 +22,15 @@ const indexFieldsLeftOut = new Set(['v', 'ns', 'background', 'expireAfterSeconds
 /** Compares what is staged with what the archive holds: documents, bytes, sums, options, indexes. Throws STAGE_MISMATCH naming the collection. */
 export async function checkStaged(context: MongodbContext, staged: StagedDatabase, source: PayloadSource, work: Work): Promise<void> {
   const commands = new LeasedCommands(context, work);
+  const present = await ownNamespaces(commands, work.signal);
   const summaries = new Map(source.namespaces.map((summary) => [summary.name, summary]));
   const bytesTotal = source.namespaces.reduce((sum, { bytes }) => sum + bytes, 0);
   const itemsTotal = source.namespaces.reduce((sum, { documents }) => sum + documents, 0);
   let bytesDone = 0;
   let itemsDone = 0;
-  await inParallel(staged.namespaces, checksAtOnce, async (namespace) => {
+  const isSmall = ({ name }: StagedNamespace): boolean => (summaries.get(name)?.bytes ?? 0) <= smallBytes;
+  const [small, big] = [staged.namespaces.filter(isSmall), staged.namespaces.filter((one) => !isSmall(one))];
+  const check = async (namespace: StagedNamespace): Promise<void> => {
     work.signal.throwIfAborted();
     const summary = summaries.get(namespace.name);
     summaries.delete(namespace.name);
@@ -38,25 +44,27 @@ export async function checkStaged(context: MongodbContext, staged: StagedDatabas
     const doing = `checking collection "${namespace.name}"`;
     try {
       // A new primary answers after a stepdown; reading twice harms nothing.
-      await commands.repeat(doing, () => checkCollection(context, namespace, summary, work.signal, report));
+      await commands.repeat(doing, () => checkCollection(context, namespace, present, summary, work.signal, report));
     } catch (error) {
       throwTargetError(error, doing, work.signal);
     }
-  });
+  };
+  await inParallel(small, checksAtOnce.small, check);
+  await inParallel(big, checksAtOnce.big, check);
   for (const name of summaries.keys()) throw mismatch(name, 'it was not staged');
 }
 
 async function checkCollection(
   context: MongodbContext,
   namespace: StagedNamespace,
+  present: ReadonlyMap<string, FoundNamespace>,
   summary: NamespaceSummary,
   signal: AbortSignal,
   report: (documents: number, bytes: number) => void,
 ): Promise<void> {
   const { name, kind, staged, uuid } = namespace;
   if (staged === null || uuid === null) throw mismatch(name, 'it has no staged copy');
-  // By name: for a UUID the server would go through all its collections, once for each of ours.
-  const found = await findNamespace(context, staged, signal);
+  const found = present.get(staged);
   if (found?.uuid !== uuid) throw mismatch(name, 'its staged copy has disappeared');
   const sums = await readSums(context, { name: found.name, uuid }, signal, report);
   if (sums.documents !== summary.documents) throw mismatch(name, `${sums.documents} of ${summary.documents} documents are staged`);
@@ -66,6 +74,17 @@ async function checkCollection(
   if (isCapped && sums.crc64 !== summary.crc64) throw mismatch(name, 'the order of the staged documents differs');
   requireOptions(name, parseOrdered(namespace.options), found.options);
   requireIndexes(namespace, await findIndexes(context, found.name, signal));
+}
+
+/** All in one list: asked for one by one they would cost a command each. Documents are read by UUID, so one that has gone since is noticed. */
+async function ownNamespaces(commands: LeasedCommands, signal: AbortSignal): Promise<ReadonlyMap<string, FoundNamespace>> {
+  const doing = 'listing what is staged';
+  try {
+    const own = await commands.repeat(doing, () => findNamespaces(commands.context, { name: { $regex: `^${reservedPrefix}` } }, signal));
+    return new Map(own.map((namespace) => [namespace.name, namespace]));
+  } catch (error) {
+    throwTargetError(error, doing, signal);
+  }
 }
 
 function requireOptions(name: string, archived: OrderedDocument, present: OrderedDocument): void {

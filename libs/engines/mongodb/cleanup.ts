@@ -7,7 +7,7 @@ import { inParallel } from './in-parallel.js';
 import { LeasedCommands } from './leased-commands.js';
 import { bucketsPrefix, stageToken } from './names.js';
 
-const dropsAtOnce = 4;
+const dropsAtOnce = 8;
 /** How often somebody may make something there anew before it is left to him. */
 const rounds = 3;
 const viewsName = 'system.views';

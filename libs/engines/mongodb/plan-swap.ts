@@ -1,8 +1,8 @@
 import { randomBytes } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import { AppError } from '#errors';
-import type { ExpectedNamespace, LeasedWork, NamespaceState, StagedDatabase, SwapPlan } from '../port.js';
-import { readCatalogue } from './catalogue.js';
+import type { ExpectedNamespace, LeasedWork, StagedDatabase, SwapPlan } from '../port.js';
+import { type NamespaceDefinition, readDefinitions } from './catalogue.js';
 import type { MongodbContext } from './connection.js';
 import { serverCode, serverCodeOf, throwTargetError } from './errors.js';
 import { hasIndexBuild, listOwn, toUuid } from './find-namespaces.js';
@@ -31,7 +31,7 @@ export async function planSwap(
   const chosen = only && new Set(only);
   const isChosen = ({ name }: { readonly name: string }): boolean => chosen?.has(name) ?? true;
   try {
-    const live = (await commands.repeat(doing, () => readCatalogue(context, work.signal))).filter(isChosen);
+    const live = (await commands.repeat(doing, () => readDefinitions(context, work.signal))).filter(isChosen);
     requireUnchanged(live, expected.filter(isChosen));
     await requireFree(commands, work, live);
     const own = await commands.repeat(doing, () => listOwn(context, work.operationId, work.signal));
@@ -54,7 +54,7 @@ function nextOld(own: readonly { readonly name: string }[], operationId: string)
   return Math.max(0, ...own.filter(({ name }) => name.startsWith(prefix)).map(({ name }) => Number(name.slice(prefix.length)) + 1));
 }
 
-async function requireFree(commands: LeasedCommands, work: LeasedWork, live: readonly NamespaceState[]): Promise<void> {
+async function requireFree(commands: LeasedCommands, work: LeasedWork, live: readonly NamespaceDefinition[]): Promise<void> {
   let busy = live.filter(({ kind }) => kind === 'collection');
   let reason = '';
   for (let round = 0; round < probeRounds; round += 1) {
@@ -72,7 +72,7 @@ async function requireFree(commands: LeasedCommands, work: LeasedWork, live: rea
  * the UUID is nobody's: it needs no more privileges than SWAP itself, and `currentOp` does not tell which database an idle
  * transaction has written to.
  */
-async function holderOf(commands: LeasedCommands, operationId: string, { name }: NamespaceState): Promise<string | null> {
+async function holderOf(commands: LeasedCommands, operationId: string, { name }: NamespaceDefinition): Promise<string | null> {
   const { context, work } = commands;
   const { databaseName } = context.db;
   const probe = {

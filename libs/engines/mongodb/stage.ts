@@ -17,6 +17,8 @@ import { requireRestorable } from './staged-names.js';
 
 const connections = 4;
 const definitionsAtOnce = 4;
+/** The server makes their files one after the other; more of them wait for its journal together. */
+const creationsAtOnce = 8;
 // Across all collections of an archive whose blocks interleave.
 const pendingBytes = 16 * 1024 * 1024;
 const mostReported = 1_000;
@@ -94,7 +96,7 @@ async function prepare(commands: LeasedCommands, collections: readonly Collectio
     const staged = stagedName(operationId, fencingToken, index);
     return { meta, options: options ?? '{}', indexes, spec, staged, trial: trialName(operationId, fencingToken, index), destinations: [] };
   });
-  await inParallel(staging, definitionsAtOnce, async ({ meta, spec, staged, trial }) => {
+  await inParallel(staging, creationsAtOnce, async ({ meta, spec, staged, trial }) => {
     if (meta.kind === 'view') return rehearseView(commands, meta.collection, trial, spec);
     if (meta.kind === 'timeseries') await createNamespace(commands, meta.collection, trial, spec.create);
     await createNamespace(commands, meta.collection, staged, meta.kind === 'timeseries' ? new Map<string, never>() : spec.create);
@@ -143,6 +145,7 @@ async function finish(commands: LeasedCommands, item: Staging): Promise<string[]
 }
 
 async function unknownOptions(commands: LeasedCommands, { meta, spec }: Staging, name: string): Promise<string[]> {
+  if (spec.indexes.length === 0) return [];
   const { context, work } = commands;
   const indexes = await commands.repeat(`looking at the indexes of "${meta.collection}"`, () => findIndexes(context, name, work.signal));
   const built = new Map(indexes.map((index) => [index.get('name'), index]));

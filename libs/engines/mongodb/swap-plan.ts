@@ -1,11 +1,12 @@
 import { AppError } from '#errors';
-import type { ExpectedNamespace, NamespaceState, SetAsideNamespace, StagedDatabase, StagedNamespace, SwapPlan, SwapStep } from '../port.js';
+import type { ExpectedNamespace, SetAsideNamespace, StagedDatabase, StagedNamespace, SwapPlan, SwapStep } from '../port.js';
+import type { NamespaceDefinition } from './catalogue.js';
 import { collectionSpec } from './collection-spec.js';
 import { oldName } from './names.js';
 import { isDocument, parseOrdered, sameValue, type OrderedDocument, type OrderedValue } from './ordered-bson.js';
 
 /** Throws LIVE_CHANGED if a namespace came, went or was replaced since `expected` was read. */
-export function requireUnchanged(live: readonly NamespaceState[], expected: readonly ExpectedNamespace[]): void {
+export function requireUnchanged(live: readonly NamespaceDefinition[], expected: readonly ExpectedNamespace[]): void {
   const uuids = new Map(expected.map(({ name, uuid }) => [name, uuid]));
   for (const { name, uuid } of live) {
     if (!uuids.has(name)) throw new AppError('LIVE_CHANGED', `Collection "${name}" was created since the plan was made`);
@@ -20,7 +21,7 @@ export function requireUnchanged(live: readonly NamespaceState[], expected: read
  * a name is missing for two renames only; views come after the collections that they may read, time series last since they are
  * copied, and TTL when everything is in place.
  */
-export function decideSteps(database: string, operationId: string, staged: StagedDatabase, live: readonly NamespaceState[], firstOld = 0): SwapPlan {
+export function decideSteps(database: string, operationId: string, staged: StagedDatabase, live: readonly NamespaceDefinition[], firstOld = 0): SwapPlan {
   const old = live.map((state, index): SetAsideNamespace => {
     const { name, kind, options, indexes } = state;
     const moved = kind === 'view' ? null : oldName(operationId, firstOld + index);
@@ -73,7 +74,7 @@ interface View {
  * A changed view is changed in place. It is dropped and made again only if its collation changes, which collMod cannot do, or
  * if it and another changed view know each other: one by one they could form a cycle on the way.
  */
-function viewChanges(staged: readonly StagedNamespace[], live: readonly NamespaceState[]): { readonly drop: SwapStep[]; readonly make: SwapStep[] } {
+function viewChanges(staged: readonly StagedNamespace[], live: readonly NamespaceDefinition[]): { readonly drop: SwapStep[]; readonly make: SwapStep[] } {
   const wanted = viewsOf(staged);
   const present = viewsOf(live);
   const changed = [...wanted.values()].filter(({ name, options }) => {
