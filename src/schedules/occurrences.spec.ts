@@ -35,6 +35,21 @@ describe('a cadence', () => {
     expect(runs(daily({ cadence }), '2026-01-10T12:00:00Z', 2)).toEqual(expected);
   });
 
+  it('comes in the same order one by one and several at once', () => {
+    for (const timeZone of ['UTC', 'Europe/Berlin', 'Pacific/Apia']) {
+      for (const cadence of Object.values(Cadence)) {
+        const recurrence = daily({ cadence, timeZone, ...(cadence === 'CRON' ? { cron: '30 2 * * *', atTime: null } : {}) });
+        const together = nextRuns(recurrence, new Date('2026-03-20T00:00:00Z'), 12);
+        let last: Date | null = new Date('2026-03-20T00:00:00Z');
+        for (const time of together) {
+          last = last && nextAfter(recurrence, last);
+          expect([cadence, timeZone, time]).toEqual([cadence, timeZone, last]);
+        }
+        expect([cadence, together.length]).toEqual([cadence, 12]);
+      }
+    }
+  });
+
   it('of months keeps to the last day of a short one, and comes back to its own', () => {
     expect(runs(daily({ cadence: 'MONTHLY', anchor: new Date('2026-01-31T12:00:00Z') }), '2026-01-31T12:00:00Z', 3)).toEqual(['2026-02-28 02:30', '2026-03-31 02:30', '2026-04-30 02:30']);
   });

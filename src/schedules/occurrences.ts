@@ -18,15 +18,36 @@ export interface Recurrence {
 const hours: Partial<Record<Cadence, number>> = { EVERY_8H: 8, EVERY_12H: 12, EVERY_24H: 24 };
 const days: Partial<Record<Cadence, number>> = { DAILY_AT: 1, EVERY_3_DAYS: 3, EVERY_7_DAYS: 7, WEEKLY: 7, EVERY_15_DAYS: 15, EVERY_30_DAYS: 30 };
 
+/** The first occurrence after `after`; null where a CRON never comes again. */
+export function nextAfter(recurrence: Recurrence, after: Date): Date | null {
+  return nextRuns(recurrence, after, 1)[0] ?? null;
+}
+
+export function nextRuns(recurrence: Recurrence, after: Date, count: number): Date[] {
+  const runs: Date[] = [];
+  for (const time of occurrencesAfter(recurrence, after)) {
+    if (runs.length >= count) break;
+    runs.push(time);
+  }
+  return runs;
+}
+
 /**
- * The first occurrence after `after`; null where a CRON never comes again. Cadences of hours pass at a steady pace; all others keep to the clock on the wall: a time that the clock jumps over
+ * One after the other. Cadences of hours pass at a steady pace; all others keep to the clock on the wall: a time that the clock jumps over
  * comes as much later as it jumps, and one that it shows twice comes once, the first time.
  */
-export function nextAfter(recurrence: Recurrence, after: Date): Date | null {
+function* occurrencesAfter(recurrence: Recurrence, after: Date): Generator<Date, void, undefined> {
   const { cadence, timeZone, cron } = recurrence;
-  if (cadence === 'CRON') return cron === null ? null : new Cron(cron, { timezone: timeZone }).nextRun(after);
+  if (cadence === 'CRON') {
+    const clock = cron === null ? null : new Cron(cron, { timezone: timeZone });
+    for (let time = clock?.nextRun(after); time != null; time = clock?.nextRun(time)) yield time;
+    return;
+  }
   const everyHours = hours[cadence];
-  if (everyHours !== undefined) return steady(recurrence, everyHours * 3_600_000, after);
+  if (everyHours !== undefined) {
+    const paceMs = everyHours * 3_600_000;
+    for (let time = steady(recurrence, paceMs, after); ; time = new Date(time.getTime() + paceMs)) yield time;
+  }
   const start = DateTime.fromJSDate(recurrence.anchor, { zone: timeZone });
   // No time would ever be late enough, and the search would not end.
   if (!start.isValid) throw new RangeError(`There is no time zone ${timeZone}`);
@@ -34,19 +55,13 @@ export function nextAfter(recurrence: Recurrence, after: Date): Date | null {
   // Near by what has passed, then on to the first one that is late enough: a clock change shifts it by a day at most.
   const passed = DateTime.fromJSDate(after, { zone: timeZone }).diff(start, cadence === 'MONTHLY' ? 'months' : 'days');
   const near = cadence === 'MONTHLY' ? passed.months : passed.days / (days[cadence] ?? 1);
+  let last = after;
   for (let step = Math.max(0, Math.floor(near) - 1); ; step += 1) {
     const time = at(step);
-    if (time > after && time >= recurrence.anchor) return time;
+    if (time <= last || time < recurrence.anchor) continue;
+    last = time;
+    yield time;
   }
-}
-
-export function nextRuns(recurrence: Recurrence, after: Date, count: number): Date[] {
-  const runs: Date[] = [];
-  for (let last: Date | null = after; runs.length < count; runs.push(last)) {
-    last = nextAfter(recurrence, last);
-    if (last === null) break;
-  }
-  return runs;
 }
 
 const labels: Readonly<Record<Exclude<Cadence, 'CRON'>, string>> = {
