@@ -70,6 +70,12 @@ export interface DirectUploads {
   begin(key: string, sizeBytes: number, expiresInSeconds: number): Promise<DirectParts>;
 }
 
+/** From the moment at which an object is written nobody deletes it for so many days: under COMPLIANCE nobody at all, under GOVERNANCE nobody but whom the store gives the right to. Holdfast never uses that right. */
+export interface ObjectLock {
+  readonly mode: 'GOVERNANCE' | 'COMPLIANCE';
+  readonly days: number;
+}
+
 /**
  * Where archives lie. Keys are relative paths of `[A-Za-z0-9._-]` segments of at most 200 characters, none beginning with a dot, joined by `/`; anything
  * else is refused (BAD_USER_INPUT). An object is replaced whole by a later `commit` under its key.
@@ -81,20 +87,31 @@ export interface ArchiveStore {
   readonly resumable: ResumableObjects;
   /** Null where clients cannot reach the store. */
   readonly direct: DirectUploads | null;
+  /** What `create` writes has it; null: none. What is resumable or direct has none until it is protected. */
+  readonly lock: ObjectLock | null;
   create(key: string): Promise<ObjectUpload>;
+  /** Gives an object that is there the store's lock, counted from now, where it has a shorter one or none. Never shortens one. Does nothing where the store has no lock. */
+  protect(key: string): Promise<void>;
+  /** Throws OBJECT_LOCK_UNFIT where the store is to lock and cannot. */
+  requireLock(): Promise<void>;
   /** Throws ARCHIVE_MISSING when there is no such object. */
   open(key: string): Promise<StoredObject>;
   stat(key: string): Promise<ObjectInfo | null>;
-  /** Idempotent; true when something was deleted. */
+  /**
+   * For good: also where the store keeps older versions, and those that are hidden. Idempotent; true when something was deleted. Throws `StorageLocked` for what
+   * the store holds, when everything else is gone.
+   */
   delete(key: string): Promise<boolean>;
   /** In the order of the keys; uploads under way are left out. */
   list(prefix: string): AsyncIterable<ObjectInfo>;
+  /** Keys under which bytes lie, also such that only older versions or hidden ones do; a key may come more than once. */
+  allKeys(prefix: string): AsyncIterable<string>;
   /** Removes what an interrupted `create(key)` left, whichever process began it; idempotent. */
   discardIncomplete(key: string): Promise<void>;
   /** In no order, a key more than once where several were begun; those of other users of the store's place, too. */
   incomplete(): AsyncIterable<IncompleteObject>;
   /** Bytes still free, or null where the store cannot know (S3). */
   freeBytes(): Promise<number | null>;
-  /** Writes, reads and deletes a probe object; throws STORAGE_FULL or STORAGE_UNAVAILABLE with the reason. */
+  /** Writes, reads and deletes a probe object; throws STORAGE_FULL, STORAGE_UNAVAILABLE or OBJECT_LOCK_UNFIT with the reason. */
   check(): Promise<void>;
 }

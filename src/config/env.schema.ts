@@ -250,7 +250,7 @@ export const environmentSchema = z.object({
     default: '~/.cache/holdfast',
   }),
   HOLDFAST_STORE_URL: noted(storeUrl.optional(), {
-    description: 'Where archives are stored: `file:///path`, or `s3://bucket/prefix?endpoint=&region=` with credentials by the usual AWS variables (docs/storage.md).',
+    description: 'Where archives are stored: `file:///path`, or `s3://bucket/prefix?endpoint=&region=` with credentials by the usual AWS variables; `objectLock=` and `objectLockDays=` keep archives from being deleted (docs/storage.md).',
     default: '`file://<data folder>/store`',
   }),
   HOLDFAST_STORES: noted(namedStores.default([]), {

@@ -60,6 +60,11 @@ describe('the environment', () => {
 
   it('takes an s3 store, and says what is wrong with its address', () => {
     expect(problems({ HOLDFAST_STORE_URL: 's3://bucket/prefix?endpoint=https://s3.example.com&region=eu-1' })).toEqual([]);
+    expect(problems({ HOLDFAST_STORE_URL: 's3://bucket?objectLock=COMPLIANCE&objectLockDays=30' })).toEqual([]);
+    expect(problems({ HOLDFAST_STORE_URL: 's3://bucket?objectLock=COMPLIANCE' })).toEqual(['HOLDFAST_STORE_URL: objectLock needs objectLockDays, a whole number from 1 to 3650']);
+    expect(problems({ HOLDFAST_STORE_URL: 's3://bucket?objectLock=forever&objectLockDays=1' })).toEqual([expect.stringMatching(/^HOLDFAST_STORE_URL: objectLock must be GOVERNANCE or COMPLIANCE/)]);
+    expect(problems({ HOLDFAST_STORE_URL: 's3://bucket?objectLockDays=7' })).toEqual([expect.stringMatching(/^HOLDFAST_STORE_URL: objectLock must be/)]);
+    expect(problems({ HOLDFAST_STORE_URL: 's3://bucket?objectLock=GOVERNANCE&objectLockDays=0' })).toEqual(['HOLDFAST_STORE_URL: objectLockDays must be a whole number from 1 to 3650']);
     expect(problems({ HOLDFAST_STORE_URL: 's3://bucket?endpoint=nowhere' })).toEqual(['HOLDFAST_STORE_URL: endpoint must be an address such as https://host:port']);
     expect(problems({ HOLDFAST_STORE_URL: 's3://key:secret@bucket' })).toEqual(['HOLDFAST_STORE_URL: must hold no credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY']);
     expect(problems({ HOLDFAST_STORE_URL: 's3://bucket?regoin=x' })).toEqual([expect.stringMatching(/^HOLDFAST_STORE_URL: regoin is not known/)]);

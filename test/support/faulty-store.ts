@@ -1,6 +1,6 @@
 import { Writable } from 'node:stream';
 import { AppError } from '../../libs/errors/index.ts';
-import type { ArchiveStore, DirectUploads, IncompleteObject, ObjectInfo, ObjectUpload, ResumableObjects, StoredObject } from '../../libs/storage/index.ts';
+import type { ArchiveStore, DirectUploads, IncompleteObject, ObjectInfo, ObjectLock, ObjectUpload, ResumableObjects, StoredObject } from '../../libs/storage/index.ts';
 
 export interface StoreFaults {
   /** Each upload fails with STORAGE_FULL when it reaches this many bytes. */
@@ -38,6 +38,22 @@ export class FaultyStore implements ArchiveStore {
 
   get direct(): DirectUploads | null {
     return this.inner.direct;
+  }
+
+  get lock(): ObjectLock | null {
+    return this.inner.lock;
+  }
+
+  protect(key: string): Promise<void> {
+    return this.inner.protect(key);
+  }
+
+  requireLock(): Promise<void> {
+    return this.inner.requireLock();
+  }
+
+  allKeys(prefix: string): AsyncIterable<string> {
+    return this.inner.allKeys(prefix);
   }
 
   async create(key: string): Promise<ObjectUpload> {

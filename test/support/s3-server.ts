@@ -4,7 +4,7 @@ import { mkdir, mkdtemp } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { promisify } from 'node:util';
-import { CreateBucketCommand, S3Client } from '@aws-sdk/client-s3';
+import { CreateBucketCommand, PutBucketVersioningCommand, S3Client } from '@aws-sdk/client-s3';
 import { freePort, ServerProcess } from '../../scripts/servers/server-process.ts';
 import { noteServer } from './run-folder.ts';
 import { runFolder } from './servers.ts';
@@ -13,6 +13,11 @@ import { runFolder } from './servers.ts';
 const gateway = { module: 'github.com/versity/versitygw/cmd/versitygw', version: 'v1.8.0' } as const;
 export const s3Keys = { accessKeyId: 'holdfast-test', secretAccessKey: 'secret-of-the-s3-server' } as const;
 export const s3Bucket = 'holdfast-tests';
+/** With versions, and one with object lock; of servers that are started with `versions`. */
+export const s3VersionedBucket = 'holdfast-versions';
+export const s3LockedBucket = 'holdfast-locked';
+
+const versionsFolder = 'versions';
 
 /** A real S3 server with one bucket, for one spec file. */
 export class S3Server {
@@ -24,7 +29,7 @@ export class S3Server {
   ) {}
 
   /** Null, and a line that says why, where there is no such server. */
-  static async start(): Promise<S3Server | null> {
+  static async start({ versions = false }: { readonly versions?: boolean } = {}): Promise<S3Server | null> {
     const binary = await findGateway().catch((error: unknown) => {
       process.stderr.write(`Skipped: no S3 server can be had here, so nothing is tested against one. Set VERSITYGW_BINARY, or install Go. ${error instanceof Error ? error.message.split('\n')[0] : ''}\n`);
       return null;
@@ -32,11 +37,17 @@ export class S3Server {
     if (binary === null) return null;
     const folder = await mkdtemp(join(runFolder(), 's3-'));
     await mkdir(join(folder, 'data'));
+    if (versions) await mkdir(join(folder, versionsFolder));
     const port = await freePort();
     const server = new S3Server(binary, folder, port, await run(binary, folder, port));
     await server.untilReady();
     const client = server.client();
     await client.send(new CreateBucketCommand({ Bucket: s3Bucket }));
+    if (versions) {
+      await client.send(new CreateBucketCommand({ Bucket: s3VersionedBucket }));
+      await client.send(new PutBucketVersioningCommand({ Bucket: s3VersionedBucket, VersioningConfiguration: { Status: 'Enabled' } }));
+      await client.send(new CreateBucketCommand({ Bucket: s3LockedBucket, ObjectLockEnabledForBucket: true }));
+    }
     client.destroy();
     return server;
   }
@@ -74,7 +85,10 @@ export class S3Server {
 async function run(binary: string, folder: string, port: number): Promise<ServerProcess> {
   const server = await ServerProcess.spawn({
     name: 'The S3 server', binary, cwd: folder, logFile: join(folder, 'log'),
-    args: ['--access', s3Keys.accessKeyId, '--secret', s3Keys.secretAccessKey, '--port', `127.0.0.1:${port}`, '--quiet', 'posix', join(folder, 'data')],
+    args: [
+      '--access', s3Keys.accessKeyId, '--secret', s3Keys.secretAccessKey, '--port', `127.0.0.1:${port}`, '--quiet', 'posix',
+      ...(existsSync(join(folder, versionsFolder)) ? ['--versioning-dir', join(folder, versionsFolder)] : []), join(folder, 'data'),
+    ],
   });
   await noteServer(runFolder(), server.identity);
   return server;

@@ -1,8 +1,10 @@
 import { createHash, randomBytes, randomUUID } from 'node:crypto';
+import { setTimeout as delay } from 'node:timers/promises';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import type { ArchiveStore, IncompleteObject, ObjectInfo } from '../port.js';
+import { StorageLocked } from '../storage-locked.js';
 
 export interface StoreUnderTest {
   readonly store: ArchiveStore;
@@ -32,6 +34,12 @@ async function keys(store: ArchiveStore, prefix: string): Promise<string[]> {
   const found: ObjectInfo[] = [];
   for await (const info of store.list(prefix)) found.push(info);
   return found.map(({ key }) => key);
+}
+
+async function allKeys(store: ArchiveStore, prefix: string): Promise<string[]> {
+  const found: string[] = [];
+  for await (const key of store.allKeys(prefix)) found.push(key);
+  return found.sort();
 }
 
 /** What every adapter of the port promises. */
@@ -154,6 +162,24 @@ export function describeArchiveStore(name: string, start: () => Promise<StoreUnd
       await expect(store.open(key)).rejects.toMatchObject({ code: 'ARCHIVE_MISSING' });
     });
 
+    it('deletes for good, also what was replaced or came in pieces', async () => {
+      await put(store, key, Buffer.from('the first'));
+      await put(store, key, Buffer.from('the second'));
+      await store.resumable.append(`${key}-pieces`, 0, 100, (async function* () { yield Buffer.alloc(60); })());
+      await store.resumable.publish(`${key}-pieces`);
+      expect([...new Set(await allKeys(store, key))]).toEqual([key, `${key}-pieces`]);
+      expect([await store.delete(key), await store.delete(`${key}-pieces`)]).toEqual([true, true]);
+      expect(await allKeys(store, '')).toEqual([]);
+    });
+
+    it('protects nothing where it has no lock', async () => {
+      await put(store, key, Buffer.from('x'));
+      await store.requireLock();
+      await store.protect(key);
+      expect(store.lock).toBeNull();
+      expect(await store.delete(key)).toBe(true);
+    });
+
     it('lists by prefix in the order of the keys', async () => {
       for (const name of ['a/z', 'a/b/c', 'a.b/c', 'ab/c', 'b']) await put(store, name, Buffer.from(name));
       expect(await keys(store, '')).toEqual(['a.b/c', 'a/b/c', 'a/z', 'ab/c', 'b']);
@@ -215,6 +241,106 @@ export function describeArchiveStore(name: string, start: () => Promise<StoreUnd
       expect(tooMuch).toMatchObject({ receivedBytes: 100, brokenOff: { code: 'ARCHIVE_TOO_LARGE' } });
       await store.discardIncomplete(key);
       expect(await resumable.received(key)).toBe(0);
+    });
+  });
+}
+
+export interface LockedStoreUnderTest {
+  /** With a lock of some seconds, which the test waits for. */
+  readonly store: ArchiveStore;
+  /** The same place with a lock of a much shorter time. */
+  readonly lax: ArchiveStore;
+}
+
+/** What every adapter promises whose store has object locks. */
+export function describeLockedStore(name: string, start: () => LockedStoreUnderTest): void {
+  describe(`${name} as a store with object locks`, () => {
+    let store: ArchiveStore;
+    let lax: ArchiveStore;
+    let key: string;
+
+    beforeEach(() => {
+      ({ store, lax } = start());
+      key = `${randomUUID()}/db-backups/daily_20260101_020000_ab12.gz.enc`;
+    });
+
+    const lockMs = (of: ArchiveStore): number => (of.lock?.days ?? 0) * 86_400_000;
+
+    /** Until when the store says that it keeps it. */
+    async function refused(): Promise<number> {
+      const error = await store.delete(key).then(() => null, (reason: unknown) => reason);
+      if (!(error instanceof StorageLocked) || error.until === null) throw new Error(`It was not kept: ${String(error)}`);
+      expect(error).toMatchObject({ code: 'STORAGE_LOCKED', message: expect.stringContaining(error.until.toISOString()) });
+      return error.until.getTime();
+    }
+
+    async function publish(): Promise<void> {
+      await store.resumable.append(key, 0, 100, (async function* () { yield Buffer.alloc(60); })());
+      await store.resumable.publish(key);
+    }
+
+    it('keeps what was written until its lock ends, readable all the while, and lets it go for good then', async () => {
+      const content = randomBytes(6 * mib);
+      const begunAt = Date.now();
+      await put(store, key, content);
+      const until = await refused();
+      expect(until).toBeGreaterThanOrEqual(begunAt + lockMs(store) - 1_000);
+      expect(until).toBeLessThanOrEqual(Date.now() + lockMs(store));
+      expect((await get(store, key)).equals(content)).toBe(true);
+      expect(await keys(store, key)).toEqual([key]);
+      await delay(until - Date.now() + 1_000);
+      expect(await store.delete(key)).toBe(true);
+      expect([await store.stat(key), await allKeys(store, key)]).toEqual([null, []]);
+    });
+
+    it('keeps each of what was replaced as long as its own lock says, one of no bytes too', async () => {
+      await put(store, key, Buffer.alloc(0));
+      await refused();
+      await put(store, key, Buffer.from('the second'));
+      expect((await get(store, key)).toString()).toBe('the second');
+      const until = await refused();
+      await delay(until - Date.now() + 1_000);
+      await store.delete(key);
+      expect(await allKeys(store, key)).toEqual([]);
+    });
+
+    it('lets go at once what is not locked yet', async () => {
+      await publish();
+      expect(await store.delete(key)).toBe(true);
+      expect(await allKeys(store, key)).toEqual([]);
+    });
+
+    it('protects what came otherwise, and never shortens a lock', async () => {
+      await publish();
+      await store.protect(key);
+      const until = await refused();
+      expect(until).toBeGreaterThan(Date.now());
+      await lax.protect(key);
+      expect(await refused()).toBe(until);
+      await lax.discardIncomplete(key);
+      expect(await store.stat(key)).not.toBeNull();
+    });
+
+    it('lengthens a lock that is shorter than its own', async () => {
+      await put(lax, key, Buffer.from('x'));
+      const before = await refused();
+      await store.protect(key);
+      expect(await refused()).toBeGreaterThan(before);
+    });
+
+    it('locks nothing that was not finished', async () => {
+      const upload = await store.create(key);
+      await new Promise<void>((resolve) => upload.body.write(randomBytes(6 * mib), () => resolve()));
+      await store.discardIncomplete(key);
+      for await (const object of store.incomplete()) expect(object.key).not.toBe(key);
+      expect(await allKeys(store, key)).toEqual([]);
+    });
+
+    it('checks itself, its lock too, and leaves no trace of it', async () => {
+      const before = await allKeys(store, '');
+      await store.requireLock();
+      await store.check();
+      expect(await allKeys(store, '')).toEqual(before);
     });
   });
 }

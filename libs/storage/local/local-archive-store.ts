@@ -20,6 +20,7 @@ export class LocalArchiveStore implements ArchiveStore {
   readonly location: string;
   readonly resumable: LocalResumable;
   readonly direct = null;
+  readonly lock = null;
   private readonly folders: LocalFolders;
 
   /** @param root absolute path; made on first use */
@@ -92,6 +93,19 @@ export class LocalArchiveStore implements ArchiveStore {
     checkPrefix(prefix);
     const folder = prefix.slice(0, prefix.lastIndexOf('/') + 1);
     yield* this.listFolder(folder, prefix);
+  }
+
+  async *allKeys(prefix: string): AsyncGenerator<string, void, undefined> {
+    for await (const { key } of this.list(prefix)) yield key;
+  }
+
+  /** A folder has no locks. */
+  protect(): Promise<void> {
+    return Promise.resolve();
+  }
+
+  requireLock(): Promise<void> {
+    return Promise.resolve();
   }
 
   async discardIncomplete(key: string): Promise<void> {

@@ -3,20 +3,22 @@ import { createServer, connect, type Server, type Socket } from 'node:net';
 import type { AddressInfo } from 'node:net';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
+import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { ListMultipartUploadsCommand, ListObjectsV2Command, ListPartsCommand } from '@aws-sdk/client-s3';
-import { s3Bucket, s3Keys, S3Server } from '../../../test/support/s3-server.js';
-import { describeArchiveStore } from '../contract/archive-store.contract.js';
+import { DeleteObjectCommand, ListMultipartUploadsCommand, ListObjectsV2Command, ListObjectVersionsCommand, ListPartsCommand, PutObjectLegalHoldCommand, PutObjectLockConfigurationCommand, PutObjectRetentionCommand } from '@aws-sdk/client-s3';
+import { s3Bucket, s3Keys, s3LockedBucket, S3Server, s3VersionedBucket } from '../../../test/support/s3-server.js';
+import { describeArchiveStore, describeLockedStore } from '../contract/archive-store.contract.js';
+import type { ObjectLock } from '../port.js';
 import { S3ArchiveStore } from './s3-archive-store.js';
 import { parseS3Url } from './s3-location.js';
 
 const mib = 1024 * 1024;
-const server = await S3Server.start();
+const server = await S3Server.start({ versions: true });
 afterAll(async () => server?.stop());
 
-function storeAt(endpoint: string, options: { readonly bucket?: string; readonly prefix?: string; readonly secretAccessKey?: string; readonly partMiB?: number } = {}): S3ArchiveStore {
-  const { bucket = s3Bucket, prefix = `p${randomBytes(6).toString('hex')}`, secretAccessKey = s3Keys.secretAccessKey, partMiB = 5 } = options;
-  return new S3ArchiveStore(parseS3Url(`s3://${bucket}/${prefix}?endpoint=${endpoint}&partMiB=${partMiB}`), { ...s3Keys, secretAccessKey });
+function storeAt(endpoint: string, options: { readonly bucket?: string; readonly prefix?: string; readonly secretAccessKey?: string; readonly partMiB?: number; readonly lock?: ObjectLock | null } = {}): S3ArchiveStore {
+  const { bucket = s3Bucket, prefix = `p${randomBytes(6).toString('hex')}`, secretAccessKey = s3Keys.secretAccessKey, partMiB = 5, lock = null } = options;
+  return new S3ArchiveStore({ ...parseS3Url(`s3://${bucket}/${prefix}?endpoint=${endpoint}&partMiB=${partMiB}`), lock }, { ...s3Keys, secretAccessKey });
 }
 
 async function put(store: S3ArchiveStore, key: string, content: Buffer): Promise<void> {
@@ -40,6 +42,9 @@ class Breaker {
   matching = '';
   /** This many requests are passed on, and their answers lost, whose first line holds `matching`. */
   lostAnswers = 0;
+  /** Requests whose first line is like this are refused. */
+  refused: RegExp | null = null;
+  refusals = 0;
   /** Answers end after so many bytes; null: whole. */
   answerBytes: number | null = null;
   private readonly sockets = new Set<Socket>();
@@ -80,6 +85,12 @@ class Breaker {
       if (/ HTTP\/1\.1$/.test(line)) {
         this.requests.push(line);
         answered = 0;
+        if (this.refused?.test(line) === true) {
+          this.refusals += 1;
+          const body = '<Error><Code>AccessDenied</Code><Message>Access Denied</Message></Error>';
+          client.end(`HTTP/1.1 403 Forbidden\r\ncontent-type: application/xml\r\ncontent-length: ${body.length}\r\nconnection: close\r\n\r\n${body}`);
+          return void upstream.destroy();
+        }
         if (this.cuts > 0 && line.includes(this.matching)) {
           this.cuts -= 1;
           return end();
@@ -104,7 +115,121 @@ class Breaker {
 if (server === null) {
   it('S3 was not tested: see the line above', () => expect(server).toBeNull());
 } else {
-  describeArchiveStore('S3ArchiveStore', () => Promise.resolve({ store: storeAt(server.endpoint), dispose: () => Promise.resolve() }));
+  for (const bucket of [s3Bucket, s3VersionedBucket, s3LockedBucket]) {
+    describeArchiveStore(`S3ArchiveStore in the bucket ${bucket}`, () => Promise.resolve({ store: storeAt(server.endpoint, { bucket }), dispose: () => Promise.resolve() }));
+  }
+  const seconds = (mode: ObjectLock['mode'], count: number): ObjectLock => ({ mode, days: count / 86_400 });
+  for (const mode of ['COMPLIANCE', 'GOVERNANCE'] as const) {
+    describeLockedStore(`S3ArchiveStore (${mode})`, () => {
+      const place = { bucket: s3LockedBucket, prefix: `p${randomBytes(6).toString('hex')}` };
+      return { store: storeAt(server.endpoint, { ...place, lock: seconds(mode, 6) }), lax: storeAt(server.endpoint, { ...place, lock: seconds(mode, 2) }) };
+    });
+  }
+
+  describe('S3ArchiveStore, where versions and locks are concerned,', () => {
+    const client = server.client();
+    afterAll(() => client.destroy());
+    let breaker: Breaker;
+    beforeAll(async () => {
+      breaker = await Breaker.start(server.port);
+    });
+    afterAll(() => breaker.stop());
+    const days: ObjectLock = { mode: 'GOVERNANCE', days: 1 };
+    const allKeys = async (store: S3ArchiveStore): Promise<string[]> => {
+      const found: string[] = [];
+      for await (const key of store.allKeys('')) found.push(key);
+      return found;
+    };
+
+    it('finds and deletes what somebody else has hidden', async () => {
+      const store = storeAt(server.endpoint, { bucket: s3VersionedBucket, prefix: 'hidden' });
+      await put(store, 't/a', Buffer.from('x'));
+      await client.send(new DeleteObjectCommand({ Bucket: s3VersionedBucket, Key: 'hidden/t/a' }));
+      expect([await store.stat('t/a'), await allKeys(store)]).toEqual([null, ['t/a']]);
+      expect(await store.delete('t/a')).toBe(true);
+      const { Versions = [], DeleteMarkers = [] } = await client.send(new ListObjectVersionsCommand({ Bucket: s3VersionedBucket, Prefix: 'hidden/' }));
+      expect([Versions, DeleteMarkers]).toEqual([[], []]);
+    });
+
+    it.each([s3VersionedBucket, s3LockedBucket])('leaves no version of what it writes for itself in %s', async (bucket) => {
+      const prefix = `own-${randomBytes(4).toString('hex')}`;
+      const store = storeAt(server.endpoint, { bucket, prefix, lock: bucket === s3LockedBucket ? days : null });
+      await store.check();
+      for (const at of [0, 10]) await store.resumable.append('t/pieces', at, 100, Readable.from([Buffer.alloc(10)]));
+      await store.discardIncomplete('t/pieces');
+      const { Versions = [], DeleteMarkers = [] } = await client.send(new ListObjectVersionsCommand({ Bucket: bucket, Prefix: `${prefix}/` }));
+      expect([Versions, DeleteMarkers]).toEqual([[], []]);
+    });
+
+    it('deletes of objects whose names begin alike the one that is meant', async () => {
+      const store = storeAt(server.endpoint, { bucket: s3VersionedBucket, prefix: 'alike' });
+      for (const key of ['t/a', 't/a-2', 't/a.b']) await put(store, key, Buffer.from('x'));
+      await store.delete('t/a');
+      expect(await allKeys(store)).toEqual(['t/a-2', 't/a.b']);
+    });
+
+    it('says that a bucket has no object lock, when it is asked and when it writes', async () => {
+      for (const bucket of [s3Bucket, s3VersionedBucket]) {
+        const store = storeAt(server.endpoint, { bucket, lock: days });
+        for (const call of [() => store.check(), () => store.requireLock(), () => store.create('t/a')]) {
+          await expect(call()).rejects.toMatchObject({ code: 'OBJECT_LOCK_UNFIT', message: `The bucket ${bucket} has no object lock`, hint: expect.stringContaining('made with object lock') });
+        }
+        expect(await allKeys(store)).toEqual([]);
+      }
+    });
+
+    it('refuses a bucket that locks by itself whatever is put there', async () => {
+      const rule = (Rule: PutObjectLockConfigurationCommand['input']['ObjectLockConfiguration']): Promise<unknown> => client.send(new PutObjectLockConfigurationCommand({ Bucket: s3LockedBucket, ObjectLockConfiguration: { ObjectLockEnabled: 'Enabled', ...Rule } }));
+      await rule({ Rule: { DefaultRetention: { Mode: 'GOVERNANCE', Days: 1 } } });
+      try {
+        await expect(storeAt(server.endpoint, { bucket: s3LockedBucket, lock: days }).check()).rejects.toMatchObject({ code: 'OBJECT_LOCK_UNFIT', message: expect.stringContaining('by a rule of its own') });
+      } finally {
+        await rule({});
+      }
+    });
+
+    it('says of a legal hold that it has no end, and deletes when it is taken away', async () => {
+      const store = storeAt(server.endpoint, { bucket: s3LockedBucket, prefix: 'held' });
+      await put(store, 't/a', Buffer.from('x'));
+      const hold = (Status: 'ON' | 'OFF'): Promise<unknown> => client.send(new PutObjectLegalHoldCommand({ Bucket: s3LockedBucket, Key: 'held/t/a', LegalHold: { Status } }));
+      await hold('ON');
+      await expect(store.delete('t/a')).rejects.toMatchObject({ code: 'STORAGE_LOCKED', until: null });
+      await hold('OFF');
+      expect(await store.delete('t/a')).toBe(true);
+    });
+
+    it('deletes all that is not locked beside what is, and says the last date of what stays', async () => {
+      const place = { bucket: s3LockedBucket, prefix: 'mixed' };
+      const store = storeAt(server.endpoint, { ...place, lock: days });
+      await put(storeAt(server.endpoint, place), 't/a', Buffer.from('unlocked'));
+      await put(store, 't/a', Buffer.from('locked'));
+      await put(storeAt(server.endpoint, { ...place, lock: { mode: 'GOVERNANCE', days: 2 } }), 't/a', Buffer.from('locked for longer'));
+      const refused = await store.delete('t/a').catch((error: unknown) => error);
+      expect(refused).toMatchObject({ code: 'STORAGE_LOCKED' });
+      expect((refused as { readonly until: Date }).until.getTime() - Date.now()).toBeGreaterThan(1.9 * 86_400_000);
+      const { Versions = [] } = await client.send(new ListObjectVersionsCommand({ Bucket: s3LockedBucket, Prefix: 'mixed/' }));
+      expect(Versions).toHaveLength(2);
+      // Whom the store gives the right may take a GOVERNANCE lock away; Holdfast does not ask for it.
+      for (const { VersionId } of Versions) await client.send(new PutObjectRetentionCommand({ Bucket: s3LockedBucket, Key: 'mixed/t/a', VersionId, BypassGovernanceRetention: true, Retention: { Mode: 'GOVERNANCE', RetainUntilDate: new Date(Date.now() + 500) } }));
+      await delay(1_500);
+      await store.delete('t/a');
+      expect(await allKeys(store)).toEqual([]);
+    });
+
+    it('works in a bucket without versions for a user who may not list them, and in one with versions says what is missing before it hides anything', async () => {
+      breaker.refused = /[?&]versions/;
+      const plain = storeAt(breaker.endpoint);
+      await put(plain, 't/a', Buffer.from('x'));
+      expect(await allKeys(plain)).toEqual(['t/a']);
+      expect([await plain.delete('t/a'), await plain.delete('t/a'), await plain.stat('t/a')]).toEqual([true, false, null]);
+      await plain.check();
+      expect(breaker.refusals).toBeGreaterThan(0);
+      const versioned = storeAt(breaker.endpoint, { bucket: s3VersionedBucket });
+      await put(versioned, 't/a', Buffer.from('x'));
+      await expect(versioned.delete('t/a')).rejects.toMatchObject({ code: 'STORAGE_UNAVAILABLE', message: expect.stringContaining('s3:ListBucketVersions') });
+      expect(await versioned.stat('t/a')).not.toBeNull();
+    });
+  });
 
   describe('S3ArchiveStore', () => {
     let breaker: Breaker;

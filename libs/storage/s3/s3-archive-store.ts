@@ -1,11 +1,14 @@
 import { randomBytes } from 'node:crypto';
 import { AppError } from '#errors';
 import { checkPrefix, segmentsOf } from '../object-key.js';
-import type { ArchiveStore, DirectUploads, IncompleteObject, ObjectInfo, ObjectUpload, ResumableObjects, StoredObject } from '../port.js';
+import { StorageLocked } from '../storage-locked.js';
+import type { ArchiveStore, DirectUploads, IncompleteObject, ObjectInfo, ObjectLock, ObjectUpload, ResumableObjects, StoredObject } from '../port.js';
 import { S3Bucket, type S3Credentials } from './s3-bucket.js';
 import { ask, missing, s3Error } from './s3-error.js';
 import type { S3Location } from './s3-location.js';
+import { locksByItself, S3Lock } from './s3-lock.js';
 import { S3Object } from './s3-object.js';
+import { S3Removal } from './s3-removal.js';
 import { S3Resumable } from './s3-resumable.js';
 import { S3Upload } from './s3-upload.js';
 
@@ -14,21 +17,27 @@ export class S3ArchiveStore implements ArchiveStore {
   readonly location: string;
   readonly resumable: ResumableObjects;
   readonly direct: DirectUploads;
+  readonly lock: ObjectLock | null;
   private readonly bucket: S3Bucket;
+  private readonly bucketLock: S3Lock;
+  private readonly removal: S3Removal;
   private readonly pieces: S3Resumable;
 
   /** @param credentials null: by the usual AWS variables, files and services */
   constructor(location: S3Location, credentials: S3Credentials | null = null) {
     this.bucket = new S3Bucket(location, credentials);
     this.location = `s3://${location.bucket}/${location.prefix}`;
-    this.pieces = new S3Resumable(this.bucket);
+    this.lock = location.lock;
+    this.bucketLock = new S3Lock(this.bucket, location.lock);
+    this.removal = new S3Removal(this.bucket);
+    this.pieces = new S3Resumable(this.bucket, this.removal);
     this.resumable = this.pieces;
     this.direct = this.pieces;
   }
 
   async create(key: string): Promise<ObjectUpload> {
     segmentsOf(key);
-    return new S3Upload(this.bucket, key, await ask('writing', key, () => this.bucket.begin(key)));
+    return new S3Upload(this.bucket, key, await ask('writing', key, () => this.bucketLock.begin(key)), this.bucketLock);
   }
 
   async open(key: string): Promise<StoredObject> {
@@ -46,11 +55,25 @@ export class S3ArchiveStore implements ArchiveStore {
 
   async delete(key: string): Promise<boolean> {
     segmentsOf(key);
-    return ask('deleting', key, async () => {
-      if ((await this.bucket.head(key)) === null) return false;
-      await this.bucket.delete(key);
-      return true;
-    });
+    return ask('deleting', key, () => this.removal.remove(key));
+  }
+
+  async protect(key: string): Promise<void> {
+    segmentsOf(key);
+    await ask('locking', key, () => this.bucketLock.protect(key));
+  }
+
+  async *allKeys(prefix: string): AsyncGenerator<string, void, undefined> {
+    checkPrefix(prefix);
+    try {
+      for await (const key of this.removal.keys(prefix)) if (!key.startsWith('.')) yield key;
+    } catch (error) {
+      throw s3Error(error, 'listing', `${prefix}*`);
+    }
+  }
+
+  async requireLock(): Promise<void> {
+    await ask('checking', 'itself', () => this.bucketLock.requireBucket());
   }
 
   async *list(prefix: string): AsyncGenerator<ObjectInfo, void, undefined> {
@@ -87,9 +110,12 @@ export class S3ArchiveStore implements ArchiveStore {
     const probe = `.holdfast-probe-${randomBytes(8).toString('hex')}`;
     const content = randomBytes(64);
     await ask('checking', 'itself', async () => {
+      await this.bucketLock.requireBucket();
       await this.bucket.put(probe, content);
       const kept = await this.bucket.getWhole(probe, content.length, undefined);
-      await this.bucket.delete(probe);
+      await this.removal.remove(probe).catch((error: unknown) => {
+        throw error instanceof StorageLocked ? locksByItself(this.bucket.location.bucket) : error;
+      });
       if (!kept.equals(content)) throw new AppError('STORAGE_UNAVAILABLE', 'The archive store gave back other bytes than were written');
     });
   }

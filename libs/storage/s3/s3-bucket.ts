@@ -1,10 +1,10 @@
 import {
-  AbortMultipartUploadCommand, CompleteMultipartUploadCommand, type CompletedPart, CreateMultipartUploadCommand, DeleteObjectCommand, GetObjectCommand, HeadObjectCommand, ListMultipartUploadsCommand,
-  ListObjectsV2Command, ListPartsCommand, PutObjectCommand, S3Client, UploadPartCommand,
+  AbortMultipartUploadCommand, CompleteMultipartUploadCommand, type CompletedPart, CreateMultipartUploadCommand, DeleteObjectCommand, GetObjectCommand, GetObjectLegalHoldCommand, GetObjectLockConfigurationCommand,
+  GetObjectRetentionCommand, HeadObjectCommand, ListMultipartUploadsCommand, ListObjectsV2Command, ListObjectVersionsCommand, ListPartsCommand, PutObjectCommand, PutObjectRetentionCommand, S3Client, UploadPartCommand,
 } from '@aws-sdk/client-s3';
 import { getSignedUrl } from '@aws-sdk/s3-request-presigner';
-import type { ObjectInfo } from '../port.js';
-import { isMissing, isNoSuchUpload } from './s3-error.js';
+import type { ObjectInfo, ObjectLock } from '../port.js';
+import { isMissing, isNoSuchUpload, isUnlockedBucket, isUntold } from './s3-error.js';
 import type { S3Location } from './s3-location.js';
 
 export interface S3Credentials {
@@ -28,6 +28,20 @@ export interface HeadInfo {
   readonly sizeBytes: number;
   readonly etag: string | undefined;
   readonly modifiedAt: Date;
+  /** Null in a bucket without versions. */
+  readonly versionId: string | null;
+}
+
+/** Bytes under a key, or a mark that hides those before it. */
+export interface StoredVersion {
+  readonly key: string;
+  readonly versionId: string;
+  readonly isMarker: boolean;
+}
+
+export interface Retention {
+  readonly mode: ObjectLock['mode'];
+  readonly until: Date;
 }
 
 /** Each with the pauses of the SDK's standard mode between. */
@@ -53,8 +67,8 @@ export class S3Bucket {
 
   async head(key: string): Promise<HeadInfo | null> {
     try {
-      const { ContentLength, ETag, LastModified } = await this.client.send(new HeadObjectCommand(this.named(key)));
-      return { sizeBytes: ContentLength ?? 0, etag: ETag, modifiedAt: LastModified ?? new Date(0) };
+      const { ContentLength, ETag, LastModified, VersionId } = await this.client.send(new HeadObjectCommand(this.named(key)));
+      return { sizeBytes: ContentLength ?? 0, etag: ETag, modifiedAt: LastModified ?? new Date(0), versionId: VersionId === undefined || VersionId === 'null' ? null : VersionId };
     } catch (error) {
       if (!isMissing(error)) throw error;
       await this.requireBucket();
@@ -81,12 +95,60 @@ export class S3Bucket {
     return Buffer.concat(chunks);
   }
 
-  async put(key: string, body: Buffer): Promise<void> {
-    await this.client.send(new PutObjectCommand({ ...this.named(key), Body: body, ContentLength: body.length }));
+  async put(key: string, body: Buffer, retention: Retention | null = null): Promise<void> {
+    await this.client.send(new PutObjectCommand({ ...this.named(key), Body: body, ContentLength: body.length, ...lockOf(retention) }));
   }
 
-  async delete(key: string): Promise<void> {
-    await this.client.send(new DeleteObjectCommand(this.named(key)));
+  /** Without a version: in a bucket that keeps them it is hidden, no more. */
+  async delete(key: string, versionId: string | null = null): Promise<void> {
+    await this.client.send(new DeleteObjectCommand({ ...this.named(key), ...versionOf(versionId) }));
+  }
+
+  /** Everything below the prefix, hidden or not, in the order of the keys; in a bucket without versions each object once. */
+  async *versions(prefix: string): AsyncGenerator<StoredVersion, void, undefined> {
+    for (let markers: { KeyMarker?: string; VersionIdMarker?: string } = {}; ; ) {
+      const page = await this.client.send(new ListObjectVersionsCommand({ Bucket: this.location.bucket, Prefix: this.location.prefix + prefix, ...markers }));
+      const found = [...(page.Versions ?? []).map((version) => ({ ...version, isMarker: false })), ...(page.DeleteMarkers ?? []).map((marker) => ({ ...marker, isMarker: true }))];
+      for (const { Key = '', VersionId = 'null', isMarker } of found.sort((a, b) => Buffer.compare(Buffer.from(a.Key ?? ''), Buffer.from(b.Key ?? '')))) {
+        yield { key: Key.slice(this.location.prefix.length), versionId: VersionId, isMarker };
+      }
+      if (page.IsTruncated !== true || page.NextKeyMarker === undefined) return;
+      markers = { KeyMarker: page.NextKeyMarker, ...(page.NextVersionIdMarker === undefined ? {} : { VersionIdMarker: page.NextVersionIdMarker }) };
+    }
+  }
+
+  /** Null where there is none, or where the store does not tell. */
+  async retention(key: string, versionId: string | null): Promise<Retention | null> {
+    try {
+      const { Retention: found } = await this.client.send(new GetObjectRetentionCommand({ ...this.named(key), ...versionOf(versionId) }));
+      return found?.Mode === undefined || found.RetainUntilDate === undefined ? null : { mode: found.Mode, until: found.RetainUntilDate };
+    } catch (error) {
+      if (isMissing(error) || isUnlockedBucket(error) || isUntold(error)) return null;
+      throw error;
+    }
+  }
+
+  async retain(key: string, versionId: string | null, { mode, until }: Retention): Promise<void> {
+    await this.client.send(new PutObjectRetentionCommand({ ...this.named(key), ...versionOf(versionId), Retention: { Mode: mode, RetainUntilDate: until } }));
+  }
+
+  async isOnLegalHold(key: string, versionId: string | null): Promise<boolean> {
+    try {
+      return (await this.client.send(new GetObjectLegalHoldCommand({ ...this.named(key), ...versionOf(versionId) }))).LegalHold?.Status === 'ON';
+    } catch (error) {
+      if (isMissing(error) || isUnlockedBucket(error) || isUntold(error)) return false;
+      throw error;
+    }
+  }
+
+  async lockConfiguration(): Promise<{ readonly isEnabled: boolean; readonly locksByItself: boolean }> {
+    try {
+      const { ObjectLockConfiguration: found } = await this.client.send(new GetObjectLockConfigurationCommand({ Bucket: this.location.bucket }));
+      return { isEnabled: found?.ObjectLockEnabled === 'Enabled', locksByItself: found?.Rule?.DefaultRetention !== undefined };
+    } catch (error) {
+      if (isUnlockedBucket(error)) return { isEnabled: false, locksByItself: false };
+      throw error;
+    }
   }
 
   /** Everything below the prefix, in the order of the keys, what the store keeps for itself included. */
@@ -99,9 +161,9 @@ export class S3Bucket {
     }
   }
 
-  /** @param summed whether each part comes with a checksum, as ours do */
-  async begin(key: string, summed = true): Promise<string> {
-    const { UploadId } = await (summed ? this.client : this.unsummed).send(new CreateMultipartUploadCommand({ ...this.named(key), ContentType: 'application/octet-stream', ...(summed ? { ChecksumAlgorithm: 'CRC32' } : {}) }));
+  /** @param options.summed whether each part comes with a checksum, as ours do */
+  async begin(key: string, { summed = true, retention = null }: { readonly summed?: boolean; readonly retention?: Retention | null } = {}): Promise<string> {
+    const { UploadId } = await (summed ? this.client : this.unsummed).send(new CreateMultipartUploadCommand({ ...this.named(key), ContentType: 'application/octet-stream', ...(summed ? { ChecksumAlgorithm: 'CRC32' } : {}), ...lockOf(retention) }));
     if (UploadId === undefined) throw new Error('The answer names no upload');
     return UploadId;
   }
@@ -178,4 +240,12 @@ function clientOf({ region }: S3Location, endpoint: string | null, credentials: 
 
 function partOf(number: number, sizeBytes: number, etag: string | undefined, crc32: string | undefined): StoredPart {
   return { number, sizeBytes, completed: { PartNumber: number, ...(etag === undefined ? {} : { ETag: etag }), ...(crc32 === undefined ? {} : { ChecksumCRC32: crc32 }) } };
+}
+
+function versionOf(versionId: string | null): { readonly VersionId?: string } {
+  return versionId === null ? {} : { VersionId: versionId };
+}
+
+function lockOf(retention: Retention | null) {
+  return retention === null ? {} : { ObjectLockMode: retention.mode, ObjectLockRetainUntilDate: retention.until };
 }

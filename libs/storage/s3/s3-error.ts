@@ -36,6 +36,23 @@ export function isNoSuchUpload(error: unknown): boolean {
   return nameOf(error) === 'NoSuchUpload';
 }
 
+/** Whoever asks may not know, or the store knows nothing of it. */
+export function isUntold(error: unknown): boolean {
+  const status = statusOf(error);
+  return status === 403 || status === 405 || status === 501 || nameOf(error) === 'NotImplemented';
+}
+
+/** The store will not, which may have to do with a lock; stores tell that in different words. */
+export function isRefused(error: unknown): boolean {
+  const status = statusOf(error);
+  return status !== null && status >= 400 && status < 500 && status !== 404 && status !== 429;
+}
+
+/** The bucket has no object lock, or an object none. */
+export function isUnlockedBucket(error: unknown): boolean {
+  return nameOf(error) === 'InvalidRequest' || nameOf(error) === 'ObjectLockConfigurationNotFoundError' || nameOf(error) === 'NoSuchObjectLockConfiguration';
+}
+
 function nameOf(error: unknown): string {
   if (!(error instanceof Error)) return 'unknown';
   const code = 'code' in error && typeof error.code === 'string' ? error.code : 'Code' in error && typeof error.Code === 'string' ? error.Code : null;

@@ -1,7 +1,8 @@
 import { AppError } from '#errors';
 import { checkPrefix } from '../object-key.js';
+import type { ObjectLock } from '../port.js';
 
-/** Where an S3 store is and how it is spoken to: `s3://bucket/prefix?endpoint=&region=&publicEndpoint=&partMiB=`. */
+/** Where an S3 store is and how it is spoken to: `s3://bucket/prefix?endpoint=&region=&publicEndpoint=&partMiB=&objectLock=&objectLockDays=`. */
 export interface S3Location {
   readonly bucket: string;
   /** Empty, or ending in a slash. */
@@ -12,11 +13,13 @@ export interface S3Location {
   readonly publicEndpoint: string | null;
   readonly region: string;
   readonly partBytes: number;
+  /** Of what archives are written as; needs a bucket with object lock. */
+  readonly lock: ObjectLock | null;
 }
 
 const mib = 1024 * 1024;
 const standardPartMib = 16;
-const known = new Set(['endpoint', 'publicEndpoint', 'region', 'partMiB']);
+const known = new Set(['endpoint', 'publicEndpoint', 'region', 'partMiB', 'objectLock', 'objectLockDays']);
 
 /** @throws AppError BAD_USER_INPUT saying what is wrong */
 export function parseS3Url(text: string): S3Location {
@@ -40,6 +43,7 @@ export function parseS3Url(text: string): S3Location {
     publicEndpoint: addressIn(searchParams, 'publicEndpoint'),
     region: searchParams.get('region') ?? 'us-east-1',
     partBytes: (numberIn(searchParams, 'partMiB', 5, 1024) ?? standardPartMib) * mib,
+    lock: lockIn(searchParams),
   };
 }
 
@@ -48,6 +52,18 @@ function addressIn(params: URLSearchParams, name: string): string | null {
   if (value === null) return null;
   if (!URL.canParse(value) || !/^https?:$/.test(new URL(value).protocol)) throw new AppError('BAD_USER_INPUT', `${name} must be an address such as https://host:port`);
   return value;
+}
+
+/** Ten years: nobody takes a lock of COMPLIANCE back. */
+const mostDays = 3_650;
+
+function lockIn(params: URLSearchParams): ObjectLock | null {
+  const mode = params.get('objectLock');
+  const days = numberIn(params, 'objectLockDays', 1, mostDays);
+  if (mode === null && days === null) return null;
+  if (mode !== 'GOVERNANCE' && mode !== 'COMPLIANCE') throw new AppError('BAD_USER_INPUT', 'objectLock must be GOVERNANCE or COMPLIANCE, and objectLockDays say for how long');
+  if (days === null) throw new AppError('BAD_USER_INPUT', `objectLock needs objectLockDays, a whole number from 1 to ${mostDays}`);
+  return { mode, days };
 }
 
 function numberIn(params: URLSearchParams, name: string, min: number, max: number): number | null {

@@ -4,6 +4,7 @@ import type { AppendResult, DirectParts, DirectUploads, IncompleteObject, Resuma
 import type { S3Bucket, StoredPart } from './s3-bucket.js';
 import { ask, missing, s3Error } from './s3-error.js';
 import { partBytesFor } from './s3-part-size.js';
+import type { S3Removal } from './s3-removal.js';
 
 /** A part is held in memory while it is filled. */
 const leastPartBytes = 8 * 1024 * 1024;
@@ -23,7 +24,10 @@ interface Progress {
  * leaves an older one, it does not fit and does not count.
  */
 export class S3Resumable implements ResumableObjects, DirectUploads {
-  constructor(private readonly bucket: S3Bucket) {}
+  constructor(
+    private readonly bucket: S3Bucket,
+    private readonly removal: S3Removal,
+  ) {}
 
   async received(key: string): Promise<number> {
     segmentsOf(key);
@@ -71,7 +75,7 @@ export class S3Resumable implements ResumableObjects, DirectUploads {
   }
 
   async dropTails(key: string): Promise<void> {
-    for await (const { key: tail } of this.bucket.list(`${tailFolder}${key}/`)) await this.bucket.delete(tail);
+    for await (const tail of this.removal.keys(`${tailFolder}${key}/`)) await this.removal.remove(tail);
   }
 
   /** Keys with tails; each with the time of its tail. */
@@ -81,7 +85,7 @@ export class S3Resumable implements ResumableObjects, DirectUploads {
 
   /** A request to begin whose answer was lost is sent again and begins twice: later requests could not tell which of the two has the parts. */
   private async beginAlone(key: string, summed: boolean): Promise<string> {
-    const mine = await this.bucket.begin(key, summed);
+    const mine = await this.bucket.begin(key, { summed });
     for (const uploadId of await this.bucket.unfinished(key)) if (uploadId !== mine) await this.bucket.abort(key, uploadId);
     return mine;
   }

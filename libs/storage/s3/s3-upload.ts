@@ -4,6 +4,7 @@ import { AppError } from '#errors';
 import type { ObjectUpload } from '../port.js';
 import type { S3Bucket, StoredPart } from './s3-bucket.js';
 import { s3Error } from './s3-error.js';
+import type { S3Lock } from './s3-lock.js';
 import { mostParts } from './s3-part-size.js';
 
 /** Parts that are under way; one more is being filled. */
@@ -25,6 +26,7 @@ export class S3Upload implements ObjectUpload {
     private readonly bucket: S3Bucket,
     private readonly key: string,
     private readonly uploadId: string,
+    private readonly lock: S3Lock,
   ) {
     this.body = new Writable({
       highWaterMark: 1024 * 1024,
@@ -44,7 +46,7 @@ export class S3Upload implements ObjectUpload {
       await this.settle();
       if (this.writtenBytes === 0) {
         // A multipart upload has a part of at least one byte.
-        await this.bucket.put(this.key, Buffer.alloc(0));
+        await this.bucket.put(this.key, Buffer.alloc(0), this.lock.retention());
         await this.bucket.abort(this.key, this.uploadId);
       } else await this.bucket.complete(this.key, this.uploadId, this.stored.toSorted((a, b) => a.number - b.number));
       const head = await this.bucket.head(this.key);
