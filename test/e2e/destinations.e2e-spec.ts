@@ -1,9 +1,10 @@
 import { mkdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { randomBytes } from 'node:crypto';
+import { createHash, randomBytes } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { DataSource } from 'typeorm';
+import { ListMultipartUploadsCommand, ListPartsCommand } from '@aws-sdk/client-s3';
 import { differences, fingerprint } from '../../scripts/demo/fingerprint.ts';
 import { BackupDeletion } from '../../src/backups/backup-deletion.ts';
 import { CopyTicks } from '../../src/destinations/copy-ticks.ts';
@@ -16,9 +17,11 @@ import { AppError } from '../../libs/errors/index.ts';
 import { createTestMember, createTestTenant, startTestApp, type TestApp, type TestTenant } from '../support/app.ts';
 import { type BackupAnswer, ended, type OperationAnswer, restore, seedShop, takeBackup, type UserErrorAnswer, withDatabase } from '../support/backup-calls.ts';
 import type { GraphqlClient } from '../support/graphql-client.ts';
+import { ShorteningProxy } from '../support/s3-proxy.ts';
 import { s3Bucket, s3Keys, S3Server } from '../support/s3-server.ts';
-import { runFolder } from '../support/servers.ts';
+import { runFolder, testDatabaseUrl } from '../support/servers.ts';
 import { storedFiles, storeFolder } from '../support/store-faults.ts';
+import { WorkerProcess } from '../support/worker-process.ts';
 
 const s3 = await S3Server.start();
 let app: TestApp;
@@ -371,4 +374,75 @@ describe('copies go', () => {
     expect(await query('select deleted_at is not null as gone from tenant where id = $1', [uuidOf(tenant)])).toEqual([{ gone: true }]);
     expect(await storeOf('second').stat(key)).toBeNull();
   });
+});
+
+describe('a worker that is killed with -9 while half of a copy has been sent', () => {
+  if (s3 === null) {
+    it('was not tested: see the line above', () => expect(s3).toBeNull());
+    return;
+  }
+
+  it('leaves it to another, who makes it whole; nothing of the first try stays', async () => {
+    const proxy = await ShorteningProxy.start(s3);
+    const client = s3.client();
+    const databaseUrl = await testDatabaseUrl();
+    const prefix = `killed-${randomBytes(4).toString('hex')}`;
+    const stores = (endpoint: string): string => JSON.stringify({ offsite: { url: `s3://${s3Bucket}/${prefix}?endpoint=${endpoint}&partMiB=5`, accessKeyId: s3Keys.accessKeyId, secretAccessKey: s3Keys.secretAccessKey } });
+    const first = await startTestApp({ databaseUrl, env: { HOLDFAST_STORES: stores(s3.endpoint) } });
+    const { dataDir } = first.config;
+    const started: TestApp[] = [first];
+    try {
+      const maker = await first.loginAsAdmin();
+      const tenant = await createTestTenant(maker);
+      await withDatabase(tenant, (db) => db.collection('photos').insertMany(Array.from({ length: 24 }, () => ({ bytes: randomBytes(1_000_000) }))));
+      const backup = await takeBackup(maker, tenant.id);
+      const [row]: { store_key: string; sha256: string }[] = await first.nest.get(DataSource).query('select store_key, sha256 from backup where id = $1', [uuidOf(backup)]);
+      started.pop();
+      await first.stop();
+
+      const api = await startTestApp({ databaseUrl, env: { HOLDFAST_ROLE: 'api', HOLDFAST_DATA_DIR: dataDir, HOLDFAST_STORES: stores(s3.endpoint) } });
+      started.push(api);
+      const asker = await api.loginAsAdmin();
+      const killed = Promise.withResolvers<void>();
+      let victim: WorkerProcess | null = null;
+      // Two parts lie there at least, as no more than two are under way at once; the fourth one is asked for, and its sender dies.
+      proxy.onAsked = async (method, url) => {
+        if (method !== 'PUT' || !url.includes('partNumber=4') || victim === null) return;
+        await victim.kill('SIGKILL');
+        victim = null;
+        killed.resolve();
+        throw new Error('Its sender is dead');
+      };
+      const { destinationCreate } = await asker.run<{ destinationCreate: { userErrors: unknown[] } }>('mutation ($input: DestinationCreateInput!) { destinationCreate(input: $input) { userErrors { code } } }', { input: { tenantId: tenant.id, store: 'offsite' } });
+      expect(destinationCreate.userErrors).toEqual([]);
+      victim = WorkerProcess.start({ databaseUrl, dataDir, env: { HOLDFAST_STORES: stores(proxy.endpoint) } });
+      await killed.promise;
+      const uploads = async () => (await client.send(new ListMultipartUploadsCommand({ Bucket: s3Bucket, Prefix: `${prefix}/` }))).Uploads ?? [];
+      const [half, ...more] = await uploads();
+      expect([half?.Key, more]).toEqual([`${prefix}/${row?.store_key}`, []]);
+      const { Parts = [] } = await client.send(new ListPartsCommand({ Bucket: s3Bucket, Key: half?.Key, UploadId: half?.UploadId }));
+      expect(Parts.length).toBeGreaterThan(0);
+      const { tenant: shown } = await asker.run<{ tenant: { operations: { edges: { node: { id: string; state: string } }[] } } }>('query ($id: ID!) { tenant(id: $id) { operations(first: 1, filter: { kinds: [COPY] }) { edges { node { id state } } } } }', { id: tenant.id });
+      const [operation] = shown.operations.edges;
+      expect(operation?.node.state).toBe('RUNNING');
+
+      const healthy = await startTestApp({ databaseUrl, env: { HOLDFAST_ROLE: 'worker', HOLDFAST_DATA_DIR: dataDir, HOLDFAST_STORES: stores(s3.endpoint) } });
+      started.push(healthy);
+      expect(await ended(asker, operation?.node.id ?? '')).toMatchObject({ kind: 'COPY', state: 'COMPLETED' });
+      expect(await uploads()).toEqual([]);
+      const { backup: copied } = await asker.run<{ backup: { copies: unknown } }>('query ($id: ID!) { backup(id: $id) { copies { store state attempts } } }', { id: backup.id });
+      expect(copied.copies).toEqual([{ store: 'offsite', state: 'GOOD', attempts: 0 }]);
+      const object = await healthy.nest.get(ArchiveStores, { strict: false }).get('offsite').open(row?.store_key ?? '');
+      const bytes = await object.read(0, object.sizeBytes);
+      expect(createHash('sha256').update(bytes).digest('hex')).toBe(row?.sha256);
+      // It is read from there alone.
+      await rm(join(storeFolder(api), row?.store_key ?? ''));
+      const { backupVerify } = await asker.run<{ backupVerify: { operation: { id: string } } }>('mutation ($input: BackupVerifyInput!) { backupVerify(input: $input) { operation { id } } }', { input: { backupId: backup.id } });
+      expect(await ended(asker, backupVerify.operation.id)).toMatchObject({ state: 'COMPLETED', result: { ok: true } });
+    } finally {
+      for (const one of started) await one.stop();
+      client.destroy();
+      await proxy.stop();
+    }
+  }, 120_000);
 });

@@ -8,6 +8,8 @@ import { s3Bucket, type S3Server } from './s3-server.ts';
 export class ShorteningProxy {
   /** So many bytes at the end of each multipart upload are lost once it is complete. */
   lostBytes = 0;
+  /** Awaited before a request is passed on. */
+  onAsked: (method: string, url: string) => Promise<void> | void = () => undefined;
   /** Whether the server goes on telling the length that was sent. */
   hidesLoss = false;
   readonly shortened: string[] = [];
@@ -37,6 +39,7 @@ export class ShorteningProxy {
 
   private async pass(asked: IncomingMessage, answer: ServerResponse): Promise<void> {
     const { method = 'GET', url = '/' } = asked;
+    await this.onAsked(method, url);
     const { expect: _answered, ...headers } = asked.headers;
     const forward = request({ host: '127.0.0.1', port: this.upstream.port, method, path: url, headers });
     const answered = new Promise<IncomingMessage>((resolve, reject) => forward.on('response', resolve).on('error', reject));
