@@ -3,7 +3,7 @@ import { Inject, Injectable } from '@nestjs/common';
 import { MongodumpParser, type OnDocuments, openArchive, type OpenArchive, verifyArchive, verifySelection } from '#archive';
 import type { NamespaceSummary, PayloadSource, Work } from '#engines';
 import { AppError, asAppError } from '#errors';
-import type { ArchiveStore, StoredObject } from '#storage';
+import { type ArchiveStore, deleteEach, type StoredObject } from '#storage';
 import type { TenantScope } from '../access/access.service.js';
 import { EncryptionService } from '../encryption/encryption.service.js';
 import { copyObject, type ObjectFacts } from '../platform/storage/copy-object.js';
@@ -179,11 +179,15 @@ export class ArchiveFiles {
     return this.store.freeBytes();
   }
 
-  /** Finished or not, and every copy of it. Idempotent. @throws AppError STORAGE_UNAVAILABLE */
+  /** For a file that came otherwise than an archive is written. */
+  protect(storeKey: string): Promise<void> {
+    return this.store.protect(storeKey);
+  }
+
+  /** Finished or not, and every copy of it. Idempotent. @throws AppError STORAGE_UNAVAILABLE; StorageLocked when all is gone that is not locked */
   async remove(storeKey: string): Promise<void> {
     await this.store.discardIncomplete(storeKey);
-    await this.store.delete(storeKey);
-    await this.copies.remove(storeKey);
+    await deleteEach([() => this.store.delete(storeKey), () => this.copies.remove(storeKey)], (deletion) => deletion());
   }
 
   /** @throws AppError STORAGE_UNAVAILABLE where the store says that it has deleted it, and still has it */

@@ -1,7 +1,9 @@
 import { Injectable } from '@nestjs/common';
 import { DataSource, type EntityManager } from 'typeorm';
 import { AppError, asAppError } from '#errors';
+import { deleteEach, lockOf, StorageLocked } from '#storage';
 import type { TenantScope } from '../access/access.service.js';
+import { failureOf } from '../operations/operation-failure.js';
 import type { OperationFailure } from '../operations/operation-handler.js';
 import { RowsOfEach } from '../platform/database/batched-reads.js';
 import { ArchiveStores } from '../platform/storage/archive-stores.js';
@@ -19,6 +21,8 @@ export interface BackupCopy {
   readonly failure: OperationFailure | null;
   readonly copiedAt: Date | null;
   readonly checkedAt: Date | null;
+  /** Where its store lets nobody delete it before. */
+  readonly lockedUntil: Date | null;
 }
 
 /** In SQL: doubles with each failure, from a minute to six hours. */
@@ -27,7 +31,10 @@ export const pause = `least(360, power(2, least(attempts, 10))) * interval '1 mi
 /** In SQL; also where a clock was set far forward, and back, when the pause began. */
 export const isDue = `(next_attempt_at <= clock_timestamp() or next_attempt_at > clock_timestamp() + interval '12 hours')`;
 
-const columns = 'backup_id as "backupId", store, state, store_key as "storeKey", attempts, failure, copied_at as "copiedAt", checked_at as "checkedAt"';
+/** In SQL: nobody reads it any more, and no store is known to keep it. */
+export const isDeletable = `state = 'DELETING' and ${isDue} and (locked_until is null or locked_until <= clock_timestamp())`;
+
+const columns = 'backup_id as "backupId", store, state, store_key as "storeKey", attempts, failure, copied_at as "copiedAt", checked_at as "checkedAt", locked_until as "lockedUntil"';
 
 /** The copies of archives in further stores: where there is a good one, whether it still is, and how they go. */
 @Injectable()
@@ -56,19 +63,24 @@ export class BackupCopies {
   /**
    * The bytes of every copy of the file, then the rows. One that is just being written is marked, and removed by who writes it. Idempotent.
    *
-   * @throws AppError STORAGE_UNAVAILABLE: it is tried again
+   * @throws AppError STORAGE_UNAVAILABLE: it is tried again; StorageLocked when all is gone that is not locked
    */
   async remove(storeKey: string): Promise<void> {
     await this.dataSource.query(`update backup_copy set state = 'DELETING', attempts = 0, next_attempt_at = clock_timestamp() where store_key = $1 and state = 'COPYING'`, [storeKey]);
     const rows: { store: string }[] = await this.dataSource.query(`select store from backup_copy where store_key = $1`, [storeKey]);
-    for (const { store } of rows) await this.removeFrom(store, storeKey);
-    await this.dataSource.query(`delete from backup_copy where store_key = $1 and state <> 'DELETING'`, [storeKey]);
+    await deleteEach(rows, async ({ store }) => {
+      const lock = await lockOf(this.removeFrom(store, storeKey));
+      if (lock === null) return this.dataSource.query(`delete from backup_copy where store_key = $1 and store = $2 and state <> 'DELETING'`, [storeKey, store]);
+      await this.dataSource.query(
+        `update backup_copy set state = 'DELETING', failure = $3, locked_until = $4 where store_key = $1 and store = $2`, [storeKey, store, JSON.stringify(failureOf(lock)), lock.until]);
+      throw lock;
+    });
   }
 
   /** Of copies that nobody reads any more; what a store would not let go is tried again after a pause. Returns why, for each. */
   async removeMarked({ tenantId }: TenantScope): Promise<readonly AppError[]> {
     const failures: AppError[] = [];
-    const rows: { store: string; store_key: string }[] = await this.dataSource.query(`select store, store_key from backup_copy where tenant_id = $1 and state = 'DELETING' and next_attempt_at <= clock_timestamp()`, [tenantId]);
+    const rows: { store: string; store_key: string }[] = await this.dataSource.query(`select store, store_key from backup_copy where tenant_id = $1 and ${isDeletable}`, [tenantId]);
     for (const { store, store_key } of rows) {
       const place = [tenantId, store, store_key];
       try {
@@ -76,24 +88,28 @@ export class BackupCopies {
         await this.dataSource.query(`delete from backup_copy where tenant_id = $1 and store = $2 and store_key = $3 and state = 'DELETING'`, place);
       } catch (error) {
         const failure = asAppError(error);
-        if (failure.code !== 'STORAGE_UNAVAILABLE') throw error;
+        if (failure.code !== 'STORAGE_UNAVAILABLE' && !(failure instanceof StorageLocked)) throw error;
         failures.push(failure);
+        const lockedUntil = failure instanceof StorageLocked ? failure.until : null;
         await this.dataSource.query(
-          `update backup_copy set attempts = attempts + 1, next_attempt_at = clock_timestamp() + ${pause} where tenant_id = $1 and store = $2 and store_key = $3 and state = 'DELETING'`, place);
+          `update backup_copy set attempts = attempts + 1, failure = $4, locked_until = $5, next_attempt_at = clock_timestamp() + ${pause}
+           where tenant_id = $1 and store = $2 and store_key = $3 and state = 'DELETING'`,
+          [...place, JSON.stringify(failureOf(failure)), lockedUntil],
+        );
       }
     }
     return failures;
   }
 
-  /** Everything of a tenant in every store that copies go to. */
+  /** Everything of a tenant in every store that copies go to. @throws AppError STORAGE_UNAVAILABLE; StorageLocked when all is gone that is not locked */
   async removeAll({ tenantId }: TenantScope): Promise<void> {
     await this.dataSource.query(`update backup_copy set state = 'DELETING', next_attempt_at = clock_timestamp() where tenant_id = $1`, [tenantId]);
-    const [failure] = await this.removeMarked({ tenantId });
+    const failure = (await this.removeMarked({ tenantId })).find((one) => !(one instanceof StorageLocked));
     if (failure !== undefined) throw failure;
-    for (const name of this.stores.names) {
+    await deleteEach(this.stores.names, (name) => {
       const store = this.stores.get(name);
-      for await (const { key } of store.list(`${tenantId}/`)) await store.delete(key);
-    }
+      return deleteEach(store.allKeys(`${tenantId}/`), (key) => store.delete(key));
+    });
   }
 
   async areGone({ tenantId }: TenantScope, manager: EntityManager): Promise<boolean> {

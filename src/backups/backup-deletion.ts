@@ -1,12 +1,14 @@
 import { Injectable } from '@nestjs/common';
 import { DataSource, type EntityManager } from 'typeorm';
-import { AppError, redact } from '#errors';
+import { AppError, asAppError, redact } from '#errors';
+import { StorageLocked } from '#storage';
 import { AccessService, type TenantScope } from '../access/access.service.js';
 import { Permission } from '../access/permission.js';
 import type { ApprovableWork } from '../approvals/approvable-work.js';
 import { ApprovalsService } from '../approvals/approvals.service.js';
 import { AuditService } from '../audit/audit.service.js';
 import { AppConfig } from '../config/app-config.js';
+import { failureOf } from '../operations/operation-failure.js';
 import type { Actor, ActorStamp } from '../platform/auth/actor.js';
 import { runInTransaction } from '../platform/database/data-source.js';
 import { Sweep } from '../platform/queue/sweep.js';
@@ -17,7 +19,7 @@ import type { BackupEntity } from './backup.entity.js';
 import { BackupsRepository } from './backups.repository.js';
 import { BackupsService, requireUsable } from './backups.service.js';
 
-/** Deletes backups in two phases: the row says so first, then the bytes go. What a crash or a store that is away interrupts is finished by any worker later. */
+/** Deletes backups in two phases: the row says so first, then the bytes go. What a crash, a store that is away or a lock interrupts is finished by any worker later. */
 @Injectable()
 export class BackupDeletion extends Sweep {
   protected readonly failure = 'Deletions that were interrupted could not be looked for';
@@ -94,13 +96,25 @@ export class BackupDeletion extends Sweep {
     return backup;
   }
 
-  /** The second phase. Idempotent. @throws AppError STORAGE_UNAVAILABLE: the row stays as it is, and this is tried again */
+  /**
+   * The second phase. Idempotent. Where a store holds the bytes under a lock the row says until when, and they go after that.
+   *
+   * @throws AppError STORAGE_UNAVAILABLE: the row says so, and this is tried again
+   */
   async finish(backup: BackupEntity): Promise<void> {
-    if (backup.storeKey !== null) {
-      await this.files.remove(backup.storeKey);
-      await this.files.requireGone(backup.storeKey);
+    const { id, state, storeKey } = backup;
+    try {
+      if (storeKey !== null) {
+        await this.files.remove(storeKey);
+        await this.files.requireGone(storeKey);
+      }
+    } catch (error) {
+      const isLocked = error instanceof StorageLocked;
+      await this.backups.update(backup, id, [state], { removalFailure: failureOf(asAppError(error)), lockedUntil: isLocked ? error.until : null });
+      if (isLocked) return;
+      throw error;
     }
-    await this.backups.update(backup, backup.id, [backup.state], { state: 'DELETED' });
+    await this.backups.update(backup, id, [state], { state: 'DELETED', removalFailure: null, lockedUntil: null });
   }
 
   private async requireDeletable(backup: BackupEntity, manager: EntityManager): Promise<void> {

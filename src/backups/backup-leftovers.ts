@@ -1,6 +1,8 @@
 import { Injectable } from '@nestjs/common';
 import { DataSource } from 'typeorm';
+import { lockOf } from '#storage';
 import { AppConfig } from '../config/app-config.js';
+import { failureOf } from '../operations/operation-failure.js';
 import { Sweep } from '../platform/queue/sweep.js';
 import { ArchiveFiles } from './archive-files.js';
 import { BackupsRepository } from './backups.repository.js';
@@ -30,8 +32,9 @@ export class BackupLeftovers extends Sweep {
     return this.dataSource.transaction(async (manager) => {
       const backup = await this.backups.lockLeftOver(manager);
       if (backup === null) return false;
-      if (backup.storeKey !== null) await this.files.remove(backup.storeKey);
-      return this.backups.update(backup, backup.id, [backup.state], { bytesLeft: false }, manager);
+      const lock = backup.storeKey === null ? null : await lockOf(this.files.remove(backup.storeKey));
+      if (lock !== null) return this.backups.update(backup, backup.id, [backup.state], { removalFailure: failureOf(lock), lockedUntil: lock.until }, manager);
+      return this.backups.update(backup, backup.id, [backup.state], { bytesLeft: false, removalFailure: null, lockedUntil: null }, manager);
     });
   }
 }

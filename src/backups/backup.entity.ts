@@ -93,6 +93,9 @@ export class BackupEntity {
   @Column('timestamptz', { name: 'deleted_at', nullable: true }) deletedAt!: Date | null;
   /** It came to nothing, but the store would not let its bytes go yet. */
   @Column('boolean', { name: 'bytes_left' }) bytesLeft!: boolean;
+  /** Why a store did not let the bytes go when they were last to be deleted, and until when, where a lock is the reason and has an end. */
+  @Column('jsonb', { name: 'removal_failure', nullable: true }) removalFailure!: OperationFailure | null;
+  @Column('timestamptz', { name: 'locked_until', nullable: true }) lockedUntil!: Date | null;
 }
 
 /** COMPLETED with its bytes in place. */

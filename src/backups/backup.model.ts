@@ -8,6 +8,18 @@ import { type BackupEntity, BackupScope, BackupState, BackupTrigger, Codec, Cons
 import { CollectionStatModel } from '../platform/graphql/collection-stat.model.js';
 import { VerificationModel } from './verification.model.js';
 
+@ObjectType('BackupDeletion', { description: 'First the backup is not usable any more, then the bytes go, from every store.' })
+export class BackupDeletionModel {
+  @Field(() => Date)
+  begunAt!: Date;
+
+  @Field(() => Date, { nullable: true, description: 'A store lets nobody delete the bytes before; then they go by themselves.' })
+  lockedUntil!: Date | null;
+
+  @Field(() => FailureModel, { nullable: true, description: 'Why the bytes are still there.' })
+  failure!: FailureModel | null;
+}
+
 @ObjectType('Backup', { implements: () => [Node] })
 export class BackupModel implements Node {
   readonly __typename = 'Backup';
@@ -87,6 +99,9 @@ export class BackupModel implements Node {
   @Field(() => Date, { nullable: true })
   expiresAt!: Date | null;
 
+  @Field(() => BackupDeletionModel, { nullable: true, description: 'Null where nobody and no rule has deleted it.' })
+  deletion!: BackupDeletionModel | null;
+
   @Field(() => VerificationModel, { nullable: true })
   verification!: VerificationModel | null;
 
@@ -128,6 +143,7 @@ export function toBackupModel(row: BackupEntity): BackupModel {
     pinned: row.pinned,
     held: row.held,
     expiresAt: row.expiresAt,
+    deletion: row.deletedAt && { begunAt: row.deletedAt, lockedUntil: row.lockedUntil, failure: row.removalFailure && toFailureModel(row.removalFailure) },
     verification: row.verification && { ...row.verification, at: new Date(row.verification.at) },
     failure: row.failure && toFailureModel(row.failure),
   };

@@ -70,6 +70,9 @@ const undoableOf = (tenant: string): string =>
   `select b.id, b.expires_at from backup b join operation o on o.id = b.operation_id and o.journal->>'finalSafetyId' = b.id::text
    where b.tenant_id = ${tenant} and b.trigger = 'SAFETY' and b.state = 'COMPLETED' and b.deleted_at is null and b.expires_at > clock_timestamp() and o.state = 'COMPLETED'`;
 
+/** No lock of a store keeps its bytes, as far as is known. */
+const isDeletable = '(backup.locked_until is null or backup.locked_until <= clock_timestamp())';
+
 /** All SQL of the `backup` table. Every method but `findAnywhere` is bound to one tenant. */
 @Injectable()
 export class BackupsRepository {
@@ -195,11 +198,12 @@ export class BackupsRepository {
       .getMany();
   }
 
-  /** Deletions that a crash interrupted between their two phases. */
+  /** Deletions that a crash, a store or a lock interrupted between their two phases. */
   halfDeleted(): Promise<BackupEntity[]> {
     return this.manager
       .createQueryBuilder(BackupEntity, 'backup')
-      .where(`backup.deleted_at < now() - interval '1 minute' and backup.state <> 'DELETED'`)
+      .where(`backup.deleted_at < now() - interval '1 minute' and backup.state <> 'DELETED' and ${isDeletable}`)
+      .orderBy('backup.deleted_at')
       .limit(100)
       .getMany();
   }
@@ -208,7 +212,7 @@ export class BackupsRepository {
   lockLeftOver(manager: EntityManager): Promise<BackupEntity | null> {
     return manager
       .createQueryBuilder(BackupEntity, 'backup')
-      .where(`backup.bytes_left and backup.state in ('FAILED', 'CANCELED')`)
+      .where(`backup.bytes_left and backup.state in ('FAILED', 'CANCELED') and ${isDeletable}`)
       .orderBy('random()')
       .limit(1)
       .setLock('pessimistic_write')

@@ -1,5 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import { DataSource, type EntityManager } from 'typeorm';
+import { lockOf } from '#storage';
 import { AppConfig } from '../config/app-config.js';
 import { Sweep } from '../platform/queue/sweep.js';
 import { ArchiveFiles } from './archive-files.js';
@@ -26,7 +27,7 @@ export class DiscardedArchives extends Sweep {
 
   protected async look(): Promise<void> {
     const rows: { store_key: string }[] = await this.dataSource.query(
-      `select store_key from discarded_archive d join operation o on o.id = d.operation_id where o.state not in ('QUEUED', 'RUNNING') order by random() limit ${atOnce}`,
+      `select store_key from discarded_archive d join operation o on o.id = d.operation_id where o.state not in ('QUEUED', 'RUNNING') and (locked_until is null or locked_until <= clock_timestamp()) order by random() limit ${atOnce}`,
     );
     // In no order, and one after the other whatever comes of it: a file that a store does not let go must not keep all others.
     const failures: unknown[] = [];
@@ -45,10 +46,11 @@ export class DiscardedArchives extends Sweep {
     await manager.query('delete from discarded_archive where store_key = $1', [storeKey]);
   }
 
-  /** The bytes, then the note. Idempotent. @throws AppError STORAGE_UNAVAILABLE */
+  /** The bytes, then the note; what a lock keeps stays noted until it ends. Idempotent. @throws AppError STORAGE_UNAVAILABLE */
   async remove(storeKey: string): Promise<void> {
     const used: unknown[] = await this.dataSource.query(`select 1 from backup where store_key = $1 and state <> 'DELETED'`, [storeKey]);
-    if (used.length === 0) await this.files.remove(storeKey);
+    const lock = used.length > 0 ? null : await lockOf(this.files.remove(storeKey));
+    if (lock !== null) return void (await this.dataSource.query('update discarded_archive set locked_until = $2 where store_key = $1', [storeKey, lock.until]));
     await this.takeOff(storeKey, this.dataSource.manager);
   }
 }

@@ -2,6 +2,7 @@ import { Injectable, type OnModuleInit } from '@nestjs/common';
 import type { EntityManager } from 'typeorm';
 import { z } from 'zod';
 import { AppError, asAppError } from '#errors';
+import { lockOf } from '#storage';
 import { Permission } from '../access/permission.js';
 import type { JsonObject, OperationContext, OperationHandler, SettledOperation } from '../operations/operation-handler.js';
 import { OperationHandlers } from '../operations/operation-handlers.js';
@@ -58,7 +59,8 @@ export class ImportHandler implements OperationHandler<ImportInput>, OnModuleIni
   /** Not where another worker, which has the operation by now, has made a backup of the file. @throws AppError LEASE_LOST */
   private async remove(context: OperationContext<ImportInput>, id: string, storeKey: string): Promise<void> {
     const now = await context.fenced((manager) => this.backups.find(context, id, manager));
-    if (now === null || !isUsable(now)) await this.files.remove(storeKey);
+    // What is locked already is the upload's again, and goes with it.
+    if (now === null || !isUsable(now)) await lockOf(this.files.remove(storeKey));
   }
 
   /** Reading changes nothing, so it simply begins again. */
@@ -82,6 +84,7 @@ export class ImportHandler implements OperationHandler<ImportInput>, OnModuleIni
         verification: { at: new Date().toISOString(), ok: true, code: null, message: 'Read whole when it was imported' },
       };
       context.signal.throwIfAborted();
+      if (backup.storeKey !== null) await this.files.protect(backup.storeKey);
       await context.fenced((manager) => this.backups.update(context, backup.id, ['RUNNING'], { ...facts, finishedAt: () => 'clock_timestamp()' }, manager));
     } finally {
       await archive.close();

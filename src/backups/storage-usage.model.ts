@@ -1,5 +1,6 @@
 import { Field, ObjectType } from '@nestjs/graphql';
 import { ByteCount, Count, type Int64 } from '../platform/graphql/scalars.js';
+import { ObjectLockModel } from './object-lock.model.js';
 import type { StorageTotals } from './backups.repository.js';
 
 @ObjectType('StorageUsage')
@@ -16,14 +17,17 @@ export class StorageUsageModel {
   @Field(() => Count)
   backups!: Int64;
 
+  @Field(() => ObjectLockModel, { nullable: true, description: 'Of the main store; those of destinations are with them.' })
+  objectLock!: ObjectLockModel | null;
+
   @Field(() => String, { nullable: true })
   warning!: string | null;
 }
 
 const warnFrom = 0.8;
 
-export function toStorageUsage(totals: StorageTotals, quotaBytes: number | null): StorageUsageModel {
-  return { ...totals, quotaBytes, warning: warningOf(totals.usedBytes, quotaBytes) };
+export function toStorageUsage(totals: StorageTotals, quotaBytes: number | null, objectLock: ObjectLockModel | null = null): StorageUsageModel {
+  return { ...totals, quotaBytes, objectLock, warning: warningOf(totals.usedBytes, quotaBytes) };
 }
 
 function warningOf(usedBytes: number, quotaBytes: number | null): string | null {

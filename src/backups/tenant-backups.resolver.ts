@@ -7,6 +7,7 @@ import type { Actor } from '../platform/auth/actor.js';
 import { ReadOnce } from '../platform/database/read-once.js';
 import { pageOf, toConnection } from '../platform/graphql/connection.js';
 import { CurrentActor } from '../platform/graphql/current-actor.decorator.js';
+import { ArchiveStores } from '../platform/storage/archive-stores.js';
 import { TenantModel } from '../tenants/tenant.model.js';
 import { TenantsService } from '../tenants/tenants.service.js';
 import { BackupModel, toBackupModel } from './backup.model.js';
@@ -23,6 +24,7 @@ export class TenantBackupsResolver {
     private readonly service: BackupsService,
     private readonly repository: BackupsRepository,
     private readonly tenants: TenantsService,
+    private readonly stores: ArchiveStores,
   ) {}
 
   @ResolveField(() => BackupConnection, { description: 'Newest first, in every state, safety backups included; DELETED ones only by filter.' })
@@ -43,7 +45,7 @@ export class TenantBackupsResolver {
   async storage(@CurrentActor() actor: Actor, @Parent() tenant: TenantModel): Promise<StorageUsageModel> {
     const scope = await this.access.authorize(actor, tenant.uuid, Permission.BACKUP_READ);
     const { quotaBytes } = await this.tenants.get(scope);
-    return toStorageUsage(await this.repository.storageTotals(scope), quotaBytes === null ? null : Number(quotaBytes));
+    return toStorageUsage(await this.repository.storageTotals(scope), quotaBytes === null ? null : Number(quotaBytes), this.stores.main.lock);
   }
 }
 

@@ -26,6 +26,9 @@ export class TenantDeletionModel {
 
   @Field(() => Date, { nullable: true, description: 'When only the history was left.' })
   deletedAt!: Date | null;
+
+  @Field(() => Date, { nullable: true, description: 'A store lets nobody delete some of the archives before; the rest of the deletion waits for them.' })
+  lockedUntil!: Date | null;
 }
 
 @Resolver(() => TenantModel)

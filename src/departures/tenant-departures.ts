@@ -16,6 +16,7 @@ export interface Departure {
   readonly heldBackups: number;
   readonly begunAt: Date | null;
   readonly deletedAt: Date | null;
+  readonly lockedUntil: Date | null;
 }
 
 const dayMs = 24 * 3_600_000;
@@ -72,7 +73,7 @@ export class TenantDepartures {
     const scope = await this.access.authorize(actor, tenantId, null);
     const { deletionAskedAt: askedAt, deletionAskedBy: askedBy, deletionDueAt: dueAt, deletionBegunAt: begunAt, deletedAt } = await this.tenants.get(scope);
     if (askedAt === null || dueAt === null) return null;
-    return { askedAt, askedBy, dueAt, heldBackups: await this.archives.held(scope), begunAt, deletedAt };
+    return { askedAt, askedBy, dueAt, heldBackups: await this.archives.held(scope), begunAt, deletedAt, lockedUntil: await this.archives.lockedUntil(scope) };
   }
 }
 

@@ -1,5 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import { asAppError } from '#errors';
+import { lockOf } from '#storage';
 import { AuditService } from '../audit/audit.service.js';
 import { TenantArchives } from '../backups/tenant-archives.js';
 import { AppConfig } from '../config/app-config.js';
@@ -57,7 +58,8 @@ export class TenantRemoval extends Sweep {
     });
     if (deletionBegunAt === null) return;
     await this.uploads.discardAll(scope);
-    await this.archives.remove(scope);
+    const lock = await lockOf(this.archives.remove(scope));
+    if (lock !== null) return this.tenants.delayRemoval(scope, lock.until);
     await this.tenants.change(scope, async (before, manager) => {
       // Another process may hold a row whose bytes it is just removing.
       if (!(await this.archives.areGone(scope, manager))) return null;

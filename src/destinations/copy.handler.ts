@@ -99,7 +99,7 @@ export class CopyHandler implements OperationHandler<CopyInput>, OnModuleInit {
     const target = this.stores.get(copy.store);
     if (!(await this.stores.isApart(copy.store))) throw new AppError('STORE_TAKEN', `The store ${copy.store} is the main store by another name: what lies there is no copy`);
     // What an interrupted try, or an earlier main store, has left there whole is as good as a new copy.
-    if (await isSame(target, copy, context.signal)) return;
+    if (await isSame(target, copy, context.signal)) return target.protect(copy.storeKey);
     await context.faultPoint('copy.writing');
     await this.files.copyTo(target, copy, context.signal, (bytesDone) => context.report({ bytesDone, bytesTotal: copy.sizeBytes, itemsDone: place.index, itemsTotal: place.of, current: copy.store }));
   }

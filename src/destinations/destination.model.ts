@@ -64,12 +64,15 @@ export class BackupCopyModel {
 
   @Field(() => Date, { nullable: true, description: 'When it was last read whole.' })
   checkedAt!: Date | null;
+
+  @Field(() => Date, { nullable: true, description: 'It is to be deleted, and its store lets nobody do that before.' })
+  lockedUntil!: Date | null;
 }
 
 export function toDestinationModel(row: Destination): DestinationModel {
   return { row, id: toGlobalId('Destination', row.id), store: row.store, movingFrom: row.movingFrom, deleting: row.deletedAt !== null, createdAt: row.createdAt, createdBy: toActorModel(row.createdBy) };
 }
 
-export function toBackupCopyModel({ store, state, attempts, failure, copiedAt, checkedAt }: BackupCopy): BackupCopyModel {
-  return { store, state, attempts, failure: failure && toFailureModel(failure), copiedAt, checkedAt };
+export function toBackupCopyModel({ store, state, attempts, failure, copiedAt, checkedAt, lockedUntil }: BackupCopy): BackupCopyModel {
+  return { store, state, attempts, failure: failure && toFailureModel(failure), copiedAt, checkedAt, lockedUntil };
 }

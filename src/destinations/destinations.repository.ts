@@ -1,7 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { DataSource, type EntityManager } from 'typeorm';
 import type { TenantScope } from '../access/access.service.js';
-import { isDue, pause } from '../backups/backup-copies.js';
+import { isDeletable, isDue, pause } from '../backups/backup-copies.js';
 import type { OperationFailure } from '../operations/operation-handler.js';
 import type { ActorStamp } from '../platform/auth/actor.js';
 import { RowsOfEach } from '../platform/database/batched-reads.js';
@@ -32,7 +32,7 @@ const columns = 'id, tenant_id as "tenantId", store, moving_from as "movingFrom"
 
 /** A copy that is to be made: of every usable backup but safety backups, which are gone in days, in every destination that has no good one. */
 const wanted = `from destination d join backup b on b.tenant_id = d.tenant_id and b.state = 'COMPLETED' and b.deleted_at is null and b.trigger <> 'SAFETY' and b.sha256 is not null
-  left join backup_copy c on c.backup_id = b.id and c.store = d.store
+  left join backup_copy c on c.backup_id = b.id and c.store = d.store and c.store_key = b.store_key
   where d.deleted_at is null and (c.state is null or (c.state in ('PENDING', 'COPYING', 'MISSING', 'FAILED') and ${isDue}))`;
 
 /** Of a destination that is deleted: nothing of it is left. */
@@ -41,7 +41,7 @@ const emptied = `not exists (select 1 from backup_copy c where c.tenant_id = d.t
 /** Every copy is good in the store that the destination moves to. */
 const moved = `d.moving_from is not null and d.deleted_at is null and not exists (
   select 1 from backup b where b.tenant_id = d.tenant_id and b.state = 'COMPLETED' and b.deleted_at is null and b.trigger <> 'SAFETY'
-    and not exists (select 1 from backup_copy c where c.backup_id = b.id and c.store = d.store and c.state = 'GOOD'))`;
+    and not exists (select 1 from backup_copy c where c.backup_id = b.id and c.store = d.store and c.store_key = b.store_key and c.state = 'GOOD'))`;
 
 /** All SQL of destinations, and of copies as far as they are made. */
 @Injectable()
@@ -51,7 +51,7 @@ export class DestinationsRepository {
     () => this.dataSource.manager,
     `select count(*) filter (where c.state = 'GOOD')::int as good, count(*) filter (where c.state = 'FAILED')::int as failed,
             count(*) filter (where c.state is null or c.state in ('PENDING', 'COPYING', 'MISSING'))::int as waiting
-     from destination d join backup b on b.tenant_id = d.tenant_id left join backup_copy c on c.backup_id = b.id and c.store = d.store
+     from destination d join backup b on b.tenant_id = d.tenant_id left join backup_copy c on c.backup_id = b.id and c.store = d.store and c.store_key = b.store_key
      where d.id = key.id and b.state = 'COMPLETED' and b.deleted_at is null and b.trigger <> 'SAFETY'`,
   );
 
@@ -124,7 +124,7 @@ export class DestinationsRepository {
   /** Tenants with something to copy or to remove, that no unfinished operation is at. */
   async tenantsToServe(limit: number): Promise<string[]> {
     const rows: { tenant_id: string }[] = await this.dataSource.query(
-      `select tenant_id from (select d.tenant_id ${wanted} union select tenant_id from backup_copy where state = 'DELETING' and next_attempt_at <= clock_timestamp()
+      `select tenant_id from (select d.tenant_id ${wanted} union select tenant_id from backup_copy where ${isDeletable}
          union select d.tenant_id from destination d where d.deleted_at is not null and ${emptied} union select d.tenant_id from destination d where ${moved}) work
        join tenant t on t.id = tenant_id where t.deletion_begun_at is null
          and not exists (select 1 from operation o where o.tenant_id = work.tenant_id and o.kind = 'COPY' and o.state in ('QUEUED', 'RUNNING')) order by 1 limit $1`,
@@ -139,7 +139,7 @@ export class DestinationsRepository {
       `insert into backup_copy as kept (backup_id, store, tenant_id, state, store_key)
          select b.id, d.store, d.tenant_id, 'COPYING', b.store_key from backup b join destination d on d.tenant_id = b.tenant_id and d.store = $3 and d.deleted_at is null
          where b.tenant_id = $1 and b.id = $2 and b.store_key = $4 and b.state = 'COMPLETED' and b.deleted_at is null
-       on conflict (backup_id, store) do update set state = 'COPYING', store_key = excluded.store_key where kept.state <> 'DELETING' returning 1`,
+       on conflict (backup_id, store, store_key) do update set state = 'COPYING' where kept.state <> 'DELETING' returning 1`,
       [tenantId, backupId, store, storeKey],
     );
     return rows.length > 0;
@@ -157,11 +157,11 @@ export class DestinationsRepository {
   }
 
   /** Tried again after a pause that doubles from a minute to six hours. Returns how often it has failed. */
-  async fail({ tenantId }: TenantScope, { backupId, store }: WantedCopy, failure: OperationFailure, manager: EntityManager): Promise<number> {
+  async fail({ tenantId }: TenantScope, { backupId, store, storeKey }: WantedCopy, failure: OperationFailure, manager: EntityManager): Promise<number> {
     const [rows]: [{ attempts: number }[], number] = await manager.query(
       `update backup_copy set state = 'FAILED', attempts = attempts + 1, failure = $4, next_attempt_at = clock_timestamp() + ${pause}
-       where tenant_id = $1 and backup_id = $2 and store = $3 and state = 'COPYING' returning attempts`,
-      [tenantId, backupId, store, JSON.stringify(failure)],
+       where tenant_id = $1 and backup_id = $2 and store = $3 and store_key = $5 and state = 'COPYING' returning attempts`,
+      [tenantId, backupId, store, JSON.stringify(failure), storeKey],
     );
     return rows[0]?.attempts ?? 0;
   }

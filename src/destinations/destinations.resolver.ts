@@ -1,6 +1,7 @@
 import { Args, Mutation, Parent, Query, ResolveField, Resolver } from '@nestjs/graphql';
 import { Permission } from '../access/permission.js';
 import { BackupModel } from '../backups/backup.model.js';
+import { ObjectLockModel } from '../backups/object-lock.model.js';
 import { Access } from '../platform/auth/access.decorator.js';
 import type { Actor } from '../platform/auth/actor.js';
 import { CurrentActor } from '../platform/graphql/current-actor.decorator.js';
@@ -40,9 +41,14 @@ export class DestinationsResolver {
   }
 
   @Access(Permission.STORAGE_MANAGE)
-  @Mutation(() => DestinationTestPayload, { description: 'Writes, reads and deletes a file there.' })
+  @Mutation(() => DestinationTestPayload, { description: 'Writes, reads and deletes a file there, and asks the bucket for its object lock where the store is to have one.' })
   async destinationTest(@CurrentActor() actor: Actor, @Args('input') { destinationId }: DestinationTestInput): Promise<DestinationTestPayload> {
     return { destination: toDestinationModel(await this.destinations.test(actor, destinationId)) };
+  }
+
+  @ResolveField(() => ObjectLockModel, { nullable: true, description: 'What copies there are locked by, as the configuration of the store says.' })
+  objectLock(@Parent() { row }: DestinationModel): ObjectLockModel | null {
+    return this.destinations.lockOf(row);
   }
 
   @ResolveField(() => CopyCountsModel)

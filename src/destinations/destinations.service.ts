@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { Injectable } from '@nestjs/common';
 import { DataSource, type EntityManager } from 'typeorm';
 import { AppError } from '#errors';
+import type { ObjectLock } from '#storage';
 import { AccessService, type TenantScope } from '../access/access.service.js';
 import { Permission } from '../access/permission.js';
 import { AuditService } from '../audit/audit.service.js';
@@ -26,10 +27,11 @@ export class DestinationsService {
     private readonly rows: DestinationsRepository,
   ) {}
 
-  /** Idempotent. @throws AppError STORE_UNKNOWN, STORE_TAKEN */
+  /** Idempotent. @throws AppError STORE_UNKNOWN, STORE_TAKEN; OBJECT_LOCK_UNFIT, STORAGE_UNAVAILABLE for a store that is to lock and cannot, or does not answer */
   async create(actor: Actor, tenantGlobalId: string, store: string): Promise<Destination> {
     const scope = await this.access.authorize(actor, fromGlobalId('Tenant', tenantGlobalId), Permission.STORAGE_MANAGE);
     await this.tenants.requireOpen(actor, scope);
+    await this.requireLock(store);
     return runInTransaction(this.dataSource, async (manager) => {
       await this.tenants.getForUpdate(manager, scope.tenantId);
       const same = (await this.rows.ofTenant(scope, manager)).find((one) => one.store === store && one.deletedAt === null);
@@ -46,6 +48,7 @@ export class DestinationsService {
   async move(actor: Actor, globalId: string, store: string): Promise<Destination> {
     const { id, tenantId } = await this.manage(actor, globalId);
     const scope = { tenantId };
+    await this.requireLock(store);
     return runInTransaction(this.dataSource, async (manager) => {
       await this.tenants.getForUpdate(manager, tenantId);
       const before = await this.require(scope, id, manager);
@@ -73,11 +76,15 @@ export class DestinationsService {
     });
   }
 
-  /** Writes, reads and deletes a file there. @throws AppError STORAGE_FULL, STORAGE_UNAVAILABLE */
+  /** Writes, reads and deletes a file there; a store that is to lock has to be able to. @throws AppError STORAGE_FULL, STORAGE_UNAVAILABLE, OBJECT_LOCK_UNFIT */
   async test(actor: Actor, globalId: string): Promise<Destination> {
     const destination = await this.manage(actor, globalId);
     await this.stores.get(destination.store).check();
     return destination;
+  }
+
+  lockOf({ store }: Pick<Destination, 'store'>): ObjectLock | null {
+    return this.stores.lockOf(store);
   }
 
   get storeNames(): readonly string[] {
@@ -106,6 +113,10 @@ export class DestinationsService {
     const found = await this.rows.find(scope, id, manager);
     if (found === null) throw notFound('Destination');
     return found;
+  }
+
+  private async requireLock(store: string): Promise<void> {
+    if (this.stores.lockOf(store) !== null) await this.stores.get(store).requireLock();
   }
 
   private async requireFree(scope: TenantScope, store: string, manager: EntityManager): Promise<void> {

@@ -73,9 +73,17 @@ export class TenantsRepository {
     return row?.now ?? new Date();
   }
 
+  /** A day at most, so that each archive goes soon after its own lock. */
+  async delayRemoval({ tenantId }: TenantScope, until: Date | null): Promise<void> {
+    await this.rows.manager.query(
+      `update tenant set removal_after = greatest(least($2::timestamptz, clock_timestamp() + interval '1 day'), clock_timestamp() + interval '1 minute') where id = $1`, [tenantId, until]);
+  }
+
+  /** Whose time to take their deletion back is over, and whom no lock keeps. */
   async deletionsDue(limit: number, mayBegin: boolean): Promise<string[]> {
     const rows: { id: string }[] = await this.rows.manager.query(
-      'select id from tenant where deletion_due_at <= clock_timestamp() and deleted_at is null and ($2 or deletion_begun_at is not null) order by random() limit $1',
+      `select id from tenant where deletion_due_at <= clock_timestamp() and deleted_at is null and ($2 or deletion_begun_at is not null)
+         and (removal_after is null or removal_after <= clock_timestamp() or removal_after > clock_timestamp() + interval '2 days') order by random() limit $1`,
       [limit, mayBegin],
     );
     return rows.map(({ id }) => id);

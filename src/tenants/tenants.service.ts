@@ -90,6 +90,11 @@ export class TenantsService {
     if (running !== null) throw new AppError('OPERATION_ALREADY_RUNNING', `The operation ${toGlobalId('Operation', running)} is still running`);
   }
 
+  /** A lock of the archive store keeps some of it until then. */
+  delayRemoval(scope: TenantScope, until: Date | null): Promise<void> {
+    return this.tenants.delayRemoval(scope, until);
+  }
+
   /** Ids of tenants whose time to take their deletion back is over, in no order: those that a hold or a store keeps from going must not keep the others. Without `mayBegin` those whose removal has begun. */
   deletionsDue(limit: number, mayBegin: boolean): Promise<string[]> {
     return this.tenants.deletionsDue(limit, mayBegin);

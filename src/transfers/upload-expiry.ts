@@ -1,6 +1,6 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { DataSource, type EntityManager } from 'typeorm';
-import type { ArchiveStore } from '#storage';
+import { type ArchiveStore, lockOf } from '#storage';
 import { AuditService } from '../audit/audit.service.js';
 import { BackupImports } from '../backups/backup-imports.js';
 import { AppConfig } from '../config/app-config.js';
@@ -51,7 +51,8 @@ export class UploadExpiry extends Sweep {
   private async removeLocked(upload: UploadEntity, manager: EntityManager): Promise<void> {
     if (!(await this.imports.isStoredAt(upload.storeKey, manager))) {
       await this.store.discardIncomplete(upload.storeKey);
-      await this.store.delete(upload.storeKey);
+      const lock = await lockOf(this.store.delete(upload.storeKey));
+      if (lock !== null) return this.uploads.comeAgain(upload, upload.id, lock.until, manager);
     }
     await this.uploads.delete(upload, upload.id, manager);
     if (upload.state === 'OPEN') {

@@ -150,6 +150,12 @@ export class UploadsRepository {
     return row === undefined ? null : manager.findOneBy(UploadEntity, { id: row.id });
   }
 
+  /** It expires once more at this time, in a day where none is known: until then nobody can delete its bytes. */
+  async comeAgain({ tenantId }: TenantScope, id: string, at: Date | null, manager: EntityManager): Promise<void> {
+    await manager.query(
+      `update upload set expires_at = greatest(coalesce($3, clock_timestamp() + interval '1 day'), clock_timestamp() + interval '1 minute') where tenant_id = $1 and id = $2`, [tenantId, id, at]);
+  }
+
   async delete(scope: TenantScope, id: string, manager: EntityManager = this.dataSource.manager): Promise<void> {
     await manager.query('delete from upload where tenant_id = $1 and id = $2', [scope.tenantId, id]);
   }

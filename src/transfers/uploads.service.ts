@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { Inject, Injectable } from '@nestjs/common';
 import { DataSource, type EntityManager } from 'typeorm';
 import { AppError } from '#errors';
-import type { ArchiveStore, DirectUploads } from '#storage';
+import { type ArchiveStore, type DirectUploads, lockOf } from '#storage';
 import { AccessService, type TenantScope } from '../access/access.service.js';
 import { Permission } from '../access/permission.js';
 import { AuditService } from '../audit/audit.service.js';
@@ -87,7 +87,8 @@ export class UploadsService {
   async discardAll(scope: TenantScope): Promise<void> {
     for (const { id, storeKey } of await this.uploads.listAll(scope)) {
       await this.store.discardIncomplete(storeKey);
-      await this.store.delete(storeKey);
+      // What a lock keeps lies in the workspace's folder, which is looked through afterwards.
+      await lockOf(this.store.delete(storeKey));
       await this.uploads.delete(scope, id);
     }
   }

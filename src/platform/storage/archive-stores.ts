@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
+import { Readable } from 'node:stream';
 import { AppError } from '#errors';
-import type { ArchiveStore } from '#storage';
+import type { ArchiveStore, ObjectLock } from '#storage';
 
 /** The stores that the configuration names: the main one, which every archive is written to, and those that copies go to. */
 export class ArchiveStores {
@@ -18,6 +19,11 @@ export class ArchiveStores {
 
   has(name: string): boolean {
     return this.others.has(name);
+  }
+
+  /** Null without one, and for a store that the configuration no longer names. */
+  lockOf(name: string): ObjectLock | null {
+    return this.others.get(name)?.lock ?? null;
   }
 
   /**
@@ -38,8 +44,10 @@ export class ArchiveStores {
   /** What is written to the one must not be seen in the other. */
   private async looksApart(store: ArchiveStore): Promise<boolean> {
     const probe = `probe-${randomUUID()}`;
-    await (await this.main.create(probe)).commit();
     try {
+      // Not by `create`, which would lock it for days.
+      await this.main.resumable.append(probe, 0, 1, Readable.from([Buffer.alloc(1)]));
+      await this.main.resumable.publish(probe);
       return (await store.stat(probe)) === null;
     } finally {
       await this.main.delete(probe).catch(() => undefined);

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { Readable, Transform } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { AppError } from '#errors';
-import type { ArchiveStore, StoredObject } from '#storage';
+import { type ArchiveStore, lockOf, type StoredObject } from '#storage';
 import { sha256Of } from './object-hash.js';
 
 export interface ObjectFacts {
@@ -39,7 +39,8 @@ export async function copyObject(source: StoredObject, target: ArchiveStore, { s
     throw error;
   }
   if (await isSame(target, { storeKey, sizeBytes, sha256 }, signal)) return;
-  await target.delete(storeKey);
+  // What is locked stays beneath what is written over it the next time, and goes with that.
+  await lockOf(target.delete(storeKey));
   throw new AppError('READ_BACK_FAILED', 'The copy is not what was written');
 }
 
