@@ -288,9 +288,10 @@ describe('a workspace with destinations', () => {
   });
 
   it('has a copy finished that a worker which died had begun', async () => {
-    const tenant = await shop('second');
+    const tenant = await shop();
     const backup = await takeBackup(admin, tenant.id);
     const off = app.nest.get(FaultPoints).on('copy.written', () => Promise.reject(new Error('The worker stopped here')));
+    await choose(tenant, 'second');
     expect(await copy(tenant)).toMatchObject({ state: 'FAILED' });
     off();
     expect(await copiesOf(backup)).toMatchObject([{ state: 'COPYING' }]);
@@ -319,7 +320,7 @@ describe('copies go', () => {
   });
 
   it('even when the backup is deleted while it is being copied', async () => {
-    const tenant = await shop('second');
+    const tenant = await shop();
     const [backup] = [await takeBackup(admin, tenant.id), await takeBackup(admin, tenant.id)];
     let deleted: readonly UserErrorAnswer[] | null = null;
     const off = app.nest.get(FaultPoints).on('copy.written', async () => {
@@ -327,6 +328,8 @@ describe('copies go', () => {
       off();
       deleted = await deleteBackup(backup);
     });
+    // Not before: copies begin by themselves, too.
+    await choose(tenant, 'second');
     await copy(tenant);
     expect(deleted).toEqual([]);
     expect(await storeOf('second').stat(await keyOf(backup))).toBeNull();
