@@ -27,6 +27,9 @@ export { encodeNamespaceEnd, encodeNamespaceHeader, encodePrelude, terminator } 
 export { type ArchiveContext, type ArchiveHeader, type Codec, type PayloadType } from './dbk1/header.js';
 export { readArchiveHeader } from './dbk1/layout.js';
 export {
+  decodeManifest,
+  encodeManifest,
+  maxTrailerBytes,
   type ArchiveManifest,
   type ConsistencyLevel,
   type Frame,
@@ -36,7 +39,10 @@ export {
   type PayloadSummary,
 } from './dbk1/manifest.js';
 export { type ExpectedArchive, type OpenOptions } from './dbk1/open.js';
-export { openArchive, OpenArchive, type ArchiveFrame, type ReadOptions } from './dbk1/reader.js';
+export { FramedArchive, type ArchiveFrame, type ReadOptions } from './dbk1/framed-archive.js';
+export { openManifestedArchive } from './dbk1/plain-reader.js';
+export { PlainArchiveWriter, type PlainArchiveSummary } from './dbk1/plain-writer.js';
+export { openArchive, OpenArchive } from './dbk1/reader.js';
 export { StreamedArchive } from './dbk1/stream-reader.js';
 export { ArchiveWriter, type ArchiveSummary, type ArchiveWriterOptions } from './dbk1/writer.js';
 export { deriveTenantKey, KeyRing, type MasterKey, type TenantKeys } from './keys.js';

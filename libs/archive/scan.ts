@@ -1,5 +1,5 @@
 import { AppError } from '#errors';
-import type { ArchiveFrame, OpenArchive } from './dbk1/reader.js';
+import type { ArchiveFrame, FramedArchive } from './dbk1/framed-archive.js';
 import type { ArchiveManifest, ManifestNamespace, NamespaceSummary } from './dbk1/manifest.js';
 import { parseCollectionMetadata, type CollectionMeta, type MongodumpHeader } from './mongodump/format.js';
 import { type ArchiveNamespace, MongodumpParser, type MongodumpEvent } from './mongodump/parser.js';
@@ -82,8 +82,8 @@ export async function scanPayload(payload: AsyncIterable<Buffer>, onProgress?: O
  * Reads the whole archive and compares it with its manifest: hash, counts, sums, and that each frame holds whole blocks
  * of the namespace it claims. Throws ARCHIVE_CORRUPT naming the namespace.
  */
-export async function verifyArchive(archive: OpenArchive, onProgress?: OnScanProgress, onDocuments?: OnDocuments): Promise<ScanResult> {
-  if (archive.header.payloadType !== 'mongodump') throw new AppError('ARCHIVE_UNSUPPORTED', `The archive holds a payload of type ${archive.header.payloadType}`);
+export async function verifyArchive(archive: FramedArchive, onProgress?: OnScanProgress, onDocuments?: OnDocuments): Promise<ScanResult> {
+  if (archive.payloadType !== 'mongodump') throw new AppError('ARCHIVE_UNSUPPORTED', `The archive holds a payload of type ${archive.payloadType}`);
   const scanner = new Scanner(onProgress, onDocuments);
   for await (const frame of archive.payloadFrames()) pushFrame(scanner, frame, archive);
   const result = scanner.finish();
@@ -95,8 +95,8 @@ export async function verifyArchive(archive: OpenArchive, onProgress?: OnScanPro
  * As `verifyArchive`, of the prelude and the frames of these collections alone: tags, format, counts and sums. The rest of the archive is
  * not read, so nothing is said of it. Throws ARCHIVE_CORRUPT naming the namespace.
  */
-export async function verifySelection(archive: OpenArchive, names: ReadonlySet<string>, onProgress?: OnScanProgress, onDocuments?: OnDocuments): Promise<ScanResult> {
-  if (archive.header.payloadType !== 'mongodump') throw new AppError('ARCHIVE_UNSUPPORTED', `The archive holds a payload of type ${archive.header.payloadType}`);
+export async function verifySelection(archive: FramedArchive, names: ReadonlySet<string>, onProgress?: OnScanProgress, onDocuments?: OnDocuments): Promise<ScanResult> {
+  if (archive.payloadType !== 'mongodump') throw new AppError('ARCHIVE_UNSUPPORTED', `The archive holds a payload of type ${archive.payloadType}`);
   const { manifest } = archive;
   const scanner = new Scanner(onProgress, onDocuments);
   scanner.push(selectPrelude(await archive.prelude(), names));
@@ -107,7 +107,7 @@ export async function verifySelection(archive: OpenArchive, names: ReadonlySet<s
   return result;
 }
 
-function pushFrame(scanner: Scanner, { namespaceIndex, payload }: ArchiveFrame, { header, manifest }: OpenArchive): void {
+function pushFrame(scanner: Scanner, { namespaceIndex, payload }: ArchiveFrame, { codec, manifest }: FramedArchive): void {
   const claimed = manifest.namespaces[namespaceIndex]?.name;
   scanner.push(payload, (event) => {
     if (event.type === 'prelude' ? namespaceIndex !== -1 : event.namespace.meta.collection !== claimed) {
@@ -116,7 +116,7 @@ function pushFrame(scanner: Scanner, { namespaceIndex, payload }: ArchiveFrame, 
   });
   if (!scanner.isAtBoundary) throw new AppError('ARCHIVE_CORRUPT', 'The archive is damaged: a frame does not end where a block ends');
   // Without a codec a frame is a view of what was read.
-  if (header.codec !== 'none') release(payload);
+  if (codec !== 'none') release(payload);
 }
 
 /** Throws ARCHIVE_CORRUPT naming the first namespace that differs from the manifest. */

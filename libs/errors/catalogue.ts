@@ -63,7 +63,6 @@ export const errorCatalogue = {
   POLICY_FORBIDS: user('Ask your provider to switch it on in the policy of the workspace'),
   POLICY_PROVIDER_ONLY: user('Ask your provider to change it'),
   STEP_UP_REQUIRED: user('Log in again and repeat the request with the new token; a host product asks its login for max_age and passes auth_time on'),
-  POLICY_UNSUPPORTED: user('Leave it as it is; this version cannot do it'),
 
   // Webhooks
   WEBHOOK_INVALID: user('Give an address of the form https://host/path'),

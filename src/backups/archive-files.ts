@@ -1,13 +1,13 @@
 import { createHash } from 'node:crypto';
 import { Inject, Injectable } from '@nestjs/common';
-import { MongodumpParser, type OnDocuments, openArchive, type OpenArchive, verifyArchive, verifySelection } from '#archive';
+import { type ArchiveWriterOptions, type ArchiveFrame, type ArchiveManifest, type FramedArchive, MongodumpParser, type OnDocuments, openArchive, openManifestedArchive, type OpenArchive, verifyArchive, verifySelection } from '#archive';
 import type { NamespaceSummary, PayloadSource, Work } from '#engines';
 import { AppError, asAppError } from '#errors';
 import { type ArchiveStore, deleteEach, type StoredObject } from '#storage';
 import type { TenantScope } from '../access/access.service.js';
 import { EncryptionService } from '../encryption/encryption.service.js';
-import { copyObject, type ObjectFacts } from '../platform/storage/copy-object.js';
 import { ARCHIVE_STORE } from '../platform/storage/storage.module.js';
+import { type ArchiveObjects, copyArchive, readManifest, removeArchive, requireRemoved } from './archive-objects.js';
 import { type ArchivedNamespace, definitionsOf, type Provenance } from './archived-namespaces.js';
 import { BackupCopies } from './backup-copies.js';
 import type { BackupEntity } from './backup.entity.js';
@@ -15,11 +15,7 @@ import { ArchiveStores } from '../platform/storage/archive-stores.js';
 import { PlainStoredArchive } from './plain-archive.js';
 
 /** What binds a stored file to its row: a file that differs in any of it is not the one that was written. */
-export interface ArchiveRef {
-  readonly storeKey: string;
-  readonly sizeBytes: number;
-  /** Hex. */
-  readonly sha256: string;
+export interface ArchiveRef extends ArchiveObjects {
   /** Hex; null for an archive that is not encrypted. */
   readonly salt: string | null;
   /** As the archive's header names its backup; an imported one keeps the name of the backup that it was. */
@@ -28,13 +24,21 @@ export interface ArchiveRef {
   readonly keyTenantId: string | null;
 }
 
-export type SealedRef = ArchiveRef & { readonly salt: string };
+type SealedRef = ArchiveRef & { readonly salt: string };
+type ManifestedRef = ArchiveRef & { readonly manifestSha256: string };
 
-export function isSealed(ref: ArchiveRef): ref is SealedRef {
+/** Of an archive that tells what it holds: one of ours. */
+export type OwnRef = SealedRef | ManifestedRef;
+
+function isSealed(ref: ArchiveRef): ref is SealedRef {
   return ref.salt !== null;
 }
 
-/** The stored archives of tenants: opened with the tenant's own key, in the main store or, where it is not good there, from a copy, and removed everywhere. */
+export function isOwn(ref: ArchiveRef): ref is OwnRef {
+  return isSealed(ref) || ref.manifestSha256 !== null;
+}
+
+/** The stored archives of tenants: opened with the tenant's own key, where they are encrypted, in the main store or, where it is not good there, from a copy, and removed everywhere. */
 @Injectable()
 export class ArchiveFiles {
   constructor(
@@ -51,21 +55,21 @@ export class ArchiveFiles {
   }
 
   /**
-   * Checks size, header, key and trailer.
+   * Checks size, header, key and trailer, or the manifest beside it.
    *
    * @throws AppError ARCHIVE_*, KEY_*, STORAGE_UNAVAILABLE
    */
-  open(scope: TenantScope, ref: SealedRef): Promise<StoredArchive> {
+  open(scope: TenantScope, ref: OwnRef): Promise<StoredArchive> {
     return this.firstOf(ref.storeKey, (store) => this.openIn(store, scope, ref));
   }
 
-  /** As `open`, for an archive that may be a plain one. */
+  /** As `open`, for an archive that may be one of the public tools. */
   openAny(scope: TenantScope, ref: ArchiveRef): Promise<StoredArchive | PlainStoredArchive> {
     return this.firstOf(ref.storeKey, (store) => this.openAnyIn(store, scope, ref));
   }
 
   async openAnyIn(store: ArchiveStore, scope: TenantScope, ref: ArchiveRef): Promise<StoredArchive | PlainStoredArchive> {
-    if (isSealed(ref)) return this.openIn(store, scope, ref);
+    if (isOwn(ref)) return this.openIn(store, scope, ref);
     const object = await openSized(store, ref);
     try {
       return await PlainStoredArchive.open(object, ref.sha256);
@@ -80,16 +84,24 @@ export class ArchiveFiles {
     return this.openAnyIn(this.store, scope, ref);
   }
 
-  private async openIn(store: ArchiveStore, scope: TenantScope, ref: SealedRef): Promise<StoredArchive> {
+  private async openIn(store: ArchiveStore, scope: TenantScope, ref: OwnRef): Promise<StoredArchive> {
     const object = await openSized(store, ref);
     try {
+      if (!isSealed(ref)) return new StoredArchive(object, await this.openManifested(store, object, scope, ref), null, ref);
       const expected = { backupId: ref.archiveId, salt: ref.salt };
       const archive = await openArchive(object, { keys: this.encryption.keyRing, tenantId: ref.keyTenantId ?? scope.tenantId, expected });
-      return new StoredArchive(object, archive, ref);
+      return new StoredArchive(object, archive, archive, ref);
     } catch (error) {
       await object.close();
       throw error;
     }
+  }
+
+  private async openManifested(store: ArchiveStore, object: StoredObject, scope: TenantScope, ref: ManifestedRef): Promise<FramedArchive> {
+    const { manifest } = await readManifest(store, ref.storeKey, ref.manifestSha256);
+    if (manifest.tenant.id !== scope.tenantId) throw new AppError('ARCHIVE_FOREIGN', 'The archive belongs to another workspace');
+    if (manifest.backup.id !== ref.archiveId) throw new AppError('ARCHIVE_REPLACED', 'The file holds another backup');
+    return openManifestedArchive(object, manifest);
   }
 
   /** The first that can be opened; where none can, what kept the main store's from it. */
@@ -111,7 +123,7 @@ export class ArchiveFiles {
    *
    * @throws AppError READ_BACK_FAILED, STORAGE_UNAVAILABLE
    */
-  async readBack(work: TenantScope & Pick<Work, 'signal' | 'report'>, ref: SealedRef, compare: (archive: StoredArchive) => void): Promise<void> {
+  async readBack(work: TenantScope & Pick<Work, 'signal' | 'report'>, ref: OwnRef, compare: (archive: StoredArchive) => void): Promise<void> {
     try {
       const archive = await this.open(work, ref);
       try {
@@ -137,12 +149,12 @@ export class ArchiveFiles {
    *
    * @throws AppError ARCHIVE_* where it is good nowhere, READ_BACK_FAILED, STORAGE_*
    */
-  async copyTo(target: ArchiveStore, facts: ObjectFacts, signal: AbortSignal, moved?: (bytes: number) => void): Promise<void> {
+  async copyTo(target: ArchiveStore, facts: ArchiveObjects, signal: AbortSignal, moved?: (bytes: number) => void): Promise<void> {
     await this.firstOf(facts.storeKey, async (store) => {
       if (store === target) throw new AppError('ARCHIVE_MISSING', 'There is no other copy of the file');
       const source = await openSized(store, facts);
       try {
-        await copyObject(source, target, facts, signal, moved);
+        await copyArchive(store, source, target, facts, signal, moved);
       } finally {
         await source.close();
       }
@@ -150,7 +162,7 @@ export class ArchiveFiles {
   }
 
   /** Writes the main store's file anew from a good copy; false where there is none. */
-  async heal(facts: ObjectFacts, signal: AbortSignal): Promise<boolean> {
+  async heal(facts: ArchiveObjects, signal: AbortSignal): Promise<boolean> {
     if ((await this.copies.goodOf(facts.storeKey)).length === 0) return false;
     try {
       await this.copyTo(this.store, facts, signal);
@@ -186,13 +198,12 @@ export class ArchiveFiles {
 
   /** Finished or not, and every copy of it. Idempotent. @throws AppError STORAGE_UNAVAILABLE; StorageLocked when all is gone that is not locked */
   async remove(storeKey: string): Promise<void> {
-    await this.store.discardIncomplete(storeKey);
-    await deleteEach([() => this.store.delete(storeKey), () => this.copies.remove(storeKey)], (deletion) => deletion());
+    await deleteEach([() => removeArchive(this.store, storeKey), () => this.copies.remove(storeKey)], (deletion) => deletion());
   }
 
   /** @throws AppError STORAGE_UNAVAILABLE where the store says that it has deleted it, and still has it */
-  async requireGone(storeKey: string): Promise<void> {
-    if ((await this.store.stat(storeKey)) !== null) throw new AppError('STORAGE_UNAVAILABLE', `The store still has ${storeKey} after it was deleted`);
+  requireGone(storeKey: string): Promise<void> {
+    return requireRemoved(this.store, storeKey);
   }
 }
 
@@ -215,12 +226,26 @@ export function mayLieElsewhere(error: unknown): boolean {
 export class StoredArchive {
   constructor(
     private readonly object: StoredObject,
-    private readonly archive: OpenArchive,
+    private readonly archive: FramedArchive,
+    /** The same where it is encrypted. */
+    private readonly sealed: OpenArchive | null,
     private readonly ref: ArchiveRef,
   ) {}
 
-  get keyId(): string {
-    return this.archive.header.keyId;
+  /** What a copy of it under another key has in common with it. */
+  get form(): Pick<ArchiveWriterOptions, 'context' | 'codec' | 'payloadType' | 'segmentSize'> {
+    const { codec, payloadType, manifest: { tenant, backup } } = this.archive;
+    if (this.sealed !== null) return { context: this.sealed.header.context, codec, payloadType, segmentSize: this.sealed.header.segmentSize };
+    return { context: { tenant: tenant.id, backup: backup.id, label: backup.label, createdAt: backup.createdAt }, codec, payloadType };
+  }
+
+  get manifest(): ArchiveManifest {
+    return this.archive.manifest;
+  }
+
+  /** Of the whole payload, in order. */
+  frames(): AsyncIterable<ArchiveFrame> {
+    return this.archive.payloadFrames();
   }
 
   /** As the backup was when it was taken. */
@@ -269,12 +294,12 @@ export class StoredArchive {
     return this.archive.selectionBytes(names);
   }
 
-  /** The decrypted compressed stream: each piece has passed its tag. */
+  /** The compressed stream; of an encrypted archive each piece has passed its tag. */
   compressed(): AsyncIterable<Buffer> {
     return this.archive.compressed();
   }
 
-  /** Definitions from the first frame, counts from the trailer; nothing else is read. */
+  /** Definitions from the first frame, counts from the manifest; nothing else is read. */
   async definitions(): Promise<readonly ArchivedNamespace[]> {
     for (const event of new MongodumpParser().push(await this.archive.prelude())) {
       if (event.type === 'prelude') return definitionsOf(event.collections, this.namespaces);
@@ -294,6 +319,27 @@ export class StoredArchive {
       work.signal.throwIfAborted();
       work.report({ bytesDone, bytesTotal: fileBytes + payloadBytes, itemsDone: 0, itemsTotal: null, current: null });
     };
+    await this.requireHash(report);
+    await verifyArchive(this.archive, ({ bytesDone }) => report(fileBytes + bytesDone), onDocuments);
+  }
+
+  /**
+   * Reads header, trailer, definitions and the frames of these collections: tags, format, counts and sums. Of an archive that is not encrypted nothing
+   * proves a part, so all of it is read for its hash. Returns the bytes of the file that this took.
+   *
+   * @throws AppError ARCHIVE_*
+   */
+  async verifySelection(names: ReadonlySet<string>, work: Pick<Work, 'signal' | 'report'>, onDocuments?: OnDocuments): Promise<number> {
+    if (this.sealed === null) await this.requireHash(() => work.signal.throwIfAborted());
+    const bytesTotal = this.namespaces.reduce((sum, { name, bytes }) => (names.has(name) ? sum + bytes : sum), 0);
+    await verifySelection(this.archive, names, ({ bytesDone }) => {
+      work.signal.throwIfAborted();
+      work.report({ bytesDone: Math.min(bytesDone, bytesTotal), bytesTotal, itemsDone: 0, itemsTotal: null, current: null });
+    }, onDocuments);
+    return this.sealed === null ? this.ref.sizeBytes : this.archive.selectionBytes(names);
+  }
+
+  private async requireHash(report: (bytes: number) => void): Promise<void> {
     const hash = createHash('sha256');
     let hashed = 0;
     for await (const chunk of this.object.stream()) {
@@ -301,22 +347,6 @@ export class StoredArchive {
       report((hashed += chunk.length));
     }
     if (hash.digest('hex') !== this.ref.sha256) throw new AppError('ARCHIVE_REPLACED', 'The SHA-256 of the stored file is not that of the file that was written');
-    await verifyArchive(this.archive, ({ bytesDone }) => report(fileBytes + bytesDone), onDocuments);
-  }
-
-  /**
-   * Reads header, trailer, definitions and the frames of these collections: tags, format, counts and sums. Returns the bytes of the file
-   * that this took.
-   *
-   * @throws AppError ARCHIVE_*
-   */
-  async verifySelection(names: ReadonlySet<string>, work: Pick<Work, 'signal' | 'report'>, onDocuments?: OnDocuments): Promise<number> {
-    const bytesTotal = this.namespaces.reduce((sum, { name, bytes }) => (names.has(name) ? sum + bytes : sum), 0);
-    await verifySelection(this.archive, names, ({ bytesDone }) => {
-      work.signal.throwIfAborted();
-      work.report({ bytesDone: Math.min(bytesDone, bytesTotal), bytesTotal, itemsDone: 0, itemsTotal: null, current: null });
-    }, onDocuments);
-    return this.archive.selectionBytes(names);
   }
 
   close(): Promise<void> {
@@ -331,7 +361,7 @@ export function isArchiveFault({ code }: AppError): boolean {
 
 /** @throws AppError BACKUP_NOT_USABLE for a backup that was never finished */
 export function archiveRefOf(backup: BackupEntity): ArchiveRef & { readonly backupId: string } {
-  const { id, storeKey, sizeBytes, sha256, salt } = backup;
+  const { id, storeKey, sizeBytes, sha256, salt, manifestSha256 } = backup;
   if (storeKey === null || sizeBytes === null || sha256 === null || (backup.encrypted && salt === null)) throw new AppError('BACKUP_NOT_USABLE', `The backup has no archive: its state is ${backup.state}`);
-  return { backupId: id, storeKey, sizeBytes, sha256, salt: salt?.toString('hex') ?? null, archiveId: backup.archiveId ?? id, keyTenantId: backup.keyTenantId };
+  return { backupId: id, storeKey, sizeBytes, sha256, manifestSha256, salt: salt?.toString('hex') ?? null, archiveId: backup.archiveId ?? id, keyTenantId: backup.keyTenantId };
 }

@@ -1,12 +1,13 @@
 import { Writable } from 'node:stream';
 import { Inject, Injectable } from '@nestjs/common';
-import { ArchiveWriter } from '#archive';
+import { ArchiveWriter, type ManifestInput, PlainArchiveWriter } from '#archive';
 import { AppError } from '#errors';
 import type { DumpResult, FrameSink, Work } from '#engines';
 import type { ArchiveStore, ObjectUpload } from '#storage';
 import { EncryptionService } from '../encryption/encryption.service.js';
 import { ARCHIVE_STORE } from '../platform/storage/storage.module.js';
-import type { SealedRef } from './archive-files.js';
+import type { OwnRef } from './archive-files.js';
+import { writeManifest } from './archive-objects.js';
 import type { BackupWork } from './backup-work.js';
 import type { BackupEntity, Codec } from './backup.entity.js';
 
@@ -23,15 +24,28 @@ export interface Recording {
 }
 
 export interface WrittenArchive {
-  readonly ref: SealedRef;
-  readonly keyId: string;
+  readonly ref: OwnRef;
+  readonly keyId: string | null;
   readonly rawBytes: number;
   readonly dump: DumpResult;
 }
 
 const archiveCodecs = { NONE: 'none', GZIP: 'gzip', ZSTD: 'zstd' } as const satisfies Record<Codec, string>;
 
-/** Writes one archive into the store. */
+/** What a writer tells of the archive that it has finished; the rest of its `ref` is known before. */
+interface Finished {
+  readonly ref: Pick<OwnRef, 'sizeBytes' | 'sha256'> & ({ readonly salt: string; readonly manifestSha256: null } | { readonly salt: null; readonly manifestSha256: string });
+  readonly rawBytes: number;
+}
+
+/** The writer of one archive, and how it is finished. */
+interface ArchivePen {
+  readonly keyId: string | null;
+  readonly writer: Pick<ArchiveWriter, 'writeFrame' | 'abort'>;
+  readonly finish: (manifest: ManifestInput) => Promise<Finished>;
+}
+
+/** Writes one archive into the store, encrypted if its row says so. */
 @Injectable()
 export class ArchiveRecorder {
   constructor(
@@ -44,17 +58,10 @@ export class ArchiveRecorder {
     const { work, backup, tenant } = recording;
     const { storeKey } = backup;
     if (storeKey === null) throw new AppError('INTERNAL', 'The backup has no place in the store');
-    const { keyId, tenantKey } = this.encryption.sealingKey(backup.tenantId);
     const createdAt = backup.createdAt.toISOString();
     await this.store.discardIncomplete(storeKey);
     const upload = await this.store.create(storeKey);
-    const writer = new ArchiveWriter(metered(upload, recording.quotaLeftBytes), {
-      keyId,
-      tenantKey,
-      context: { tenant: backup.tenantId, backup: backup.id, label: backup.label, createdAt },
-      codec: archiveCodecs[backup.codec],
-      payloadType: 'mongodump',
-    });
+    const { keyId, writer, finish } = this.penFor(work, backup, storeKey, createdAt, metered(upload, recording.quotaLeftBytes));
     const stop = (): void => writer.abort(work.signal.reason);
     work.signal.addEventListener('abort', stop, { once: true });
     try {
@@ -68,7 +75,7 @@ export class ArchiveRecorder {
       const dump = await recording.dump(sink, work);
       await work.enter('FINALIZE');
       await work.faultPoint('backup.finalize');
-      const { sizeBytes, sha256, salt, payloadBytes } = await writer.finish({
+      const { ref, rawBytes } = await finish({
         producer,
         tenant: { id: tenant.id, slug: tenant.slug, name: tenant.name },
         backup: { id: backup.id, label: backup.label, trigger: backup.trigger, scope: backup.scope, createdAt, ...(backup.collections === null ? {} : { collections: backup.collections }) },
@@ -80,7 +87,7 @@ export class ArchiveRecorder {
       // A worker that has lost its operation without knowing it must not put its file in the place of the next one's.
       await work.fenced(() => Promise.resolve());
       await upload.commit();
-      return { ref: { storeKey, sizeBytes, sha256, salt, archiveId: backup.id, keyTenantId: null }, keyId, rawBytes: payloadBytes, dump };
+      return { ref: { ...ref, storeKey, archiveId: backup.id, keyTenantId: null }, keyId, rawBytes, dump };
     } catch (error) {
       writer.abort(error);
       await upload.abort();
@@ -88,6 +95,28 @@ export class ArchiveRecorder {
     } finally {
       work.signal.removeEventListener('abort', stop);
     }
+  }
+
+  private penFor(work: BackupWork, backup: BackupEntity, storeKey: string, createdAt: string, destination: Writable): ArchivePen {
+    const framing = { codec: archiveCodecs[backup.codec], payloadType: 'mongodump' } as const;
+    if (!backup.encrypted) {
+      const writer = new PlainArchiveWriter(destination, framing);
+      const finish = async (input: ManifestInput): Promise<Finished> => {
+        const { sizeBytes, sha256, manifest } = await writer.finish(input);
+        // Before the archive is visible: one that is there has its manifest.
+        const manifestSha256 = await writeManifest(this.store, storeKey, manifest, work.signal);
+        return { ref: { sizeBytes, sha256, salt: null, manifestSha256 }, rawBytes: manifest.payload.bytes };
+      };
+      return { keyId: null, writer, finish };
+    }
+    const { keyId, tenantKey } = this.encryption.sealingKey(backup.tenantId);
+    const context = { tenant: backup.tenantId, backup: backup.id, label: backup.label, createdAt };
+    const writer = new ArchiveWriter(destination, { ...framing, keyId, tenantKey, context });
+    const finish = async (input: ManifestInput): Promise<Finished> => {
+      const { sizeBytes, sha256, salt, payloadBytes } = await writer.finish(input);
+      return { ref: { sizeBytes, sha256, salt, manifestSha256: null }, rawBytes: payloadBytes };
+    };
+    return { keyId, writer, finish };
   }
 }
 

@@ -11,7 +11,7 @@ type ActionSubject = Pick<BackupModel, 'uuid' | 'state' | 'usable' | 'pinned' | 
 export const governed: ReadonlyMap<Permission, PolicySwitch> = new Map([[Permission.BACKUP_DOWNLOAD, 'allowDownload'], [Permission.BACKUP_DELETE, 'selfServiceDelete']]);
 
 /** Why the server would refuse it now, as a sentence for people; null where it would not. */
-export function blockedReason(actor: Actor, backup: ActionSubject, permission: Permission, protection: Protection, encryptionBanner: string | null): string | null {
+export function blockedReason(actor: Actor, backup: ActionSubject, permission: Permission, protection: Protection, noKey: string | null): string | null {
   const unusable = backup.usable ? null : `The backup cannot be used: its state is ${backup.state}`;
   const asked = governed.get(permission);
   const forbidden = asked === undefined ? null : refusalIn(protection.policy, actor, asked);
@@ -25,7 +25,7 @@ export function blockedReason(actor: Actor, backup: ActionSubject, permission: P
       return reason === undefined ? null : `The backup is kept: ${reason}`;
     }
     case Permission.RESTORE_RUN:
-      return unusable ?? encryptionBanner;
+      return unusable ?? noKey;
     case Permission.BACKUP_DOWNLOAD:
       return unusable;
     case Permission.BACKUP_PIN:

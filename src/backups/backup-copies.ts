@@ -7,7 +7,7 @@ import { failureOf } from '../operations/operation-failure.js';
 import type { OperationFailure } from '../operations/operation-handler.js';
 import { RowsOfEach } from '../platform/database/batched-reads.js';
 import { ArchiveStores } from '../platform/storage/archive-stores.js';
-import { isSame, type ObjectFacts } from '../platform/storage/copy-object.js';
+import { type ArchiveObjects, isSameArchive, manifestKeyOf, removeArchive, requireRemoved } from './archive-objects.js';
 
 export const copyStates = ['PENDING', 'COPYING', 'GOOD', 'FAILED', 'MISSING', 'DELETING'] as const;
 export type CopyState = (typeof copyStates)[number];
@@ -118,11 +118,11 @@ export class BackupCopies {
   }
 
   /** Reads every good copy of the backup whole; one that is not what was written is MISSING from then on, and made anew. */
-  async check(scope: TenantScope, backupId: string, facts: ObjectFacts, signal: AbortSignal): Promise<readonly string[]> {
+  async check(scope: TenantScope, backupId: string, facts: ArchiveObjects, signal: AbortSignal): Promise<readonly string[]> {
     const bad: string[] = [];
     for (const { store, state, storeKey } of await this.of(scope, backupId)) {
       if (state !== 'GOOD' || storeKey !== facts.storeKey || !this.stores.has(store)) continue;
-      const isGood = await isSame(this.stores.get(store), facts, signal).catch((error: unknown) => {
+      const isGood = await isSameArchive(this.stores.get(store), facts, signal).catch((error: unknown) => {
         signal.throwIfAborted();
         // A store that is away says nothing about the copy.
         if (asAppError(error).code === 'STORAGE_UNAVAILABLE') return null;
@@ -140,12 +140,14 @@ export class BackupCopies {
 
   /** Good ones that a store no longer has, or has in another size. Nothing is read; the store is listed. */
   async *lost(): AsyncGenerator<{ readonly store: string; readonly key: string; readonly tenantId: string; readonly backupId: string }, void, undefined> {
-    const rows: { store: string; store_key: string; tenant_id: string; backup_id: string; size_bytes: string }[] = await this.dataSource.query(
-      `select c.store, c.store_key, c.tenant_id, c.backup_id, b.size_bytes from backup_copy c join backup b on b.id = c.backup_id where c.state = 'GOOD' order by c.store, c.store_key collate "C"`,
+    const rows: { store: string; store_key: string; tenant_id: string; backup_id: string; size_bytes: string; has_manifest: boolean }[] = await this.dataSource.query(
+      `select c.store, c.store_key, c.tenant_id, c.backup_id, b.size_bytes, b.manifest_sha256 is not null as has_manifest from backup_copy c join backup b on b.id = c.backup_id where c.state = 'GOOD' order by c.store, c.store_key collate "C"`,
     );
-    for (const { store, store_key: key, tenant_id: tenantId, backup_id: backupId, size_bytes } of rows) {
+    for (const { store, store_key: key, tenant_id: tenantId, backup_id: backupId, size_bytes, has_manifest } of rows) {
       if (!this.stores.has(store)) continue;
-      if ((await this.stores.get(store).stat(key))?.sizeBytes !== Number(size_bytes)) yield { store, key, tenantId, backupId };
+      const place = this.stores.get(store);
+      const isThere = (await place.stat(key))?.sizeBytes === Number(size_bytes) && (!has_manifest || (await place.stat(manifestKeyOf(key))) !== null);
+      if (!isThere) yield { store, key, tenantId, backupId };
     }
   }
 
@@ -157,8 +159,7 @@ export class BackupCopies {
     const store = this.stores.get(name);
     // What lies there is the archive itself.
     if (!(await this.stores.isApart(name))) return;
-    await store.discardIncomplete(storeKey);
-    await store.delete(storeKey);
-    if ((await store.stat(storeKey)) !== null) throw new AppError('STORAGE_UNAVAILABLE', `The store ${name} still has ${storeKey} after it was deleted`);
+    await removeArchive(store, storeKey);
+    await requireRemoved(store, storeKey);
   }
 }

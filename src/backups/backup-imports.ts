@@ -6,6 +6,7 @@ import type { OperationEntity } from '../operations/operation.entity.js';
 import { OperationsService } from '../operations/operations.service.js';
 import { type Actor, stampOf } from '../platform/auth/actor.js';
 import { TenantsService } from '../tenants/tenants.service.js';
+import { archiveKeyOf } from './archive-objects.js';
 import type { ArchiveFacts } from './archive-inspection.js';
 import { archiveNames, archiveStoreKey, defaultBackupName } from './backup-naming.js';
 import { BackupsRepository } from './backups.repository.js';
@@ -54,9 +55,9 @@ export class BackupImports {
     return this.backups.isStoredAt(storeKey, manager);
   }
 
-  /** Whether an operation writes a file there, or has left one that is to be removed. */
+  /** Whether an operation writes an archive, or its manifest, there, or has left one that is to be removed. */
   isBeingWrittenAt(storeKey: string): Promise<boolean> {
-    return this.backups.isBeingWrittenAt(storeKey);
+    return this.backups.isBeingWrittenAt(archiveKeyOf(storeKey) ?? storeKey);
   }
 
   /** Makes the row, which is usable only when the operation has read the whole archive. The caller has checked the permission. */

@@ -1,14 +1,14 @@
 import { randomBytes } from 'node:crypto';
 import { Inject, Injectable } from '@nestjs/common';
 import { DataSource, type EntityManager } from 'typeorm';
-import { ArchiveWriter, openArchive, type OpenArchive } from '#archive';
+import { ArchiveWriter } from '#archive';
 import type { Work } from '#engines';
 import { AppError, asAppError } from '#errors';
 import type { ArchiveStore } from '#storage';
 import type { TenantScope } from '../access/access.service.js';
 import { EncryptionService } from '../encryption/encryption.service.js';
 import { ARCHIVE_STORE } from '../platform/storage/storage.module.js';
-import { ArchiveFiles, archiveRefOf, isSealed, type SealedRef } from './archive-files.js';
+import { ArchiveFiles, archiveRefOf, isOwn, type OwnRef, type StoredArchive } from './archive-files.js';
 import { type BackupEntity, isUsable } from './backup.entity.js';
 import { BackupsRepository } from './backups.repository.js';
 import { DiscardedArchives } from './discarded-archives.js';
@@ -35,6 +35,14 @@ export interface ResealWork extends Pick<Work, 'signal' | 'report'> {
 
 /** RESEALED, or why not: it has the current key by now, is gone, or something reads it. */
 export type ResealOutcome = 'RESEALED' | 'NOT_NEEDED' | 'IN_USE';
+
+/** A file that was written under the current key, and is of no backup yet. */
+interface Resealed {
+  readonly storeKey: string;
+  readonly sizeBytes: number;
+  readonly sha256: string;
+  readonly salt: string;
+}
 
 /** Which keys the stored archives need, and archives under the current one. */
 @Injectable()
@@ -75,13 +83,19 @@ export class BackupKeys {
     return rows.map((row) => row.key_id);
   }
 
-  /** Ids of the tenant's archives under other keys than this one, oldest first. */
-  async besides({ tenantId }: TenantScope, keyId: string): Promise<string[]> {
+  /** Ids of the tenant's archives under other keys than this one, oldest first, and with `plain` of those of ours that are not encrypted. */
+  async besides({ tenantId }: TenantScope, keyId: string, plain: boolean): Promise<string[]> {
     const rows: { id: string }[] = await this.dataSource.query(
-      `select id from backup where tenant_id = $1 and key_id <> $2 and ${usable} order by created_at, id`,
-      [tenantId, keyId],
+      `select id from backup where tenant_id = $1 and (key_id <> $2 or ($3 and manifest_sha256 is not null)) and ${usable} order by created_at, id`,
+      [tenantId, keyId, plain],
     );
     return rows.map((row) => row.id);
+  }
+
+  /** How many of the tenant's archives are not encrypted. */
+  async plain({ tenantId }: TenantScope): Promise<number> {
+    const [row]: { count: string }[] = await this.dataSource.query(`select count(*) as count from backup where tenant_id = $1 and not encrypted and ${usable}`, [tenantId]);
+    return Number(row?.count ?? 0);
   }
 
   /**
@@ -94,7 +108,7 @@ export class BackupKeys {
     const { keyId } = this.encryption.sealingKey(work.tenantId);
     if (backup === null || !isUsable(backup) || backup.keyId === keyId) return 'NOT_NEEDED';
     const ref = archiveRefOf(backup);
-    if (!isSealed(ref)) return 'NOT_NEEDED';
+    if (!isOwn(ref)) return 'NOT_NEEDED';
     const storeKey = besideOf(ref.storeKey);
     await work.fenced((manager) => this.discarded.note(work, storeKey, manager));
     try {
@@ -111,31 +125,27 @@ export class BackupKeys {
     }
   }
 
-  private async write(work: ResealWork, backup: BackupEntity, ref: SealedRef, storeKey: string): Promise<SealedRef> {
-    const object = await this.files.openObject(ref);
-    const keyTenantId = ref.keyTenantId ?? backup.tenantId;
+  private async write(work: ResealWork, backup: BackupEntity, ref: OwnRef, storeKey: string): Promise<Resealed> {
+    const old = await this.files.open(work, ref);
     try {
-      const old = await openArchive(object, { keys: this.encryption.keyRing, tenantId: keyTenantId, expected: { backupId: ref.archiveId, salt: ref.salt } });
-      const copied = await this.copy(work, old, keyTenantId, storeKey);
-      const written = { ...ref, storeKey, ...copied };
+      const copied = await this.copy(work, old, ref.keyTenantId ?? backup.tenantId, storeKey);
+      const written = { ...ref, ...copied, storeKey, manifestSha256: null };
       await this.files.readBack(work, written, ({ payloadSha256 }) => {
-        if (payloadSha256 !== old.manifest.payload.sha256) throw new AppError('ARCHIVE_CORRUPT', 'The payload differs from that of the file that it was copied from');
+        if (payloadSha256 !== old.payloadSha256) throw new AppError('ARCHIVE_CORRUPT', 'The payload differs from that of the file that it was copied from');
       });
       return written;
     } finally {
-      await object.close();
+      await old.close();
     }
   }
 
-  private async copy(work: ResealWork, old: OpenArchive, keyTenantId: string, storeKey: string): Promise<Pick<SealedRef, 'sizeBytes' | 'sha256' | 'salt'>> {
-    const { header, manifest } = old;
+  private async copy(work: ResealWork, old: StoredArchive, keyTenantId: string, storeKey: string): Promise<Omit<Resealed, 'storeKey'>> {
+    const { manifest, form } = old;
     const upload = await this.store.create(storeKey);
-    const writer = new ArchiveWriter(upload.body, {
-      ...this.encryption.sealingKey(keyTenantId), context: header.context, codec: header.codec, payloadType: header.payloadType, segmentSize: header.segmentSize,
-    });
+    const writer = new ArchiveWriter(upload.body, { ...this.encryption.sealingKey(keyTenantId), ...form });
     try {
       let bytesDone = 0;
-      for await (const { namespaceIndex, payload } of old.payloadFrames()) {
+      for await (const { namespaceIndex, payload } of old.frames()) {
         work.signal.throwIfAborted();
         await writer.writeFrame(namespaceIndex, payload);
         bytesDone += payload.length;
@@ -153,15 +163,16 @@ export class BackupKeys {
   }
 
   /** False where something reads the old file, or the backup has another one by now. */
-  private switch(work: ResealWork, before: BackupEntity, { storeKey, sizeBytes, sha256, salt, keyId }: SealedRef & { readonly keyId: string }): Promise<boolean> {
+  private switch(work: ResealWork, before: BackupEntity, { storeKey, sizeBytes, sha256, salt, keyId }: Resealed & { readonly keyId: string }): Promise<boolean> {
     return work.fenced(async (manager) => {
       const backup = await this.backups.lock(work, before.id, manager);
       if (backup === null || !isUsable(backup) || backup.storeKey !== before.storeKey || before.storeKey === null) return false;
       // The plan of an announced restore binds the very file, and nobody is there to make another one when it begins.
       if ((await this.backups.operationsOn(backup.id, manager)).length > 0 || (await this.backups.isAnnounced(work, backup.id, manager))) return false;
       // A file that people know by another name than its place's keeps that name.
-      const fileName = backup.fileName === nameIn(before.storeKey) ? nameIn(storeKey) : backup.fileName;
-      await this.backups.update(work, backup.id, ['COMPLETED'], { storeKey, fileName, sizeBytes, sha256, salt: Buffer.from(salt, 'hex'), keyId }, manager);
+      const kept = backup.encrypted || backup.fileName === null ? backup.fileName : `${backup.fileName}.enc`;
+      const fileName = backup.fileName === nameIn(before.storeKey) ? nameIn(storeKey) : kept;
+      await this.backups.update(work, backup.id, ['COMPLETED'], { storeKey, fileName, sizeBytes, sha256, manifestSha256: null, encrypted: true, salt: Buffer.from(salt, 'hex'), keyId }, manager);
       await this.discarded.takeOff(storeKey, manager);
       await this.discarded.note(work, before.storeKey, manager);
       return true;
@@ -176,5 +187,5 @@ function nameIn(storeKey: string): string | null {
 /** A place of its own beside the old file: `<name>-k<4 hex digits>.gz.enc`. */
 function besideOf(storeKey: string): string {
   const [, path = storeKey, suffixes = ''] = /^(.*?)(?:-k[0-9a-f]{4})?((?:\.(?:gz|zst|archive|enc))*)$/.exec(storeKey) ?? [];
-  return `${path}-k${randomBytes(2).toString('hex')}${suffixes}`;
+  return `${path}-k${randomBytes(2).toString('hex')}${suffixes}${suffixes.endsWith('.enc') ? '' : '.enc'}`;
 }

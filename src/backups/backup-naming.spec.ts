@@ -1,7 +1,8 @@
 import { describe, expect, it } from '@jest/globals';
+import { manifestKeyOf } from './archive-objects.js';
 import { archiveNames, archiveStoreKey, defaultBackupName } from './backup-naming.js';
 
-const backup = { id: 'ab12cd34-0000-4000-8000-000000000000', label: 'manual', createdAt: new Date('2026-03-01T23:30:05Z'), codec: 'GZIP' } as const;
+const backup = { id: 'ab12cd34-0000-4000-8000-000000000000', label: 'manual', createdAt: new Date('2026-03-01T23:30:05Z'), codec: 'GZIP', encrypted: true } as const;
 const tenant = { id: 't', slug: 'north-shop', targetDatabase: 'db_asset', policy: {} };
 const nameOf = (changes: object, policy: Record<string, unknown> = {}): string => archiveNames({ ...tenant, policy }, { ...backup, ...changes }).fileName;
 
@@ -11,6 +12,8 @@ describe('names of a backup', () => {
     expect(nameOf({ codec: 'ZSTD' })).toBe('manual_20260301_233005_ab12cd34.zst.enc');
     expect(nameOf({ codec: 'NONE' })).toBe('manual_20260301_233005_ab12cd34.archive.enc');
     expect(nameOf({ encrypted: false })).toBe('manual_20260301_233005_ab12cd34.gz');
+    expect(nameOf({ encrypted: false, codec: 'ZSTD' })).toBe('manual_20260301_233005_ab12cd34.zst');
+    expect(nameOf({ encrypted: false, codec: 'NONE' })).toBe('manual_20260301_233005_ab12cd34.archive');
   });
 
   it('lets no free text of a label into the store key', () => {
@@ -35,6 +38,8 @@ describe('names of a backup', () => {
     const policy = { fileNameTemplate: 'a.b_{db}-{label}_{workspace}{yyyyMMdd_HHmmss}' };
     const { fileName, storeKey } = archiveNames({ id: 't', slug: 's'.repeat(63), targetDatabase: `../${'d'.repeat(63)}`, policy }, { ...backup, label: 'l'.repeat(200), codec: 'NONE' });
     expect(storeKey).toMatch(/^t\/db-backups\/[A-Za-z0-9][A-Za-z0-9._-]{0,190}$/);
+    const longest = archiveNames({ id: 't', slug: 's'.repeat(63), targetDatabase: 'd'.repeat(63), policy: { fileNameTemplate: `{db}{label}{workspace}${'x'.repeat(21)}{yyyyMMdd_HHmmss}` } }, { ...backup, label: 'l'.repeat(200), codec: 'NONE', encrypted: false });
+    expect(manifestKeyOf(longest.storeKey)).toMatch(/^t\/db-backups\/[^/]{1,199}$/);
     expect(fileName).toMatch(/^a\.b_d{39}-l{40}_s{40}20260301_233005\.archive\.enc$/);
   });
 

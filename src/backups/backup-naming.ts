@@ -19,7 +19,7 @@ export interface ArchiveNames {
 /** By the template of the tenant's policy, in UTC: names sort by time whatever the tenant's zone. */
 export function archiveNames(
   { id: tenantId, slug, targetDatabase, policy }: Pick<TenantEntity, 'id' | 'slug' | 'targetDatabase' | 'policy'>,
-  backup: { readonly id: string; readonly label: string; readonly createdAt: Date; readonly codec: Codec; readonly encrypted?: boolean },
+  backup: { readonly id: string; readonly label: string; readonly createdAt: Date; readonly codec: Codec; readonly encrypted: boolean },
 ): ArchiveNames {
   const { fileNameTemplate } = policyOf(policy);
   const shortId = backup.id.slice(0, 8);
@@ -30,7 +30,7 @@ export function archiveNames(
     '{yyyyMMdd_HHmmss}': DateTime.fromJSDate(backup.createdAt, { zone: 'utc' }).toFormat('yyyyLLdd_HHmmss'),
     '{id}': shortId,
   });
-  const suffix = `${suffixes[backup.codec]}${backup.encrypted === false ? '' : '.enc'}`;
+  const suffix = `${suffixes[backup.codec]}${backup.encrypted ? '.enc' : ''}`;
   return { fileName: stem + suffix, storeKey: archiveStoreKey(tenantId, `${stem}${fileNameTemplate.includes('{id}') ? '' : `_${shortId}`}${suffix}`) };
 }
 

@@ -3,6 +3,7 @@ import { AppError, asAppError } from '#errors';
 import type { EngineSession, NamespaceSummary, SetAsideNamespace } from '#engines';
 import { AppConfig } from '../config/app-config.js';
 import { EncryptionService } from '../encryption/encryption.service.js';
+import { PoliciesService } from '../policies/policies.service.js';
 import { failureOfAny } from '../operations/operation-failure.js';
 import { TenantsService } from '../tenants/tenants.service.js';
 import { ArchiveFiles } from './archive-files.js';
@@ -31,6 +32,7 @@ export class BackupRunner {
     private readonly encryption: EncryptionService,
     private readonly recorder: ArchiveRecorder,
     private readonly files: ArchiveFiles,
+    private readonly policies: PoliciesService,
     private readonly config: AppConfig,
   ) {}
 
@@ -38,7 +40,7 @@ export class BackupRunner {
   async run(work: BackupWork, backup: BackupEntity, options: BackupRunOptions): Promise<BackupEntity> {
     try {
       await work.enter('PREPARE');
-      this.encryption.requireKey();
+      await this.requireAsWished(work, backup);
       await work.fenced((manager) => this.backups.update(work, backup.id, ['QUEUED', 'RUNNING'], { state: 'RUNNING' }, manager));
       await this.prepare(work, backup, options.session);
       await work.enter('DUMP');
@@ -83,6 +85,12 @@ export class BackupRunner {
   async removeBytes(work: Pick<BackupWork, 'fenced'>, backup: BackupEntity): Promise<void> {
     const now = await work.fenced((manager) => this.backups.find(backup, backup.id, manager));
     if (backup.storeKey !== null && (now === null || !isUsable(now))) await this.files.remove(backup.storeKey);
+  }
+
+  /** Whether it is encrypted was decided when it was asked for, which may be a while ago. @throws AppError ENCRYPTION_KEY_MISSING, POLICY_FORBIDS */
+  private async requireAsWished(work: BackupWork, { encrypted }: BackupEntity): Promise<void> {
+    if (encrypted) this.encryption.requireKey();
+    else if ((await this.policies.of(work)).encryption === 'REQUIRED') throw new AppError('POLICY_FORBIDS', 'Since the backup was asked for, backups of this workspace have to be encrypted: start it again');
   }
 
   private async prepare(work: BackupWork, backup: BackupEntity, session: EngineSession): Promise<void> {
@@ -134,8 +142,9 @@ export class BackupRunner {
     const facts = {
       state: 'COMPLETED' as const,
       keyId,
-      salt: Buffer.from(ref.salt, 'hex'),
+      salt: ref.salt === null ? null : Buffer.from(ref.salt, 'hex'),
       sha256: ref.sha256,
+      manifestSha256: ref.manifestSha256,
       sizeBytes: ref.sizeBytes,
       rawSizeBytes: rawBytes,
       documents: dump.namespaces.reduce((sum, namespace) => sum + namespace.documents, 0),
@@ -154,10 +163,10 @@ export class BackupRunner {
   }
 }
 
-/** The trailer could only differ from what was dumped if this program wrote it wrongly. */
+/** The manifest could only differ from what was dumped if this program wrote it wrongly. */
 function requireSame(dumped: readonly NamespaceSummary[], stored: readonly NamespaceSummary[]): void {
   const facts = (list: readonly NamespaceSummary[]): string => JSON.stringify(list.map(({ name, documents, bytes, crc64, sum }) => [name, documents, bytes, crc64, sum]));
-  if (facts(dumped) !== facts(stored)) throw new AppError('ARCHIVE_CORRUPT', 'The counts in the trailer are not those of the dump');
+  if (facts(dumped) !== facts(stored)) throw new AppError('ARCHIVE_CORRUPT', 'The counts in the manifest are not those of the dump');
 }
 
 export function isLeaseLost(error: unknown): boolean {

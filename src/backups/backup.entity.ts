@@ -68,6 +68,8 @@ export class BackupEntity {
   @Column('text', { name: 'key_id', nullable: true }) keyId!: string | null;
   @Column('bytea', { nullable: true }) salt!: Buffer | null;
   @Column('text', { nullable: true }) sha256!: string | null;
+  /** Of the manifest beside an archive of ours that is not encrypted. */
+  @Column('text', { name: 'manifest_sha256', nullable: true }) manifestSha256!: string | null;
   @Column('bigint', { name: 'size_bytes', nullable: true, transformer: int64 }) sizeBytes!: number | null;
   @Column('bigint', { name: 'raw_size_bytes', nullable: true, transformer: int64 }) rawSizeBytes!: number | null;
   @Column('bigint', { nullable: true, transformer: int64 }) documents!: number | null;

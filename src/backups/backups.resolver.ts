@@ -2,7 +2,7 @@ import { Args, Context, ID, Mutation, Parent, Query, ResolveField, Resolver } fr
 import { AccessService } from '../access/access.service.js';
 import { ActionState } from '../access/action-state.model.js';
 import { Permission } from '../access/permission.js';
-import { EncryptionService } from '../encryption/encryption.service.js';
+import { TenantEncryption } from '../encryption/tenant-encryption.js';
 import { toOperationModel } from '../operations/operation.model.js';
 import { Access } from '../platform/auth/access.decorator.js';
 import type { Actor } from '../platform/auth/actor.js';
@@ -25,7 +25,7 @@ export class BackupsResolver {
     private readonly deletion: BackupDeletion,
     private readonly protection: BackupProtection,
     private readonly access: AccessService,
-    private readonly encryption: EncryptionService,
+    private readonly encryption: TenantEncryption,
     registry: NodeRegistry,
   ) {
     registry.register('Backup', async (actor, uuid) => toBackupModel(await backups.getByUuid(actor, uuid)));
@@ -96,7 +96,7 @@ export class BackupsResolver {
   @ResolveField(() => [ActionState], { description: 'What the actor may do with it now, and why not.' })
   async actions(@CurrentActor() actor: Actor, @Parent() backup: BackupModel, @Context() request: object): Promise<ActionState[]> {
     const protection = await this.protection.of(request, backup);
-    return this.access.actionsFor(actor, backup.tenantId, actionPermissions, (permission) => blockedReason(actor, backup, permission, protection, this.encryption.summary.banner));
+    return this.access.actionsFor(actor, backup.tenantId, actionPermissions, (permission) => blockedReason(actor, backup, permission, protection, this.encryption.whyStopped(protection.policy)));
   }
 }
 

@@ -5,7 +5,7 @@ import { AppError } from '#errors';
 import { AccessService, type TenantScope } from '../access/access.service.js';
 import { Permission } from '../access/permission.js';
 import { AuditService } from '../audit/audit.service.js';
-import { EncryptionService } from '../encryption/encryption.service.js';
+import { TenantEncryption } from '../encryption/tenant-encryption.js';
 import type { OperationEntity } from '../operations/operation.entity.js';
 import type { StartOperation } from '../operations/operation-handler.js';
 import { OperationsService } from '../operations/operations.service.js';
@@ -54,7 +54,7 @@ export class BackupsService {
     private readonly backups: BackupsRepository,
     private readonly tenants: TenantsService,
     private readonly operations: OperationsService,
-    private readonly encryption: EncryptionService,
+    private readonly encryption: TenantEncryption,
     private readonly backupHandler: BackupHandler,
     private readonly verifyHandler: VerifyHandler,
     private readonly policies: PoliciesService,
@@ -69,7 +69,7 @@ export class BackupsService {
     const backupScope = input.scope ?? 'ALL';
     const codec = input.codec ?? 'GZIP';
     if (backupScope !== 'ALL') await this.policies.require(actor, scope, 'partialBackups', 'scope');
-    this.encryption.requireKey();
+    await this.encryption.require(scope);
     const { name = null, description = null, idempotencyKey = null } = input;
     const request = {
       handler: this.backupHandler, tenantId: scope.tenantId, actorId: actor.id, idempotencyKey,
@@ -88,7 +88,7 @@ export class BackupsService {
    * @throws AppError OPERATION_ALREADY_RUNNING, MAINTENANCE, ENCRYPTION_KEY_MISSING, STORAGE_QUOTA_EXCEEDED, TENANT_SUSPENDED
    */
   async startAutomatic(scope: TenantScope, { label, trigger, scope: backupScope, scheduleId, startedBy }: AutomaticBackup, manager: EntityManager): Promise<StartedBackup> {
-    this.encryption.requireKey();
+    await this.encryption.require(scope);
     const request = { handler: this.backupHandler, tenantId: scope.tenantId, actorId: startedBy.id, idempotencyKey: null, idempotencyInput: {} };
     await this.tenants.getForUpdate(manager, scope.tenantId);
     return this.begin(scope, { ...request, name: null, description: null, label, trigger, scope: backupScope, codec: 'GZIP', scheduleId, startedBy }, manager);
@@ -98,7 +98,7 @@ export class BackupsService {
     const backup = await this.get(actor, input.backupId);
     const scope = await this.access.authorize(actor, backup.tenantId, Permission.BACKUP_CREATE);
     await this.tenants.requireOpen(actor, scope);
-    this.encryption.requireKey();
+    await this.encryption.require(scope);
     const request = {
       handler: this.verifyHandler, tenantId: scope.tenantId, actorId: actor.id, idempotencyKey: input.idempotencyKey ?? null, idempotencyInput: { backupId: backup.id },
     };
@@ -217,12 +217,13 @@ export class BackupsService {
     const id = randomUUID();
     const { operation } = await this.operations.start(manager, { ...request, input: { backupId: id }, startedBy, backupId: id });
     const createdAt = new Date();
-    const { fileName, storeKey } = archiveNames(tenant, { id, label, createdAt, codec });
+    const encrypted = await this.encryption.seals(scope, manager);
+    const { fileName, storeKey } = archiveNames(tenant, { id, label, createdAt, codec, encrypted });
     await this.backups.insert(
       {
         id, tenantId: scope.tenantId, operationId: operation.id, name: name?.trim() || defaultBackupName(label, createdAt, tenant.timeZone), description,
         label, trigger, scope: backupScope, codec, scheduleId, state: 'QUEUED', storeKey, fileName,
-        encrypted: true, contents: [], pinned: false, held: false, createdBy: startedBy, createdAt,
+        encrypted, contents: [], pinned: false, held: false, createdBy: startedBy, createdAt,
       },
       manager,
     );

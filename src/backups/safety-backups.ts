@@ -5,6 +5,7 @@ import { AppError } from '#errors';
 import type { EngineSession, SetAsideNamespace } from '#engines';
 import type { TenantScope } from '../access/access.service.js';
 import type { JsonObject, OperationContext } from '../operations/operation-handler.js';
+import { TenantEncryption } from '../encryption/tenant-encryption.js';
 import { TenantsService } from '../tenants/tenants.service.js';
 import { archiveNames } from './backup-naming.js';
 import { BackupRunner, type BackupRunOptions, isLeaseLost } from './backup-runner.js';
@@ -22,6 +23,7 @@ export class SafetyBackups {
     private readonly backups: BackupsRepository,
     private readonly runner: BackupRunner,
     private readonly tenants: TenantsService,
+    private readonly encryption: TenantEncryption,
   ) {}
 
   /**
@@ -98,11 +100,12 @@ export class SafetyBackups {
     return context.fenced(async (manager) => {
       const id = randomUUID();
       const createdAt = new Date();
-      const { fileName, storeKey } = archiveNames(await this.tenants.get(context, manager), { id, label: 'safety', createdAt, codec: 'GZIP' });
+      const encrypted = await this.encryption.seals(context, manager);
+      const { fileName, storeKey } = archiveNames(await this.tenants.get(context, manager), { id, label: 'safety', createdAt, codec: 'GZIP', encrypted });
       await this.backups.insert(
         {
           id, tenantId: context.tenantId, operationId: context.id, name, label: 'safety', trigger: 'SAFETY', scope: 'ALL', codec: 'GZIP', state: 'QUEUED',
-          storeKey, fileName, encrypted: true, contents: [], collections, pinned: false, held: false, createdAt,
+          storeKey, fileName, encrypted, contents: [], collections, pinned: false, held: false, createdAt,
           expiresAt: new Date(createdAt.getTime() + keptForMs),
         },
         manager,

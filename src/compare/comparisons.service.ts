@@ -6,7 +6,7 @@ import { Permission } from '../access/permission.js';
 import { AuditService } from '../audit/audit.service.js';
 import type { BackupEntity } from '../backups/backup.entity.js';
 import { BackupsService, requireUsable } from '../backups/backups.service.js';
-import { EncryptionService } from '../encryption/encryption.service.js';
+import { TenantEncryption } from '../encryption/tenant-encryption.js';
 import type { OperationEntity } from '../operations/operation.entity.js';
 import { OperationsService } from '../operations/operations.service.js';
 import { type Actor, stampOf } from '../platform/auth/actor.js';
@@ -22,7 +22,7 @@ export class ComparisonsService {
     private readonly dataSource: DataSource,
     private readonly access: AccessService,
     private readonly audit: AuditService,
-    private readonly encryption: EncryptionService,
+    private readonly encryption: TenantEncryption,
     private readonly backups: BackupsService,
     private readonly operations: OperationsService,
     private readonly handler: CompareHandler,
@@ -39,7 +39,7 @@ export class ComparisonsService {
     if (other.tenantId !== first.tenantId) throw notFound('Backup');
     await this.tenants.requireOpen(actor, scope);
     if (collection !== null) await this.access.authorize(actor, first.tenantId, Permission.BACKUP_DOWNLOAD);
-    this.encryption.requireKey();
+    await this.encryption.require(scope);
     const ids = { backupId: first.id, otherBackupId: other.id, collection };
     const request = { handler: this.handler, ...scope, actorId: actor.id, idempotencyKey, idempotencyInput: ids };
     return runInTransaction(this.dataSource, async (manager) => {

@@ -5,12 +5,12 @@ import { Permission } from '../access/permission.js';
 import { AlertsService } from '../alerts/alerts.service.js';
 import { AuditService } from '../audit/audit.service.js';
 import { ArchiveFiles } from '../backups/archive-files.js';
+import { isSameArchive, protectArchive } from '../backups/archive-objects.js';
 import { BackupCopies } from '../backups/backup-copies.js';
 import { failureOf } from '../operations/operation-failure.js';
 import type { JsonObject, OperationContext, OperationHandler } from '../operations/operation-handler.js';
 import { OperationHandlers } from '../operations/operation-handlers.js';
 import { ArchiveStores } from '../platform/storage/archive-stores.js';
-import { isSame } from '../platform/storage/copy-object.js';
 import { DestinationsRepository, type WantedCopy } from './destinations.repository.js';
 
 const copyInput = z.strictObject({});
@@ -99,7 +99,7 @@ export class CopyHandler implements OperationHandler<CopyInput>, OnModuleInit {
     const target = this.stores.get(copy.store);
     if (!(await this.stores.isApart(copy.store))) throw new AppError('STORE_TAKEN', `The store ${copy.store} is the main store by another name: what lies there is no copy`);
     // What an interrupted try, or an earlier main store, has left there whole is as good as a new copy.
-    if (await isSame(target, copy, context.signal)) return target.protect(copy.storeKey);
+    if (await isSameArchive(target, copy, context.signal)) return protectArchive(target, copy);
     await context.faultPoint('copy.writing');
     await this.files.copyTo(target, copy, context.signal, (bytesDone) => context.report({ bytesDone, bytesTotal: copy.sizeBytes, itemsDone: place.index, itemsTotal: place.of, current: copy.store }));
   }

@@ -1,11 +1,11 @@
 import { Injectable } from '@nestjs/common';
 import { DataSource, type EntityManager } from 'typeorm';
 import type { TenantScope } from '../access/access.service.js';
+import type { ArchiveObjects } from '../backups/archive-objects.js';
 import { isDeletable, isDue, pause } from '../backups/backup-copies.js';
 import type { OperationFailure } from '../operations/operation-handler.js';
 import type { ActorStamp } from '../platform/auth/actor.js';
 import { RowsOfEach } from '../platform/database/batched-reads.js';
-import type { ObjectFacts } from '../platform/storage/copy-object.js';
 
 export interface Destination {
   readonly id: string;
@@ -23,7 +23,7 @@ export interface CopyCounts {
   readonly failed: number;
 }
 
-export interface WantedCopy extends ObjectFacts {
+export interface WantedCopy extends ArchiveObjects {
   readonly backupId: string;
   readonly store: string;
 }
@@ -116,7 +116,7 @@ export class DestinationsRepository {
   /** Oldest first. */
   wanted({ tenantId }: TenantScope): Promise<WantedCopy[]> {
     return this.dataSource.query(
-      `select b.id as "backupId", d.store, b.store_key as "storeKey", b.size_bytes::float8 as "sizeBytes", b.sha256 ${wanted} and d.tenant_id = $1 order by b.created_at, b.id, d.created_at`,
+      `select b.id as "backupId", d.store, b.store_key as "storeKey", b.size_bytes::float8 as "sizeBytes", b.sha256, b.manifest_sha256 as "manifestSha256" ${wanted} and d.tenant_id = $1 order by b.created_at, b.id, d.created_at`,
       [tenantId],
     );
   }

@@ -6,7 +6,7 @@ import { Permission } from '../access/permission.js';
 import { AuditService } from '../audit/audit.service.js';
 import type { BackupEntity } from '../backups/backup.entity.js';
 import { BackupsService, requireUsable } from '../backups/backups.service.js';
-import { EncryptionService } from '../encryption/encryption.service.js';
+import { TenantEncryption } from '../encryption/tenant-encryption.js';
 import type { OperationEntity } from '../operations/operation.entity.js';
 import { OperationsService } from '../operations/operations.service.js';
 import { type Actor, type ActorStamp, stampOf } from '../platform/auth/actor.js';
@@ -30,7 +30,7 @@ export class DrillsService {
     private readonly access: AccessService,
     private readonly audit: AuditService,
     private readonly backups: BackupsService,
-    private readonly encryption: EncryptionService,
+    private readonly encryption: TenantEncryption,
     private readonly operations: OperationsService,
     private readonly drill: RestoreDrill,
     private readonly handler: DrillHandler,
@@ -69,7 +69,7 @@ export class DrillsService {
     if (backup === null) throw new AppError('BACKUP_NOT_USABLE', 'The workspace has no backup to restore yet', { field: ['backupId'] });
     requireUsable(backup);
     if (backup.collections !== null) throw new AppError('BACKUP_NOT_USABLE', 'The backup holds a part of the database; choose one of the whole', { field: ['backupId'] });
-    this.encryption.requireKey();
+    await this.encryption.require(scope);
     const target = await this.drill.chooseDatabase(scope);
     const request = { handler: this.handler, tenantId: scope.tenantId, actorId, idempotencyKey, idempotencyInput: { backupId: backup.id } };
     return runInTransaction(this.dataSource, async (manager) => {

@@ -1,14 +1,14 @@
-import { ResolveField, Resolver } from '@nestjs/graphql';
+import { Parent, ResolveField, Resolver } from '@nestjs/graphql';
 import { TenantModel } from '../tenants/tenant.model.js';
 import { EncryptionStateModel } from './encryption-state.model.js';
-import { EncryptionService } from './encryption.service.js';
+import { TenantEncryption } from './tenant-encryption.js';
 
 @Resolver(() => TenantModel)
 export class EncryptionResolver {
-  constructor(private readonly service: EncryptionService) {}
+  constructor(private readonly encryptions: TenantEncryption) {}
 
   @ResolveField(() => EncryptionStateModel)
-  encryption(): EncryptionStateModel {
-    return { ...this.service.summary };
+  async encryption(@Parent() { uuid }: TenantModel): Promise<EncryptionStateModel> {
+    return { ...(await this.encryptions.summaryOf({ tenantId: uuid })) };
   }
 }

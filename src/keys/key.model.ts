@@ -36,6 +36,9 @@ export class ReencryptResultModel {
 
   @Field(() => Int, { description: 'Left as they are, because something was reading them: start it again.' })
   inUse!: number;
+
+  @Field(() => Int, { nullable: true, description: 'Backups that are still not encrypted: imports of the public tools, and all of a workspace whose policy says OFF. Null: not counted then.' })
+  plain!: number | null;
 }
 
 registerOperationResult('ReencryptResult', ReencryptResultModel);

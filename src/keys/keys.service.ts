@@ -7,6 +7,7 @@ import { Permission } from '../access/permission.js';
 import { AuditService } from '../audit/audit.service.js';
 import { BackupKeys, type KeyUse } from '../backups/backup-keys.js';
 import { EncryptionService } from '../encryption/encryption.service.js';
+import { TenantEncryption } from '../encryption/tenant-encryption.js';
 import type { OperationEntity } from '../operations/operation.entity.js';
 import { OperationsService } from '../operations/operations.service.js';
 import { type Actor, type ActorStamp, stampOf } from '../platform/auth/actor.js';
@@ -33,6 +34,7 @@ export class KeysService {
     private readonly tenants: TenantsService,
     private readonly operations: OperationsService,
     private readonly encryption: EncryptionService,
+    private readonly wishes: TenantEncryption,
     private readonly backups: BackupKeys,
     private readonly handler: ReencryptHandler,
   ) {}
@@ -65,11 +67,13 @@ export class KeysService {
   /**
    * The keys that open the tenant's archives, under a passphrase: for the operator of the server alone.
    *
-   * @throws AppError BAD_USER_INPUT for a short passphrase, KEY_UNKNOWN where the server lacks a key of it, ENCRYPTION_KEY_MISSING
+   * @throws AppError BAD_USER_INPUT for a short passphrase and where nothing is encrypted, KEY_UNKNOWN where the server lacks a key of it, ENCRYPTION_KEY_MISSING
    */
   async recoveryKit(tenantId: string, passphrase: string): Promise<string> {
     const { id, slug, name } = await this.tenants.get({ tenantId });
-    const ids = new Set([this.encryption.sealingKey(id).keyId, ...(await this.backups.keysOf({ tenantId }))]);
+    const used = await this.backups.keysOf({ tenantId });
+    const ids = new Set((await this.wishes.seals({ tenantId })) ? [this.encryption.sealingKey(id).keyId, ...used] : used);
+    if (ids.size === 0) throw new AppError('BAD_USER_INPUT', 'Nothing of the workspace is encrypted: its archives are read without a key');
     const keys = [...ids].map((keyId) => {
       const tenantKey = this.encryption.keyRing.tenantKey(keyId, id);
       if (tenantKey === null) throw new AppError('KEY_UNKNOWN', `Archives of the workspace need the key ${keyId}, which the server does not have`);

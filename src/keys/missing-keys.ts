@@ -1,7 +1,7 @@
 import { Injectable, type OnApplicationBootstrap } from '@nestjs/common';
 import { AlertsService } from '../alerts/alerts.service.js';
 import { AppConfig } from '../config/app-config.js';
-import { EncryptionService } from '../encryption/encryption.service.js';
+import { TenantEncryption } from '../encryption/tenant-encryption.js';
 import { Background } from '../platform/background/background.js';
 import { HealthRegistry } from '../platform/health/health-registry.js';
 import { KeysService, type KeyState } from './keys.service.js';
@@ -11,7 +11,7 @@ import { KeysService, type KeyState } from './keys.service.js';
 export class MissingKeys implements OnApplicationBootstrap {
   constructor(
     private readonly config: AppConfig,
-    private readonly encryption: EncryptionService,
+    private readonly encryption: TenantEncryption,
     private readonly keys: KeysService,
     private readonly alerts: AlertsService,
     private readonly health: HealthRegistry,
@@ -20,10 +20,11 @@ export class MissingKeys implements OnApplicationBootstrap {
 
   async onApplicationBootstrap(): Promise<void> {
     const states = await this.keys.list();
-    // Without any key there is one thing to say, and `KeyAlert` says it.
-    const missing = this.encryption.isReady ? states.filter(({ isAvailable, archives }) => !isAvailable && archives > 0) : [];
+    // Where archives have to be encrypted and no key is there, there is one thing to say, and `KeyAlert` says it.
+    const isShort = (await this.encryption.shortage()) !== null;
+    const missing = isShort ? [] : states.filter(({ isAvailable, archives }) => !isAvailable && archives > 0);
     this.health.register('archive-keys', () => Promise.resolve(missing.length === 0 ? { state: 'ok' } : { state: 'warning', message: missing.map(sentence).join('. ') }));
-    if (this.config.runsWorker && this.encryption.isReady) this.background.begin(() => this.tell(states, missing));
+    if (this.config.runsWorker && !isShort) this.background.begin(() => this.tell(states, missing));
   }
 
   private async tell(states: readonly KeyState[], missing: readonly KeyState[]): Promise<void> {

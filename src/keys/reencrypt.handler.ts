@@ -8,6 +8,7 @@ import { AuditService } from '../audit/audit.service.js';
 import { isArchiveFault } from '../backups/archive-files.js';
 import { BackupKeys, type ResealOutcome, type ResealWork } from '../backups/backup-keys.js';
 import { EncryptionService } from '../encryption/encryption.service.js';
+import { TenantEncryption } from '../encryption/tenant-encryption.js';
 import type { JsonObject, OperationContext, OperationHandler, SettledOperation } from '../operations/operation-handler.js';
 import { OperationHandlers } from '../operations/operation-handlers.js';
 
@@ -30,6 +31,7 @@ export class ReencryptHandler implements OperationHandler<ReencryptInput>, OnMod
     private readonly handlers: OperationHandlers,
     private readonly keys: BackupKeys,
     private readonly encryption: EncryptionService,
+    private readonly wishes: TenantEncryption,
     private readonly audit: AuditService,
   ) {}
 
@@ -45,7 +47,8 @@ export class ReencryptHandler implements OperationHandler<ReencryptInput>, OnMod
     await context.enter('REENCRYPT');
     const { keyId } = this.encryption.sealingKey(context.tenantId);
     if (keyId !== context.input.keyId) throw new AppError('KEY_MISMATCH', `The current key of this worker is ${keyId}, not ${context.input.keyId}`);
-    const ids = await this.keys.besides(context, keyId);
+    // A workspace without encryption keeps its archives as they are.
+    const ids = await this.keys.besides(context, keyId, await this.wishes.seals(context));
     const counts: Record<ResealOutcome, number> = { RESEALED: 0, NOT_NEEDED: 0, IN_USE: 0 };
     const failures: AppError[] = [];
     for (const [index, id] of ids.entries()) {
@@ -65,7 +68,9 @@ export class ReencryptHandler implements OperationHandler<ReencryptInput>, OnMod
     }
     const [first] = failures;
     if (first !== undefined) throw new AppError(first.code, `${failures.length} of ${ids.length} archives could not be moved: ${first.message}`, { cause: first });
-    return { type: 'ReencryptResult', keyId, reencrypted: counts.RESEALED, inUse: counts.IN_USE };
+    const plain = await this.keys.plain(context);
+    if (plain > 0) context.log(`${plain} backups are not encrypted and stay so`);
+    return { type: 'ReencryptResult', keyId, reencrypted: counts.RESEALED, inUse: counts.IN_USE, plain };
   }
 
   /** What is done is done; the rest is looked for anew. */

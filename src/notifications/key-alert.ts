@@ -2,7 +2,7 @@ import { Injectable, type OnApplicationBootstrap } from '@nestjs/common';
 import { noKey } from '../alerts/alert-event.js';
 import { AlertsService } from '../alerts/alerts.service.js';
 import { AppConfig } from '../config/app-config.js';
-import { EncryptionService } from '../encryption/encryption.service.js';
+import { TenantEncryption } from '../encryption/tenant-encryption.js';
 import { Background } from '../platform/background/background.js';
 
 /** Says once that the key is missing, for as long as it is: a worker learns it at its start. */
@@ -10,7 +10,7 @@ import { Background } from '../platform/background/background.js';
 export class KeyAlert implements OnApplicationBootstrap {
   constructor(
     private readonly config: AppConfig,
-    private readonly encryption: EncryptionService,
+    private readonly encryption: TenantEncryption,
     private readonly alerts: AlertsService,
     private readonly background: Background,
   ) {}
@@ -20,8 +20,8 @@ export class KeyAlert implements OnApplicationBootstrap {
   }
 
   private async tell(): Promise<void> {
-    const { banner } = this.encryption.summary;
-    if (banner === null) await this.alerts.resolve(noKey);
-    else await this.alerts.raise({ ...noKey, text: banner });
+    const shortage = await this.encryption.shortage();
+    if (shortage === null) await this.alerts.resolve(noKey);
+    else await this.alerts.raise({ ...noKey, text: shortage });
   }
 }

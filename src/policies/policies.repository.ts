@@ -5,6 +5,7 @@ import type { TenantScope } from '../access/access.service.js';
 import type { ActorStamp } from '../platform/auth/actor.js';
 import { findPage, type Page, type PageOfRows } from '../platform/database/page.js';
 import { PolicyChangeEntity } from './policy-change.entity.js';
+import type { PolicyPreset } from './policy-enums.js';
 import type { StoredPolicy } from './tenant-policy.js';
 
 export interface PolicyChange {
@@ -28,6 +29,16 @@ export class PoliciesRepository {
         randomUUID(), tenantId, JSON.stringify(by), key, JSON.stringify(oldValue), JSON.stringify(newValue),
       ]);
     }
+  }
+
+  /** Whether some tenant's archives have to be encrypted, or there is none yet: a new one's have to be. @param lenient presets whose own wish is another */
+  async someRequiresEncryption(lenient: readonly PolicyPreset[]): Promise<boolean> {
+    const rows: { required: boolean }[] = await this.dataSource.query(
+      `select exists (select 1 from tenant where deleted_at is null and coalesce(policy->>'encryption', case when policy->>'preset' = any($1) then 'OFF' else 'REQUIRED' end) = 'REQUIRED')
+         or not exists (select 1 from tenant where deleted_at is null) as required`,
+      [lenient],
+    );
+    return rows[0]?.required ?? true;
   }
 
   changes({ tenantId }: TenantScope, page: Page): Promise<PageOfRows<PolicyChangeEntity>> {

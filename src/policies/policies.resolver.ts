@@ -17,7 +17,8 @@ export class PoliciesResolver {
   @Access(Permission.TENANT_MANAGE)
   @Mutation(() => TenantPolicyUpdatePayload)
   async tenantPolicyUpdate(@CurrentActor() actor: Actor, @Args('input') { tenantId, ...changes }: TenantPolicyUpdateInput): Promise<TenantPolicyUpdatePayload> {
-    return { tenant: toTenantModel(await this.policies.update(actor, fromGlobalId('Tenant', tenantId), changes)) };
+    const { tenant, warnings } = await this.policies.update(actor, fromGlobalId('Tenant', tenantId), changes);
+    return { tenant: toTenantModel(tenant), warnings: [...warnings] };
   }
 
   @ResolveField(() => TenantPolicyModel)

@@ -9,6 +9,7 @@ import { type Actor, stampOf } from '../platform/auth/actor.js';
 import type { Page, PageOfRows } from '../platform/database/page.js';
 import type { TenantEntity } from '../tenants/tenant.entity.js';
 import { TenantsService } from '../tenants/tenants.service.js';
+import { type EncryptionPolicy, PolicyPreset } from './policy-enums.js';
 import type { PolicyChangeEntity } from './policy-change.entity.js';
 import { PoliciesRepository } from './policies.repository.js';
 import { ofTenants, type PolicyKey, policyOf, presetDefaults, storedPolicy, type StoredPolicy, tenantPolicy, type TenantPolicy } from './tenant-policy.js';
@@ -23,6 +24,19 @@ const switches = {
   partialRestores: 'Restores of this workspace are of the whole database',
 } as const;
 export type PolicySwitch = keyof typeof switches;
+
+export interface PolicyUpdate {
+  readonly tenant: TenantEntity;
+  /** What follows from the change and may not be meant, as sentences for people. */
+  readonly warnings: readonly string[];
+}
+
+const noneChanged = 'Backups that are there stay as they are';
+const encryptionWarnings: Readonly<Record<EncryptionPolicy, readonly string[]>> = {
+  REQUIRED: [`Backups taken from now on are encrypted. ${noneChanged}: those without encryption remain readable to anybody who reads the archive store`],
+  OPTIONAL: [`Backups taken from now on are encrypted only while the server has a key; without one they are readable to anybody who reads the archive store. ${noneChanged}`],
+  OFF: [`Backups taken from now on are not encrypted: whoever reads the archive store, or a copy of it, reads the data. ${noneChanged}, and the keys of encrypted ones are needed further`],
+};
 
 @Injectable()
 export class PoliciesService {
@@ -44,6 +58,11 @@ export class PoliciesService {
 
   async changes(actor: Actor, tenantId: string, page: Page): Promise<PageOfRows<PolicyChangeEntity>> {
     return this.policies.changes(await this.access.authorize(actor, tenantId, Permission.AUDIT_READ), page);
+  }
+
+  /** Of no tenant in particular: whether an installation without a key is short of something. */
+  someRequiresEncryption(): Promise<boolean> {
+    return this.policies.someRequiresEncryption(Object.values(PolicyPreset).filter((preset) => presetDefaults(preset).encryption !== 'REQUIRED'));
   }
 
   /** Why the policy keeps the actor from it, as a sentence for people; null where it does not. */
@@ -73,30 +92,29 @@ export class PoliciesService {
   /**
    * A preset replaces what was set before; what is given beside it comes on top.
    *
-   * @throws AppError POLICY_PROVIDER_ONLY, POLICY_UNSUPPORTED, BAD_USER_INPUT
+   * @throws AppError POLICY_PROVIDER_ONLY, BAD_USER_INPUT
    */
-  async update(actor: Actor, tenantId: string, changes: Readonly<Record<string, unknown>>): Promise<TenantEntity> {
+  async update(actor: Actor, tenantId: string, changes: Readonly<Record<string, unknown>>): Promise<PolicyUpdate> {
     const scope = await this.access.authorize(actor, tenantId, Permission.TENANT_MANAGE);
     const patch = parse(changes);
     const asked = Object.keys(patch) as PolicyKey[];
     const forbidden = actor.isProvider ? undefined : asked.find((key) => !ofTenants.has(key));
     if (forbidden !== undefined) throw new AppError('POLICY_PROVIDER_ONLY', `Only the provider may set ${forbidden}`, { field: [forbidden] });
-    if (patch.encryption !== undefined && patch.encryption !== 'REQUIRED') {
-      throw new AppError('POLICY_UNSUPPORTED', 'This version encrypts every backup', { field: ['encryption'] });
-    }
-    return this.tenants.change(scope, async (tenant, manager) => {
+    let warnings: readonly string[] = [];
+    const updated = await this.tenants.change(scope, async (tenant, manager) => {
       const before = policyOf(tenant.policy);
       const stored: StoredPolicy = 'preset' in patch ? patch : { ...storedPolicy.parse(tenant.policy), ...patch };
-      // A preset may wish for plaintext; nothing says so as long as every backup is encrypted.
-      if (presetDefaults(stored.preset ?? null).encryption !== 'REQUIRED') stored.encryption = 'REQUIRED';
       const after = policyOf(stored);
       const changed = keys.filter((key) => !isDeepStrictEqual(before[key], after[key])).map((key) => ({ key, oldValue: before[key], newValue: after[key] }));
       if (changed.length === 0) return null;
       await this.policies.replace(scope, stored, manager);
       await this.policies.insertChanges(scope, changed, stampOf(actor), manager);
-      await this.audit.record({ action: 'tenant.policy-changed', tenantId, actor, detail: { fields: changed.map(({ key }) => key).join(', ') } }, manager);
+      const detail = { fields: changed.map(({ key }) => key).join(', '), ...(before.encryption === after.encryption ? {} : { encryption: `${before.encryption} to ${after.encryption}` }) };
+      await this.audit.record({ action: 'tenant.policy-changed', tenantId, actor, detail }, manager);
+      warnings = before.encryption === after.encryption ? [] : encryptionWarnings[after.encryption];
       return {};
     });
+    return { tenant: updated, warnings };
   }
 }
 

@@ -24,6 +24,7 @@ describe('the presets say what the products say', () => {
       selfServiceDelete: true, // S1-17
       scheduling: 'SELF_SERVICE', maxSchedules: 10, // S1-3
       partialBackups: false, // S1-9
+      encryption: 'REQUIRED', // C6 does not name it: as without a preset
     });
   });
 
@@ -52,12 +53,14 @@ describe('the presets say what the products say', () => {
       pageSize: 10, // S3-11
       exportsInHistory: true, // S3-10, C10
       allowDownload: true, // S3-15
+      encryption: 'OFF', // C6
     });
   });
 
   it('school', () => {
     expect(presetDefaults('SCHOOL')).toMatchObject({
       completedLabel: 'created', // S4-4
+      encryption: 'OFF', // C6
       uploadFormats: ['HOLDFAST', 'DUMP', 'COMPRESSED_DUMP'], // S4-7
       allowDownload: true, selfServiceDelete: true, // S4-6
     });

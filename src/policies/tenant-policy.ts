@@ -87,7 +87,7 @@ const presets: Readonly<Record<PolicyPreset, Partial<Omit<TenantPolicy, 'preset'
     sandboxCadences: ['DAILY_AT', 'WEEKLY', 'MONTHLY'], productionCadences: ['DAILY_AT', 'WEEKLY', 'MONTHLY'], retention: retentionRule.parse({ mode: 'COUNT', count: 10 }),
   },
   ORG_ADMIN: {
-    encryption: 'OFF', defaultSchedule: { active: true, cadence: 'EVERY_24H', atTime: '01:00' }, partialBackups: false, partialRestores: false, sandboxCadences: [...hourlyToWeekly], productionCadences: [...hourlyToWeekly],
+    defaultSchedule: { active: true, cadence: 'EVERY_24H', atTime: '01:00' }, partialBackups: false, partialRestores: false, sandboxCadences: [...hourlyToWeekly], productionCadences: [...hourlyToWeekly],
   },
   MANAGED: {
     allowDownload: false, selfServiceDelete: false, uploadFormats: ['HOLDFAST'], partialBackups: false, partialRestores: false, scheduling: 'PROVIDER_MANAGED', maxSchedules: 1,

@@ -50,9 +50,9 @@ export class Reconciliation {
   }
 
   private async withRow(key: string, backup: NonNullable<KnownObject['backup']>, stored: ObjectInfo | null, repair: boolean): Promise<ReconcileRow | null> {
-    const { id, tenantId, state, sizeBytes } = backup;
+    const { id, tenantId, state, sizeBytes, hasManifest } = backup;
     const row = (kind: Difference, note: string): ReconcileRow => ({ kind, key, tenantId, backupId: id, note: repair ? note : 'nothing was changed' });
-    if (stored === null) {
+    if (stored === null || (hasManifest && !(await this.catalogue.hasManifest(key)))) {
       if (!(await this.catalogue.isGone({ tenantId }, id, key))) return null;
       if ((await this.copies.goodOf(key)).length > 0) {
         if (!repair) return row('HEALED', '');
@@ -82,6 +82,7 @@ export class Reconciliation {
     if (await this.catalogue.isKnown(key)) return null;
     try {
       const owner = await this.catalogue.ownerOf(stored);
+      if (owner === null && (await this.catalogue.belongsToArchive(stored))) return null;
       if (owner === null) return { kind: 'UNKNOWN', key, tenantId: null, backupId: null, note: 'no archive of a workspace' };
       const { tenantId } = owner;
       if (!repair) return { kind: 'UNREGISTERED', key, tenantId, backupId: null, note: 'nothing was changed' };

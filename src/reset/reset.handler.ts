@@ -7,7 +7,7 @@ import { Permission } from '../access/permission.js';
 import { AuditService } from '../audit/audit.service.js';
 import { SafetyBackups } from '../backups/safety-backups.js';
 import { ClassesService } from '../classes/classes.service.js';
-import { EncryptionService } from '../encryption/encryption.service.js';
+import { TenantEncryption } from '../encryption/tenant-encryption.js';
 import type { JsonObject, OperationContext, OperationHandler, SettledOperation } from '../operations/operation-handler.js';
 import { OperationHandlers } from '../operations/operation-handlers.js';
 import { CollectionReplacement, type Replacement, type ReplacementCourse } from '../restore/collection-replacement.js';
@@ -39,7 +39,7 @@ export class ResetHandler implements OperationHandler<ResetInput>, OnModuleInit 
   constructor(
     private readonly handlers: OperationHandlers,
     private readonly replacement: CollectionReplacement,
-    private readonly encryption: EncryptionService,
+    private readonly encryption: TenantEncryption,
     private readonly tenants: TenantsService,
     private readonly safety: SafetyBackups,
     private readonly classes: ClassesService,
@@ -55,8 +55,8 @@ export class ResetHandler implements OperationHandler<ResetInput>, OnModuleInit 
     return resetPhases;
   }
 
-  run(context: OperationContext<ResetInput>): Promise<JsonObject> {
-    this.encryption.requireKey();
+  async run(context: OperationContext<ResetInput>): Promise<JsonObject> {
+    await this.encryption.require(context);
     return this.replacement.run(context, this.courseOf(context));
   }
 

@@ -9,7 +9,7 @@ import { ApprovalsService } from '../approvals/approvals.service.js';
 import { AnnouncementsService } from '../announcements/announcements.service.js';
 import { AuditService } from '../audit/audit.service.js';
 import { ClassesService } from '../classes/classes.service.js';
-import { EncryptionService } from '../encryption/encryption.service.js';
+import { TenantEncryption } from '../encryption/tenant-encryption.js';
 import type { StartOperation } from '../operations/operation-handler.js';
 import type { OperationEntity } from '../operations/operation.entity.js';
 import { OperationsService } from '../operations/operations.service.js';
@@ -46,7 +46,7 @@ export class ResetsService implements OnModuleInit {
     private readonly tenants: TenantsService,
     private readonly classes: ClassesService,
     private readonly policies: PoliciesService,
-    private readonly encryption: EncryptionService,
+    private readonly encryption: TenantEncryption,
     private readonly operations: OperationsService,
     private readonly resets: ResetsRepository,
     private readonly channels: ResetChannels,
@@ -59,7 +59,7 @@ export class ResetsService implements OnModuleInit {
   onModuleInit(): void {
     this.announcements.register('RESET', {
       start: async (actor, { tenantId, subjectId }, manager) => {
-        this.encryption.requireKey();
+        await this.encryption.require({ tenantId }, manager);
         const reset = await this.lock({ tenantId }, subjectId, manager);
         requireState(reset, ['CONFIRMED']);
         await this.requireUnchanged(reset, manager);
@@ -81,7 +81,7 @@ export class ResetsService implements OnModuleInit {
    */
   async begin(actor: Actor, input: ResetBeginInput): Promise<ResetEntity> {
     const scope = await this.access.authorize(actor, fromGlobalId('Tenant', input.tenantId), Permission.RESET_RUN);
-    this.encryption.requireKey();
+    await this.encryption.require(scope);
     const tenant = await this.tenants.get(scope);
     requireNotSuspended(tenant);
     const { resetCodes } = await this.policies.of(scope);
@@ -140,7 +140,7 @@ export class ResetsService implements OnModuleInit {
   /** @throws AppError STEP_UP_REQUIRED, APPROVAL_REQUIRED, RESET_TEXT_MISMATCH, RESET_TOO_EARLY, RESET_OVER, RESET_OF_ANOTHER, RESET_STALE, TENANT_SUSPENDED, OPERATION_ALREADY_RUNNING, START_TIME_INVALID, WORK_ANNOUNCED_ALREADY */
   async execute(actor: Actor, input: ResetExecuteInput): Promise<StartedReset> {
     const { id, tenantId } = await this.get(actor, fromGlobalId('Reset', input.resetId));
-    this.encryption.requireKey();
+    await this.encryption.require({ tenantId });
     const request = { handler: this.handler, tenantId, actorId: actor.id, idempotencyKey: input.idempotencyKey ?? null, idempotencyInput: { resetId: id, confirmText: input.confirmText, startAt: input.startAt?.toISOString() ?? null } };
     try {
       const operation = await runInTransaction(this.dataSource, async (manager) => {

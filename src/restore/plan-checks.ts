@@ -5,8 +5,10 @@ import type { ArchiveStore } from '#storage';
 import type { TenantScope } from '../access/access.service.js';
 import { BackupsService } from '../backups/backups.service.js';
 import { EncryptionService } from '../encryption/encryption.service.js';
+import { TenantEncryption } from '../encryption/tenant-encryption.js';
 import { OperationsService } from '../operations/operations.service.js';
 import { toGlobalId } from '../platform/graphql/global-id.js';
+import { PoliciesService } from '../policies/policies.service.js';
 import { ARCHIVE_STORE } from '../platform/storage/storage.module.js';
 import type { NamespaceShape } from './collection-diff.js';
 import { isChosen, type RestoreChoice } from './restore-choice.js';
@@ -22,18 +24,21 @@ const failedOf = (key: string, error: AppError): PlanCheckRow => failed(key, err
 @Injectable()
 export class PlanChecks {
   constructor(
-    private readonly encryption: EncryptionService,
+    private readonly encryption: TenantEncryption,
+    private readonly keys: EncryptionService,
+    private readonly policies: PoliciesService,
     private readonly backups: BackupsService,
     private readonly operations: OperationsService,
     @Inject(ARCHIVE_STORE) private readonly store: ArchiveStore,
   ) {}
 
   /** The safety backup needs the current key, the archive its own. */
-  key({ keyId }: SourceRef): PlanCheckRow {
-    const { banner } = this.encryption.summary;
-    if (banner !== null) return failed('key', banner, errorCatalogue.ENCRYPTION_KEY_MISSING.hint);
-    if (keyId !== null && this.encryption.keyRing.find(keyId) === null) return failed('key', `The server does not have the key ${keyId} of the archive`, errorCatalogue.KEY_UNKNOWN.hint);
-    return passed('key', keyId === null ? 'The archive is not encrypted; the safety backup will be' : `The key ${keyId} is there`);
+  async key(scope: TenantScope, { keyId }: SourceRef): Promise<PlanCheckRow> {
+    const stopped = this.encryption.whyStopped(await this.policies.of(scope));
+    if (stopped !== null) return failed('key', stopped, errorCatalogue.ENCRYPTION_KEY_MISSING.hint);
+    if (keyId !== null && this.keys.keyRing.find(keyId) === null) return failed('key', `The server does not have the key ${keyId} of the archive`, errorCatalogue.KEY_UNKNOWN.hint);
+    const safety = (await this.encryption.seals(scope)) ? 'the safety backup will be' : 'neither will the safety backup be';
+    return passed('key', keyId === null ? `The archive is not encrypted; ${safety}` : `The key ${keyId} is there`);
   }
 
   failedKey(error: AppError): PlanCheckRow {
@@ -43,7 +48,7 @@ export class PlanChecks {
   integrity(error: AppError | null, fullRead: boolean, unknown?: string): PlanCheckRow {
     if (unknown !== undefined) return failed('integrity', unknown, null);
     if (error !== null) return failedOf('integrity', error);
-    return passed('integrity', fullRead ? 'Every byte of the archive was read and is right' : 'Header and trailer are authentic; the restore reads the whole archive before it changes anything');
+    return passed('integrity', fullRead ? 'Every byte of the archive was read and is right' : 'What the archive says of itself is right; the restore reads all that it needs of it before it changes anything');
   }
 
   target(error: AppError | null): PlanCheckRow {

@@ -6,7 +6,7 @@ import { AppError, asAppError } from '#errors';
 import { AccessService, type TenantScope } from '../access/access.service.js';
 import { Permission } from '../access/permission.js';
 import { AuditService } from '../audit/audit.service.js';
-import { archiveRefOf } from '../backups/archive-files.js';
+import { archiveRefOf, isOwn } from '../backups/archive-files.js';
 import type { BackupEntity } from '../backups/backup.entity.js';
 import { BackupsService, requireUsable } from '../backups/backups.service.js';
 import { MaintenanceAcknowledgement } from '../maintenance/maintenance-acknowledgement.js';
@@ -159,19 +159,20 @@ export class RestorePlanner {
 
   private async readArchive(scope: TenantScope, { ref, backup }: PlanSource, fullRead: boolean): Promise<ArchiveView> {
     const known = knownShapes(backup);
-    const missing = this.checks.key(ref);
+    const missing = await this.checks.key(scope, ref);
     const view = (checks: readonly PlanCheckRow[]): ArchiveView => ({ shapes: known, checks, partOf: backup?.collections ?? null, expiring: null, engineVersion: backup?.engineVersion ?? null });
     if (!missing.ok) return view([missing, this.checks.integrity(null, fullRead, 'It could not be checked without the key')]);
     try {
       const source = await this.sources.open(scope, ref);
       try {
         const work: Work = { signal: AbortSignal.timeout(fullReadForMs), report: () => undefined, log: () => undefined };
-        // A plain archive is read whole in any case.
-        const counter = fullRead || ref.salt === null ? new ExpiryCounter(Date.now()) : null;
+        // One of the public tools is read whole in any case.
+        const isWhole = fullRead || !isOwn(ref);
+        const counter = isWhole ? new ExpiryCounter(Date.now()) : null;
         if (counter !== null) await source.verify(work, source.partOf, counter.take);
         const shapes = await source.shapes(work);
         const expiring = expiringOf(shapes).map(({ name, documents }) => ({ name, documents: counter?.documentsOf(name) ?? (documents === 0 ? 0 : null) }));
-        return { shapes, checks: [missing, this.checks.integrity(null, fullRead)], partOf: source.partOf, expiring, engineVersion: source.engineVersion };
+        return { shapes, checks: [missing, this.checks.integrity(null, isWhole)], partOf: source.partOf, expiring, engineVersion: source.engineVersion };
       } finally {
         await source.close();
       }

@@ -9,6 +9,8 @@ const common = {
   sizeBytes: z.number().int().nonnegative(),
   sha256: z.string().regex(/^[0-9a-f]{64}$/),
   createdAt: z.string().nullable(),
+  /** Of the manifest beside it; null where there is none. */
+  manifestSha256: z.string().nullable().default(null),
   /** Null: the archive is not encrypted. */
   salt: z.string().nullable(),
   keyId: z.string().nullable(),

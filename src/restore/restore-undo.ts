@@ -5,7 +5,7 @@ import { AccessService } from '../access/access.service.js';
 import { Permission } from '../access/permission.js';
 import { ApprovalsService } from '../approvals/approvals.service.js';
 import { AuditService } from '../audit/audit.service.js';
-import { EncryptionService } from '../encryption/encryption.service.js';
+import { TenantEncryption } from '../encryption/tenant-encryption.js';
 import type { StartOperation } from '../operations/operation-handler.js';
 import type { OperationEntity } from '../operations/operation.entity.js';
 import { OperationsService } from '../operations/operations.service.js';
@@ -34,7 +34,7 @@ export class RestoreUndo {
     private readonly dataSource: DataSource,
     private readonly access: AccessService,
     private readonly audit: AuditService,
-    private readonly encryption: EncryptionService,
+    private readonly encryption: TenantEncryption,
     private readonly operations: OperationsService,
     private readonly tenants: TenantsService,
     private readonly planner: RestorePlanner,
@@ -62,7 +62,7 @@ export class RestoreUndo {
 
   private async begin(actor: Actor, undone: OperationEntity, { confirmName, idempotencyKey = null }: RestoreUndoInput): Promise<OperationEntity> {
     const scope = { tenantId: undone.tenantId };
-    this.encryption.requireKey();
+    await this.encryption.require(scope);
     const request = { handler: this.handler, ...scope, actorId: actor.id, idempotencyKey, idempotencyInput: { operationId: undone.id, confirmName } };
     const first = await runInTransaction(this.dataSource, (manager) => this.operations.findReplay(manager, request));
     if (first !== null) return first;

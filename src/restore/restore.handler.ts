@@ -6,7 +6,7 @@ import type { EngineSession, LeasedWork, MergeForecast, PayloadSource, StagedDat
 import { Permission } from '../access/permission.js';
 import { AuditService } from '../audit/audit.service.js';
 import { keptForMs, SafetyBackups } from '../backups/safety-backups.js';
-import { EncryptionService } from '../encryption/encryption.service.js';
+import { TenantEncryption } from '../encryption/tenant-encryption.js';
 import type { JsonObject, OperationContext, OperationHandler, SettledOperation } from '../operations/operation-handler.js';
 import { OperationHandlers } from '../operations/operation-handlers.js';
 import { TenantsService } from '../tenants/tenants.service.js';
@@ -65,7 +65,7 @@ export class RestoreHandler implements OperationHandler<RestoreInput>, OnModuleI
     private readonly handlers: OperationHandlers,
     private readonly sources: RestoreSources,
     private readonly tenants: TenantsService,
-    private readonly encryption: EncryptionService,
+    private readonly encryption: TenantEncryption,
     private readonly safety: SafetyBackups,
     private readonly finish: RestoreFinish,
     private readonly copy: RestoreCopy,
@@ -91,7 +91,7 @@ export class RestoreHandler implements OperationHandler<RestoreInput>, OnModuleI
   async run(context: OperationContext<RestoreInput>): Promise<JsonObject> {
     await context.enter('VERIFY');
     await context.faultPoint('restore.begun');
-    this.encryption.requireKey();
+    await this.encryption.require(context);
     if (context.input.copy !== undefined) return this.copy.run(context, context.input.copy);
     const source = await this.sources.open(context, context.input.source);
     try {

@@ -7,7 +7,7 @@ import type { AnnouncementEntity } from '../announcements/announcement.entity.js
 import { AnnouncementsService } from '../announcements/announcements.service.js';
 import { AuditService } from '../audit/audit.service.js';
 import { BackupsService, requireUsable } from '../backups/backups.service.js';
-import { EncryptionService } from '../encryption/encryption.service.js';
+import { TenantEncryption } from '../encryption/tenant-encryption.js';
 import type { StartOperation } from '../operations/operation-handler.js';
 import type { OperationEntity } from '../operations/operation.entity.js';
 import { OperationsService } from '../operations/operations.service.js';
@@ -46,7 +46,7 @@ export class RestoresService implements OnModuleInit {
     private readonly backups: BackupsService,
     private readonly uploads: UploadsService,
     private readonly operations: OperationsService,
-    private readonly encryption: EncryptionService,
+    private readonly encryption: TenantEncryption,
     private readonly audit: AuditService,
     private readonly copies: CopyTargets,
     private readonly handler: RestoreHandler,
@@ -65,7 +65,7 @@ export class RestoresService implements OnModuleInit {
     const dryRun = input.dryRun ?? false;
     const keepOld = input.keepOld ?? false;
     if (keepOld) this.access.requireProvider(actor);
-    this.encryption.requireKey();
+    await this.encryption.require(scope);
     const request = {
       handler: this.handler, tenantId, actorId: actor.id, idempotencyKey: input.idempotencyKey ?? null,
       idempotencyInput: { planId: id, confirmName: input.confirmName, dryRun, keepOld, startAt: input.startAt?.toISOString() ?? null },
@@ -120,7 +120,7 @@ export class RestoresService implements OnModuleInit {
   }
 
   private async beginAnnounced(actor: Actor, { tenantId, subjectId }: AnnouncementEntity, manager: EntityManager): Promise<string> {
-    this.encryption.requireKey();
+    await this.encryption.require({ tenantId }, manager);
     const plan = await this.plans.lock({ tenantId }, subjectId, manager);
     if (plan === null) throw notFound('RestorePlan');
     const live = await this.requireBound({ tenantId }, plan, manager);
@@ -165,7 +165,7 @@ export class RestoresService implements OnModuleInit {
     requireUsable(backup);
     const now = sourceOf(backup);
     const { source } = plan.bound;
-    const isSame = source.kind === 'BACKUP' && now.kind === 'BACKUP' && now.salt === source.salt && now.sha256 === source.sha256 && now.storeKey === source.storeKey;
+    const isSame = source.kind === 'BACKUP' && now.kind === 'BACKUP' && now.salt === source.salt && now.sha256 === source.sha256 && now.manifestSha256 === source.manifestSha256 && now.storeKey === source.storeKey;
     if (!isSame) throw new AppError('PLAN_STALE', 'The backup was replaced since the plan was made');
   }
 }

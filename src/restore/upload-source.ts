@@ -6,5 +6,5 @@ import type { SourceRef } from './restore-source.js';
 export function sourceOfUpload({ id, purpose, archive, storeKey, sizeBytes, sha256, fileName, sourceTenantId }: UploadEntity): SourceRef {
   if (purpose !== 'RESTORE' || archive === null) throw new AppError('BAD_USER_INPUT', 'source: the upload was imported; give the id of its backup', { field: ['source', 'uploadId'] });
   const { salt, keyId, archiveId, takenAt } = archive;
-  return { kind: 'UPLOAD', uploadId: id, storeKey, sizeBytes, sha256, fileName, salt, keyId, archiveId: archiveId ?? id, keyTenantId: sourceTenantId, createdAt: takenAt };
+  return { kind: 'UPLOAD', uploadId: id, storeKey, sizeBytes, sha256, manifestSha256: null, fileName, salt, keyId, archiveId: archiveId ?? id, keyTenantId: sourceTenantId, createdAt: takenAt };
 }

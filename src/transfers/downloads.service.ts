@@ -123,12 +123,14 @@ export class DownloadsService {
 
   private async openFile(backup: BackupEntity, variant: DownloadEntity['variant']): Promise<DownloadFile> {
     const ref = archiveRefOf(backup);
-    const fileName = backup.fileName ?? `${backup.id}.gz.enc`;
-    if (variant === 'ARCHIVE') {
+    const fileName = backup.fileName ?? backup.id;
+    const plainType = backup.codec === 'GZIP' ? 'application/gzip' : backup.codec === 'ZSTD' ? 'application/zstd' : 'application/octet-stream';
+    // What is not encrypted is the same file either way.
+    if (variant === 'ARCHIVE' || !backup.encrypted) {
       const object = await this.files.openObject(ref);
       return {
         fileName,
-        mediaType: 'application/octet-stream',
+        mediaType: backup.encrypted ? 'application/octet-stream' : plainType,
         sizeBytes: object.sizeBytes,
         entityTag: `"${ref.sha256}"`,
         acceptsRanges: true,
@@ -140,7 +142,7 @@ export class DownloadsService {
     const archive = await this.files.openAny(backup, ref);
     return {
       fileName: fileName.replace(/\.enc$/, ''),
-      mediaType: backup.codec === 'GZIP' ? 'application/gzip' : backup.codec === 'ZSTD' ? 'application/zstd' : 'application/octet-stream',
+      mediaType: plainType,
       sizeBytes: archive.compressedBytes,
       entityTag: `"${ref.sha256}-plain"`,
       acceptsRanges: false,

@@ -114,4 +114,7 @@ export class TenantPolicyUpdateInput {
 export class TenantPolicyUpdatePayload extends MutationPayload {
   @Field(() => TenantModel, { nullable: true })
   tenant?: TenantModel;
+
+  @Field(() => [String], { nullable: true, description: 'What follows from the change and may not be meant.' })
+  warnings?: string[];
 }

@@ -26,6 +26,7 @@ import { AddressRules1763806000000 } from './1763806000000-address-rules.js';
 import { Approvals1763806100000 } from './1763806100000-approvals.js';
 import { TenantDeletion1763807000000 } from './1763807000000-tenant-deletion.js';
 import { BackupCopies1763807100000 } from './1763807100000-backup-copies.js';
+import { PlainArchives1763810000000 } from './1763810000000-plain-archives.js';
 import { StoreLocks1763811000000 } from './1763811000000-store-locks.js';
 import { LoginLimits1763816000000 } from './1763816000000-login-limits.js';
 import { ApiKeys1763817000000 } from './1763817000000-api-keys.js';
@@ -60,6 +61,7 @@ export const migrations = [
   Approvals1763806100000,
   TenantDeletion1763807000000,
   BackupCopies1763807100000,
+  PlainArchives1763810000000,
   StoreLocks1763811000000,
   LoginLimits1763816000000,
   ApiKeys1763817000000,

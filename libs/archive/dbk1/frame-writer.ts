@@ -1,0 +1,202 @@
+import { AppError } from '#errors';
+import { createHash } from 'node:crypto';
+import { availableParallelism } from 'node:os';
+import type { Writable } from 'node:stream';
+import { release } from '../release.js';
+import { compressFrame, maxFrameBytes, maxPreludeBytes } from './codec.js';
+import type { Codec, PayloadType } from './header.js';
+import type { ArchiveManifest, Frame, ManifestInput } from './manifest.js';
+
+export interface FrameWriterOptions {
+  readonly codec: Codec;
+  readonly payloadType: PayloadType;
+  /** Compression level; default 6 for gzip, 3 for zstd. */
+  readonly level?: number;
+  /** Frames compressed side by side, and held in memory at most; default 4, more with more than four cores. */
+  readonly parallelism?: number;
+}
+
+/** Bytes of a file that are given to its destination at once. */
+export const batchBytes = 1 << 20;
+
+/**
+ * What all writers of archives share. Frames are compressed side by side on the thread pool and stored in the order of the calls; memory is
+ * bounded by `parallelism` frames. The destination gives backpressure and is neither ended nor destroyed: its owner
+ * commits or aborts. After a failure every call rejects with its cause.
+ */
+export abstract class FrameWriter {
+  private readonly slots: Slots;
+  private readonly fileHash = createHash('sha256');
+  private readonly payloadHash = createHash('sha256');
+  private readonly frames: Frame[] = [];
+  private payloadBytes = 0;
+  private compressedBytes = 0;
+  private written = 0;
+
+  private failure: { readonly error: unknown } | null = null;
+  private isFinished = false;
+  private tail: Promise<void> = Promise.resolve();
+  private lastWrite: Promise<void> = Promise.resolve();
+  private rejectWrite: (error: unknown) => void = () => undefined;
+  private readonly onError = (error: unknown): void => this.fail(error);
+
+  constructor(
+    private readonly destination: Writable,
+    private readonly framing: FrameWriterOptions,
+  ) {
+    this.slots = new Slots(framing.parallelism ?? Math.min(Math.max(availableParallelism(), 4), 16));
+    destination.on('error', this.onError);
+  }
+
+  /** Takes the next bytes of the compressed stream, in order; they are the caller's again when it has resolved. */
+  protected abstract append(bytes: Buffer): Promise<void>;
+  /** Writes what `append` has not written yet. */
+  protected abstract flush(): Promise<void>;
+
+  /** Of the file so far. */
+  protected get sizeBytes(): number {
+    return this.written;
+  }
+
+  /**
+   * Adds a frame: whole blocks of namespace `namespaceIndex` of the manifest, or the prelude (-1, first call only). Resolves when `payload`
+   * may be reused; keep several calls in flight. Rejects with the error of the destination or of `abort`.
+   */
+  async writeFrame(namespaceIndex: number, payload: Buffer): Promise<void> {
+    // Up to the first await all is done within the call, so frames keep the order of the calls.
+    this.requireFrame(namespaceIndex, payload);
+    const payloadOffset = this.payloadBytes;
+    this.frames.push([-1, payloadOffset, namespaceIndex]);
+    const place = this.frames.length - 1;
+    this.payloadHash.update(payload);
+    this.payloadBytes += payload.length;
+
+    const before = this.tail;
+    const compressed = this.slots.acquire().then(() => compressFrame(this.framing.codec, payload, this.framing.level));
+    compressed.catch(this.onError);
+    const stored = this.store(before, compressed, place);
+    stored.catch(this.onError);
+    this.tail = stored;
+    await (this.framing.codec === 'none' ? stored : compressed);
+    this.requireHealthy();
+  }
+
+  /** Stops: calls under way and later ones reject with `error`. What was written is no archive. */
+  abort(error: unknown): void {
+    this.fail(error);
+  }
+
+  /** Writes what stands before the first frame. */
+  protected begin(bytes: Buffer): void {
+    this.tail = this.write(bytes);
+    this.tail.catch(this.onError);
+  }
+
+  /** Waits for every frame; what the manifest says of them. `segments` is asked once all is written. */
+  protected async endFrames(manifest: ManifestInput, segments: () => number): Promise<ArchiveManifest> {
+    this.requireOpen();
+    this.isFinished = true;
+    await this.tail;
+    this.requireHealthy();
+    if (this.frames.some(([, , namespaceIndex]) => namespaceIndex >= manifest.namespaces.length)) {
+      throw new RangeError('A frame belongs to a namespace that the manifest does not list');
+    }
+    await this.flush();
+    const payload = { segments: segments(), compressedBytes: this.compressedBytes, bytes: this.payloadBytes, sha256: this.payloadHash.digest('hex') };
+    const { producer, tenant, backup, engine, consistency, namespaces } = manifest;
+    return { formatVersion: 1, producer, tenant, backup, engine, consistency, payload, namespaces, frames: this.frames };
+  }
+
+  /** Waits until the destination has taken every byte. */
+  protected async end(): Promise<{ readonly sizeBytes: number; readonly sha256: string }> {
+    await this.lastWrite;
+    this.requireHealthy();
+    this.destination.off('error', this.onError);
+    return { sizeBytes: this.written, sha256: this.fileHash.digest('hex') };
+  }
+
+  /** One write is under way while the next batch is encrypted. */
+  protected async write(bytes: Buffer): Promise<void> {
+    this.fileHash.update(bytes);
+    this.written += bytes.length;
+    await this.lastWrite;
+    this.requireHealthy();
+    this.lastWrite = new Promise((resolve, reject) => {
+      this.rejectWrite = reject;
+      this.destination.write(bytes, (error) => {
+        if (error === null || error === undefined) resolve();
+        else reject(error);
+      });
+    });
+    this.lastWrite.catch(this.onError);
+  }
+
+  private requireFrame(namespaceIndex: number, payload: Buffer): void {
+    this.requireOpen();
+    if (payload.length === 0) throw new RangeError('A frame holds at least one byte');
+    if (payload.length > (namespaceIndex === -1 ? maxPreludeBytes : maxFrameBytes)) throw new AppError('ARCHIVE_TOO_LARGE', 'A frame is larger than a reader takes');
+    if (!Number.isInteger(namespaceIndex) || namespaceIndex < -1) throw new RangeError(`No namespace has the index ${namespaceIndex}`);
+    if (this.frames.length === 0 ? namespaceIndex !== -1 : namespaceIndex === -1 && this.framing.payloadType === 'mongodump') {
+      throw new RangeError('The prelude is the first frame and the only one of index -1');
+    }
+  }
+
+  private requireOpen(): void {
+    this.requireHealthy();
+    if (this.isFinished) throw new Error('The archive is finished');
+  }
+
+  private requireHealthy(): void {
+    if (this.failure !== null) throw this.failure.error;
+  }
+
+  private fail(error: unknown): void {
+    if (this.failure !== null) return;
+    this.failure = { error };
+    this.slots.close(error);
+    // A destination that hangs never calls back.
+    this.rejectWrite(error);
+  }
+
+  private async store(before: Promise<void>, compressed: Promise<Buffer>, place: number): Promise<void> {
+    await before;
+    const bytes = await compressed;
+    this.requireHealthy();
+    const [, payloadOffset, namespaceIndex] = this.frames[place]!;
+    this.frames[place] = [this.compressedBytes, payloadOffset, namespaceIndex];
+    this.compressedBytes += bytes.length;
+    await this.append(bytes);
+    if (this.framing.codec !== 'none') release(bytes);
+    this.slots.release();
+  }
+}
+
+/** A fair semaphore whose waiters can be turned away. */
+class Slots {
+  private readonly waiting: { readonly resolve: () => void; readonly reject: (error: unknown) => void }[] = [];
+  private closed: { readonly error: unknown } | null = null;
+
+  constructor(private free: number) {
+    if (!Number.isInteger(free) || free < 1) throw new RangeError('parallelism must be at least 1');
+  }
+
+  async acquire(): Promise<void> {
+    if (this.closed !== null) throw this.closed.error;
+    if (this.free > 0) {
+      this.free -= 1;
+      return;
+    }
+    await new Promise<void>((resolve, reject) => this.waiting.push({ resolve, reject }));
+  }
+
+  release(): void {
+    const next = this.waiting.shift();
+    if (next === undefined) this.free += 1;
+    else next.resolve();
+  }
+
+  close(error: unknown): void {
+    this.closed ??= { error };
+    for (const { reject } of this.waiting.splice(0)) reject(error);
+  }
+}
