@@ -39,6 +39,7 @@ export {
   type PayloadSummary,
 } from './dbk1/manifest.js';
 export { type ExpectedArchive, type OpenOptions } from './dbk1/open.js';
+export { type FrameWriterOptions } from './dbk1/frame-writer.js';
 export { FramedArchive, type ArchiveFrame, type ReadOptions } from './dbk1/framed-archive.js';
 export { openManifestedArchive } from './dbk1/plain-reader.js';
 export { PlainArchiveWriter, type PlainArchiveSummary } from './dbk1/plain-writer.js';

@@ -7,7 +7,7 @@ import { type ArchiveStore, deleteEach, type StoredObject } from '#storage';
 import type { TenantScope } from '../access/access.service.js';
 import { EncryptionService } from '../encryption/encryption.service.js';
 import { ARCHIVE_STORE } from '../platform/storage/storage.module.js';
-import { type ArchiveObjects, copyArchive, readManifest, removeArchive, requireRemoved } from './archive-objects.js';
+import { type ArchiveObjects, copyArchive, isThere, readManifest, removeArchive, requireRemoved } from './archive-objects.js';
 import { type ArchivedNamespace, definitionsOf, type Provenance } from './archived-namespaces.js';
 import { BackupCopies } from './backup-copies.js';
 import type { BackupEntity } from './backup.entity.js';
@@ -180,9 +180,9 @@ export class ArchiveFiles {
   }
 
   /** Whether the file lies in the main store, or where a copy is, as far as its size tells. @throws AppError STORAGE_UNAVAILABLE */
-  async isThere({ storeKey, sizeBytes }: Pick<ArchiveRef, 'storeKey' | 'sizeBytes'>): Promise<boolean> {
-    for await (const store of this.places(storeKey)) {
-      if ((await store.stat(storeKey))?.sizeBytes === sizeBytes) return true;
+  async isThere(ref: Pick<ArchiveRef, 'storeKey' | 'sizeBytes' | 'manifestSha256'>): Promise<boolean> {
+    for await (const store of this.places(ref.storeKey)) {
+      if (await isThere(store, ref)) return true;
     }
     return false;
   }
@@ -339,6 +339,10 @@ export class StoredArchive {
     return this.sealed === null ? this.ref.sizeBytes : this.archive.selectionBytes(names);
   }
 
+  close(): Promise<void> {
+    return this.archive.close();
+  }
+
   private async requireHash(report: (bytes: number) => void): Promise<void> {
     const hash = createHash('sha256');
     let hashed = 0;
@@ -347,10 +351,6 @@ export class StoredArchive {
       report((hashed += chunk.length));
     }
     if (hash.digest('hex') !== this.ref.sha256) throw new AppError('ARCHIVE_REPLACED', 'The SHA-256 of the stored file is not that of the file that was written');
-  }
-
-  close(): Promise<void> {
-    return this.archive.close();
   }
 }
 

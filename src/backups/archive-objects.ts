@@ -23,12 +23,13 @@ export function archiveKeyOf(key: string): string | null {
   return key.endsWith(manifestSuffix) ? key.slice(0, -manifestSuffix.length) : null;
 }
 
-/** Returns the SHA-256 of what was written, in hex. @throws AppError STORAGE_* */
-export async function writeManifest(store: ArchiveStore, storeKey: string, manifest: ArchiveManifest, signal: AbortSignal): Promise<string> {
+/** Returns the SHA-256 of what was written, in hex. `beforeCommit` is awaited before it gets its name. @throws AppError STORAGE_* */
+export async function writeManifest(store: ArchiveStore, storeKey: string, manifest: ArchiveManifest, signal: AbortSignal, beforeCommit: () => Promise<void>): Promise<string> {
   const bytes = await encodeManifest(manifest);
   const upload = await store.create(manifestKeyOf(storeKey));
   try {
     await pipeline(Readable.from([bytes], { objectMode: false }), upload.body, { signal, end: false });
+    await beforeCommit();
     await upload.commit();
   } catch (error) {
     await upload.abort();
@@ -78,6 +79,11 @@ export async function copyArchive(from: ArchiveStore, source: StoredObject, to: 
     }
   }
   await copyObject(source, to, facts, signal, moved);
+}
+
+/** Whether something of its size lies there, with a manifest where it has one; nothing is read. @throws AppError STORAGE_UNAVAILABLE */
+export async function isThere(store: ArchiveStore, { storeKey, sizeBytes, manifestSha256 }: Omit<ArchiveObjects, 'sha256'>): Promise<boolean> {
+  return (await store.stat(storeKey))?.sizeBytes === sizeBytes && (manifestSha256 === null || (await store.stat(manifestKeyOf(storeKey))) !== null);
 }
 
 /** For one that came otherwise than an archive is written. */

@@ -1,6 +1,6 @@
 import { Writable } from 'node:stream';
 import { Inject, Injectable } from '@nestjs/common';
-import { ArchiveWriter, type ManifestInput, PlainArchiveWriter } from '#archive';
+import { ArchiveWriter, type ArchiveWriterOptions, type FrameWriterOptions, type ManifestInput, PlainArchiveWriter } from '#archive';
 import { AppError } from '#errors';
 import type { DumpResult, FrameSink, Work } from '#engines';
 import type { ArchiveStore, ObjectUpload } from '#storage';
@@ -40,7 +40,6 @@ interface Finished {
 
 /** The writer of one archive, and how it is finished. */
 interface ArchivePen {
-  readonly keyId: string | null;
   readonly writer: Pick<ArchiveWriter, 'writeFrame' | 'abort'>;
   readonly finish: (manifest: ManifestInput) => Promise<Finished>;
 }
@@ -53,15 +52,19 @@ export class ArchiveRecorder {
     @Inject(ARCHIVE_STORE) private readonly store: ArchiveStore,
   ) {}
 
-  /** DUMP and FINALIZE. A failure leaves nothing visible in the store, and removes what it can of the rest. */
+  /** DUMP and FINALIZE. A failure leaves nothing visible in the store but, at most, a manifest without its archive, and removes what it can of the rest. */
   async record(recording: Recording): Promise<WrittenArchive> {
     const { work, backup, tenant } = recording;
     const { storeKey } = backup;
     if (storeKey === null) throw new AppError('INTERNAL', 'The backup has no place in the store');
     const createdAt = backup.createdAt.toISOString();
+    const sealing = backup.encrypted ? this.encryption.sealingKey(backup.tenantId) : null;
     await this.store.discardIncomplete(storeKey);
     const upload = await this.store.create(storeKey);
-    const { keyId, writer, finish } = this.penFor(work, backup, storeKey, createdAt, metered(upload, recording.quotaLeftBytes));
+    const destination = metered(upload, recording.quotaLeftBytes);
+    const framing = { codec: archiveCodecs[backup.codec], payloadType: 'mongodump' } as const;
+    const context = { tenant: backup.tenantId, backup: backup.id, label: backup.label, createdAt };
+    const { writer, finish } = sealing === null ? this.plainPen(destination, framing, storeKey, work) : sealedPen(destination, { ...framing, ...sealing, context });
     const stop = (): void => writer.abort(work.signal.reason);
     work.signal.addEventListener('abort', stop, { once: true });
     try {
@@ -84,10 +87,9 @@ export class ArchiveRecorder {
         namespaces: dump.namespaces,
       });
       work.signal.throwIfAborted();
-      // A worker that has lost its operation without knowing it must not put its file in the place of the next one's.
-      await work.fenced(() => Promise.resolve());
+      await requireOurs(work);
       await upload.commit();
-      return { ref: { ...ref, storeKey, archiveId: backup.id, keyTenantId: null }, keyId, rawBytes, dump };
+      return { ref: { ...ref, storeKey, archiveId: backup.id, keyTenantId: null }, keyId: sealing?.keyId ?? null, rawBytes, dump };
     } catch (error) {
       writer.abort(error);
       await upload.abort();
@@ -97,27 +99,30 @@ export class ArchiveRecorder {
     }
   }
 
-  private penFor(work: BackupWork, backup: BackupEntity, storeKey: string, createdAt: string, destination: Writable): ArchivePen {
-    const framing = { codec: archiveCodecs[backup.codec], payloadType: 'mongodump' } as const;
-    if (!backup.encrypted) {
-      const writer = new PlainArchiveWriter(destination, framing);
-      const finish = async (input: ManifestInput): Promise<Finished> => {
-        const { sizeBytes, sha256, manifest } = await writer.finish(input);
-        // Before the archive is visible: one that is there has its manifest.
-        const manifestSha256 = await writeManifest(this.store, storeKey, manifest, work.signal);
-        return { ref: { sizeBytes, sha256, salt: null, manifestSha256 }, rawBytes: manifest.payload.bytes };
-      };
-      return { keyId: null, writer, finish };
-    }
-    const { keyId, tenantKey } = this.encryption.sealingKey(backup.tenantId);
-    const context = { tenant: backup.tenantId, backup: backup.id, label: backup.label, createdAt };
-    const writer = new ArchiveWriter(destination, { ...framing, keyId, tenantKey, context });
+  private plainPen(destination: Writable, framing: FrameWriterOptions, storeKey: string, work: BackupWork): ArchivePen {
+    const writer = new PlainArchiveWriter(destination, framing);
     const finish = async (input: ManifestInput): Promise<Finished> => {
-      const { sizeBytes, sha256, salt, payloadBytes } = await writer.finish(input);
-      return { ref: { sizeBytes, sha256, salt, manifestSha256: null }, rawBytes: payloadBytes };
+      const { sizeBytes, sha256, manifest } = await writer.finish(input);
+      // Before the archive is visible: one that is there has its manifest.
+      const manifestSha256 = await writeManifest(this.store, storeKey, manifest, work.signal, () => requireOurs(work));
+      return { ref: { sizeBytes, sha256, salt: null, manifestSha256 }, rawBytes: manifest.payload.bytes };
     };
-    return { keyId, writer, finish };
+    return { writer, finish };
   }
+}
+
+/** A worker that has lost its operation without knowing it must not put its file in the place of the next one's. @throws AppError LEASE_LOST */
+function requireOurs(work: BackupWork): Promise<void> {
+  return work.fenced(() => Promise.resolve());
+}
+
+function sealedPen(destination: Writable, options: ArchiveWriterOptions): ArchivePen {
+  const writer = new ArchiveWriter(destination, options);
+  const finish = async (input: ManifestInput): Promise<Finished> => {
+    const { sizeBytes, sha256, salt, payloadBytes } = await writer.finish(input);
+    return { ref: { sizeBytes, sha256, salt, manifestSha256: null }, rawBytes: payloadBytes };
+  };
+  return { writer, finish };
 }
 
 /** Passes everything on until the quota is used up. */

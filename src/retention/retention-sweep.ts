@@ -126,8 +126,8 @@ export class RetentionSweep extends Sweep implements BeforeApplicationShutdown {
   private async lastGoodIsThere(scope: TenantScope): Promise<boolean> {
     const about = { tenantId: scope.tenantId, event: 'RETENTION_REFUSED', subject: 'last-good-missing' } as const;
     const backup = await this.backups.findLastGood(scope);
-    const { storeKey = null, sizeBytes = null } = backup ?? {};
-    if (backup === null || (storeKey !== null && sizeBytes !== null && (await this.files.isThere({ storeKey, sizeBytes })))) {
+    const { storeKey = null, sizeBytes = null, manifestSha256 = null } = backup ?? {};
+    if (backup === null || (storeKey !== null && sizeBytes !== null && (await this.files.isThere({ storeKey, sizeBytes, manifestSha256 })))) {
       await this.alerts.resolve(about);
       return true;
     }
