@@ -43,7 +43,6 @@ interface Identity {
 const codecs = { none: 'NONE', gzip: 'GZIP', zstd: 'ZSTD' } as const satisfies Record<string, Codec>;
 const atOnce = 1_000;
 const placePattern = /^([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})\/db-backups\/([^/]+)$/;
-const weekMs = 7 * 24 * 3_600_000;
 const unhurried: Work = { signal: new AbortController().signal, report: () => undefined, log: () => undefined };
 
 /** The rows of archives, compared with the store and made from it: for the operator's commands, across all tenants. */
@@ -181,7 +180,7 @@ export class BackupCatalogue {
       state: 'COMPLETED', storeKey: key, fileName, encrypted: salt !== null, keyId: identity?.keyId ?? null, salt: salt === null ? null : Buffer.from(salt, 'hex'), sha256, manifestSha256, sizeBytes,
       archiveId: ref.archiveId === id ? null : ref.archiveId, keyTenantId: ref.keyTenantId, takenAt, pinned: false, held: false, createdBy: null, createdAt: takenAt, finishedAt: modifiedAt,
       // Undo of its restore is lost with the operations; the data are kept for as long as undo would have lasted.
-      expiresAt: trigger === 'SAFETY' ? new Date(Date.now() + weekMs) : null,
+      expiresAt: trigger === 'SAFETY' ? () => `clock_timestamp() + interval '7 days'` : null,
       ...found.facts,
     });
     return { id, verified: found.facts.verification.ok };

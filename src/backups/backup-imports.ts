@@ -70,7 +70,7 @@ export class BackupImports {
       input: { backupId: id }, startedBy: stampOf(actor), backupId: id,
     });
     if (replayed) return { backupId: operation.backupId ?? id, operation };
-    const createdAt = new Date();
+    const createdAt = await this.tenants.now(manager);
     const takenAt = facts.takenAt === null ? null : new Date(facts.takenAt);
     const encrypted = facts.salt !== null;
     const { fileName } = archiveNames(tenant, { id, label: 'imported', createdAt, codec: facts.codec, encrypted });

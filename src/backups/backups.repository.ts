@@ -93,6 +93,10 @@ export class BackupsRepository {
   private readonly used = new RowsOfEach<IdRow>(() => this.manager, inUseOf('key.id'));
   private readonly asked = new RowsOfEach<IdRow>(() => this.manager, askedForOf('key.id'));
   private readonly storedRows = new RowsOfEach<StoredRow>(() => this.manager, storedOf('key.id'));
+  private readonly lasting = new RowsOfEach<UndoableRow & TenantScope>(
+    () => this.manager,
+    `select b.id, b.tenant_id as "tenantId", b.expires_at from backup b where b.id = key.id and b.state = 'COMPLETED' and b.deleted_at is null and b.expires_at > clock_timestamp()`,
+  );
   private readonly undoables = new RowsOfEach<UndoableRow>(() => this.manager, undoableOf('key.id'));
 
   constructor(@InjectEntityManager() private readonly manager: EntityManager) {}
@@ -261,6 +265,11 @@ export class BackupsRepository {
   async undoable(scope: TenantScope, manager?: EntityManager): Promise<ReadonlyMap<string, Date>> {
     const rows: readonly UndoableRow[] = manager === undefined ? await this.undoables.of(scope.tenantId) : await manager.query(undoableOf('$1'), [scope.tenantId]);
     return new Map(rows.map((row) => [row.id, row.expires_at]));
+  }
+
+  /** Until when a usable backup is kept, by the database's clock; null when that is over, and of one without an end. */
+  async lastsUntil({ tenantId }: TenantScope, id: string): Promise<Date | null> {
+    return (await this.lasting.of(id)).find((row) => row.tenantId === tenantId)?.expires_at ?? null;
   }
 
   async isExpired(scope: TenantScope, id: string, manager = this.manager): Promise<boolean> {

@@ -216,7 +216,7 @@ export class BackupsService {
     await this.requireRoom(scope, tenant);
     const id = randomUUID();
     const { operation } = await this.operations.start(manager, { ...request, input: { backupId: id }, startedBy, backupId: id });
-    const createdAt = new Date();
+    const createdAt = await this.tenants.now(manager);
     const encrypted = await this.encryption.seals(scope, manager);
     const { fileName, storeKey } = archiveNames(tenant, { id, label, createdAt, codec, encrypted });
     await this.backups.insert(

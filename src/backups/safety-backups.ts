@@ -58,6 +58,11 @@ export class SafetyBackups {
     return this.backups.isExpired(scope, id, manager);
   }
 
+  /** By the database's clock; null when that is over, or it is not usable. */
+  lastsUntil(scope: TenantScope, id: string): Promise<Date | null> {
+    return this.backups.lastsUntil(scope, id);
+  }
+
   /** The one that undo of the finished operation reads is kept for as long as undo is offered. Idempotent. */
   keepForUndo(scope: TenantScope, operationId: string, manager: EntityManager): Promise<void> {
     return this.backups.expireAfterEnd(scope, operationId, keptForMs, manager);
@@ -99,7 +104,7 @@ export class SafetyBackups {
   private insert(context: OperationContext<JsonObject>, name: string, collections: readonly string[] | null): Promise<BackupEntity> {
     return context.fenced(async (manager) => {
       const id = randomUUID();
-      const createdAt = new Date();
+      const createdAt = await this.tenants.now(manager);
       const encrypted = await this.encryption.seals(context, manager);
       const { fileName, storeKey } = archiveNames(await this.tenants.get(context, manager), { id, label: 'safety', createdAt, codec: 'GZIP', encrypted });
       await this.backups.insert(

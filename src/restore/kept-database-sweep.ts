@@ -46,7 +46,7 @@ export class KeptDatabaseSweep extends Sweep {
       await runInTransaction(this.dataSource, async (manager) => {
         await this.tenants.getForUpdate(manager, tenantId);
         const kept = await this.claims.findKept({ tenantId }, operationId, manager);
-        if (kept === null || kept.expiresAt.getTime() > Date.now()) return;
+        if (kept === null || !kept.isExpired) return;
         const { operation } = await this.operations.start(manager, request);
         await this.claims.giveUp({ tenantId }, operationId, manager);
         await this.audit.record({ action: 'restore.database-expired', tenantId, actor: null, subject: { type: 'Operation', id: operation.id }, detail: { database, restore: operationId } }, manager);

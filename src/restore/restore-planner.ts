@@ -104,7 +104,7 @@ export class RestorePlanner {
     const version = live.inspection === null ? [] : [this.checks.version(live.inspection.version, archive.engineVersion)];
     const room = copy === undefined ? await Promise.all([this.checks.space(scope, liveBytes), this.checks.quota(scope, tenant.quotaBytes === null ? null : Number(tenant.quotaBytes))]) : [];
     const targetSpace = live.inspection === null ? [] : [checkTargetSpace(live.inspection, sum(archived, ({ bytes }) => bytes))];
-    const createdAt = new Date();
+    const createdAt = await this.tenants.now();
     const id = randomUUID();
     await this.plans.insert({
       id,

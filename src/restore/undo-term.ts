@@ -6,15 +6,17 @@ import { keptForMs, SafetyBackups } from '../backups/safety-backups.js';
 import type { OperationEntity } from '../operations/operation.entity.js';
 import { OperationsService } from '../operations/operations.service.js';
 import { DatabaseClaims, type KeptDatabase } from '../tenants/database-claims.js';
+import { TenantsService } from '../tenants/tenants.service.js';
 import type { PointerJournal } from './restore-repoint.js';
 
-/** Until when, and from what, an operation can be taken back. */
+/** Until when, and from what, an operation can be taken back: by the database's clock. */
 @Injectable()
 export class UndoTerm {
   constructor(
     private readonly safety: SafetyBackups,
     private readonly operations: OperationsService,
     private readonly claims: DatabaseClaims,
+    private readonly tenants: TenantsService,
   ) {}
 
   /**
@@ -40,8 +42,7 @@ export class UndoTerm {
     const refusal = whyNever(operation);
     if (refusal !== null) throw new AppError('NOT_UNDOABLE', refusal);
     const kept = await this.claims.findKept(operation, operation.id, manager);
-    const until = kept?.expiresAt.getTime() ?? (operation.finishedAt?.getTime() ?? 0) + keptForMs;
-    if (until <= Date.now()) throw new AppError('UNDO_EXPIRED', 'The 7 days within which this could be undone are over');
+    if (kept?.isExpired ?? (await this.isOver(operation, manager))) throw new AppError('UNDO_EXPIRED', 'The 7 days within which this could be undone are over');
     if (kept?.purpose !== 'KEPT') throw new AppError('NOT_UNDOABLE', 'The former database that undo needs is not kept any more: it was given up, or the workspace has it back');
     return kept;
   }
@@ -51,11 +52,10 @@ export class UndoTerm {
     if (whyNever(operation) !== null) return null;
     if (pointerOf(operation) !== null) {
       const kept = await this.claims.findKept(operation, operation.id);
-      return kept?.purpose === 'KEPT' && kept.expiresAt.getTime() > Date.now() ? kept.expiresAt : null;
+      return kept?.purpose === 'KEPT' && !kept.isExpired ? kept.expiresAt : null;
     }
-    const backup = await this.find(operation);
-    if (backup === null || !isUsable(backup) || backup.expiresAt === null) return null;
-    return backup.expiresAt.getTime() > Date.now() ? backup.expiresAt : null;
+    const id = safetyIdOf(operation);
+    return id === null ? null : this.safety.lastsUntil(operation, id);
   }
 
   /** What else undo would take back, as a sentence for people; null where nothing has happened since. */
@@ -70,9 +70,18 @@ export class UndoTerm {
   }
 
   private async find(operation: OperationEntity, manager?: EntityManager): Promise<BackupEntity | null> {
-    const id = operation.journal['finalSafetyId'];
-    return typeof id === 'string' ? this.safety.find(operation, id, manager) : null;
+    const id = safetyIdOf(operation);
+    return id === null ? null : this.safety.find(operation, id, manager);
   }
+
+  private async isOver({ finishedAt }: OperationEntity, manager?: EntityManager): Promise<boolean> {
+    return (finishedAt?.getTime() ?? 0) + keptForMs <= (await this.tenants.now(manager)).getTime();
+  }
+}
+
+function safetyIdOf({ journal }: OperationEntity): string | null {
+  const id = journal['finalSafetyId'];
+  return typeof id === 'string' ? id : null;
 }
 
 /** What a REPOINT, or the undo of one, has moved; null of any other operation. */

@@ -19,10 +19,12 @@ export interface KeptDatabase extends DatabasePlace {
   readonly purpose: 'KEPT' | 'DROPPING';
   readonly targetCipher: Buffer;
   readonly expiresAt: Date;
+  /** By the database's clock. */
+  readonly isExpired: boolean;
   readonly keptSince: Date;
 }
 
-const keptColumns = `deployment, database, tenant_id as "tenantId", operation_id as "operationId", purpose, target_cipher as "targetCipher", expires_at as "expiresAt", created_at as "keptSince"`;
+const keptColumns = `deployment, database, tenant_id as "tenantId", operation_id as "operationId", purpose, target_cipher as "targetCipher", expires_at as "expiresAt", expires_at <= clock_timestamp() as "isExpired", created_at as "keptSince"`;
 
 /** In SQL, of two places for deployments: they are one. Members come and go, so a replica set is known by its name and any host that it still has. */
 const areOne = (a: string, b: string): string =>

@@ -68,7 +68,7 @@ export class TenantsRepository {
     await manager.update(TenantEntity, { id: scope.tenantId }, { ...patch, revision: () => 'revision + 1', updatedAt: () => 'now()' });
   }
 
-  async now(manager: EntityManager): Promise<Date> {
+  async now(manager = this.rows.manager): Promise<Date> {
     const [row]: { now: Date }[] = await manager.query('select clock_timestamp() as now');
     return row?.now ?? new Date();
   }

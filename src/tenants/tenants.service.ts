@@ -100,7 +100,8 @@ export class TenantsService {
     return this.tenants.deletionsDue(limit, mayBegin);
   }
 
-  now(manager: EntityManager): Promise<Date> {
+  /** By the database's clock, which all processes share. */
+  now(manager?: EntityManager): Promise<Date> {
     return this.tenants.now(manager);
   }
 
