@@ -232,6 +232,10 @@ describe('who decides', () => {
     for (const powerless of [restorer, await member(tenant, 'ADMIN')]) expect(await powerless.codeOf(decideDocument, { input: { approvalId: asked.id, decision: 'APPROVED' } })).toBe('FORBIDDEN');
     await setRole(tenant, second.email, 'ADMIN');
     expect(await second.codeOf(decideDocument, { input: { approvalId: asked.id, decision: 'APPROVED' } })).toBe('FORBIDDEN');
+    // APPROVE in another workspace is none in this one.
+    const elsewhere = await createTestTenant(admin);
+    await mutate(admin, 'memberInvite', { tenantId: elsewhere.id, email: second.email, role: 'OWNER' }, 'member { id }');
+    expect(await second.codeOf(decideDocument, { input: { approvalId: asked.id, decision: 'APPROVED' } })).toBe('FORBIDDEN');
     expect((await decide(owner, asked.id, 'APPROVED')).approval?.state).toBe('APPROVED');
     await setRole(tenant, adminMember.email, 'VIEWER');
     expect(await adminMember.codeOf('mutation ($input: DownloadCreateInput!) { downloadCreate(input: $input) { userErrors { code } } }', { input: { backupId } })).toBe('FORBIDDEN');
