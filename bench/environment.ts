@@ -41,16 +41,18 @@ export class BenchEnvironment {
     const folder = await mkdtemp(join(tmpdir(), 'holdfast-bench-'));
     for (const name of ['mongod', 'store']) await mkdir(join(folder, name), { mode: 0o700 });
     const mongod = await Mongod.start({ binary, dataDir: join(folder, 'mongod'), replSet: 'bench' });
+    let client: MongoClient | null = null;
     try {
       await initiate('bench', [mongod]);
       await mongod.command({ setParameter: 1, wiredTigerEngineRuntimeConfig: `cache_size=${cacheMegabytes}M${plan.shape === 'many' ? `,${fewOpenFiles}` : ''}` });
       const uri = `mongodb://${mongod.address}/?replicaSet=bench`;
-      const client = await MongoClient.connect(uri);
+      client = await MongoClient.connect(uri);
       const dataSet = await fill(client.db(database), plan);
       const { version } = await client.db('admin').command({ buildInfo: 1 });
       const original = await fingerprint(client.db(database), plan);
       return new BenchEnvironment(folder, mongod, client, { target: { uri, database, folder: join(folder, 'store') }, dataSet, plan, version: String(version), original });
     } catch (error) {
+      await client?.close();
       await mongod.stop();
       await rm(folder, { recursive: true, force: true });
       throw error;
