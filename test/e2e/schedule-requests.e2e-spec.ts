@@ -65,7 +65,8 @@ it('a wish for another schedule is told to the provider, listed for both, and an
     const owner = await createTestMember(app, admin, tenant.id, 'OWNER');
     expect((await ask(owner, tenant)).userErrors).toEqual([]);
     await ask(admin, other, { reason: 'Another one' });
-    await receiver.untilReceived('/asked', 1);
+    // Either may be the first to arrive.
+    await receiver.untilReceived('/asked', 2);
     expect(receiver.at('/asked').map(({ body }) => body).join()).toContain('Year-end');
 
     const open = async (): Promise<ConnectionAnswer> => (await admin.run<{ scheduleRequests: ConnectionAnswer }>(`{ scheduleRequests(state: OPEN, first: 1) { ${connection} } }`)).scheduleRequests;
