@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { type Db, Int32 } from 'mongodb';
 import { DataSource } from 'typeorm';
@@ -27,7 +28,7 @@ afterAll(async () => {
 });
 
 const sql = <Row>(text: string, values: unknown[] = []): Promise<Row[]> => app.nest.get(DataSource).query(text, values);
-const at = (point: string, work: () => Promise<void>): (() => void) => app.nest.get(FaultPoints, { strict: false }).on(point, work);
+const at = (point: string, work: (signal?: AbortSignal) => Promise<void>): (() => void) => app.nest.get(FaultPoints, { strict: false }).on(point, work);
 
 type Owner = GraphqlClient & { readonly email: string };
 
@@ -177,8 +178,10 @@ describe('a reset', () => {
     const before = await withDatabase(tenant, fingerprint);
     const { id } = await verifiedReset(owner, tenant.id, mail);
     const reached = Promise.withResolvers<void>();
-    const go = Promise.withResolvers<void>();
-    const off = at('restore.maintenance', () => (reached.resolve(), go.promise));
+    const off = at('restore.maintenance', async (signal) => {
+      reached.resolve();
+      await once(signal!, 'abort');
+    });
     const started = (await resetExecute(owner, id)).operation!.id;
     await reached.promise;
     // What a database that is away would keep is known to the sweep before it is there.
@@ -186,7 +189,6 @@ describe('a reset', () => {
     expect(await staged()).toContain(started);
     const canceled = await owner.run<{ operationCancel: { operation: { id: string } } }>('mutation ($input: OperationCancelInput!) { operationCancel(input: $input) { operation { id } userErrors { code } } }', { input: { operationId: started } });
     expect(canceled.operationCancel.operation.id).toBe(started);
-    go.resolve();
     expect(await ended(owner, started)).toMatchObject({ state: 'CANCELED' });
     off();
     expect(differences(before, await withDatabase(tenant, fingerprint))).toEqual([]);

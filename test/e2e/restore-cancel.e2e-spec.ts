@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import { MongoClient } from 'mongodb';
 import { differences, type Fingerprint, fingerprint } from '../../scripts/demo/fingerprint.ts';
@@ -45,7 +46,7 @@ afterAll(async () => {
   await mongod?.kill();
 });
 
-function at(point: string, work: () => Promise<void>): void {
+function at(point: string, work: (signal?: AbortSignal) => Promise<void>): void {
   offs.push(app.nest.get(FaultPoints, { strict: false }).on(point, work));
 }
 
@@ -105,17 +106,15 @@ describe('a cancel before the commit point', () => {
   ])('in %s, at %s, ends the restore in seconds and leaves nothing', async (phase, point) => {
     const filesBefore = await storedFiles(app);
     const reached = Promise.withResolvers<void>();
-    const goOn = Promise.withResolvers<void>();
-    at(point, async () => {
+    at(point, async (signal) => {
       reached.resolve();
-      await goOn.promise;
+      await once(signal!, 'abort');
     });
     const id = await begin();
     await reached.promise;
     expect(await read(id)).toMatchObject({ state: 'RUNNING', phase, cancelable: true });
     const askedAt = performance.now();
     expect(await cancel(id)).toEqual([]);
-    goOn.resolve();
     const canceled = await ended(admin, id);
     expect(canceled).toMatchObject({ state: 'CANCELED', failure: { code: 'CANCELED' } });
     expect(canceled.steps.find((step) => step.phase === 'SWAP')).toMatchObject({ state: 'QUEUED' });
@@ -149,7 +148,11 @@ describe('a cancel before the commit point', () => {
 
   it('lets the next one start at once', async () => {
     const before = await withDatabase(tenant, fingerprint);
-    at('restore.staged', async () => void (await cancel((await running())!)));
+    at('restore.staged', async (signal) => {
+      const aborted = once(signal!, 'abort');
+      await cancel((await running())!);
+      await aborted;
+    });
     const first = await begin();
     expect(await ended(admin, first)).toMatchObject({ state: 'CANCELED' });
     for (const off of offs.splice(0)) off();
