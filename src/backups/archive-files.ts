@@ -324,6 +324,18 @@ export class StoredArchive {
   }
 
   /**
+   * Reads every byte once, for its hash: enough where all else of a file with this hash was found right before.
+   *
+   * @throws AppError ARCHIVE_REPLACED
+   */
+  async verifyHash(work: Pick<Work, 'signal' | 'report'>): Promise<void> {
+    await this.requireHash((bytesDone) => {
+      work.signal.throwIfAborted();
+      work.report({ bytesDone, bytesTotal: this.ref.sizeBytes, itemsDone: 0, itemsTotal: null, current: null });
+    });
+  }
+
+  /**
    * Reads header, trailer, definitions and the frames of these collections: tags, format, counts and sums. Of an archive that is not encrypted nothing
    * proves a part, so all of it is read for its hash. Returns the bytes of the file that this took.
    *

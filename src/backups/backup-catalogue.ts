@@ -204,7 +204,7 @@ export class BackupCatalogue {
       const archive = await this.files.openAny(scope, ref);
       try {
         await archive.verify(unhurried);
-        return { origin: archive.origin, facts: { ...(await factsOf(archive, unhurried)), verification: { at, ok: true, code: null, message: 'Read whole when it was registered from the store' } } };
+        return { origin: archive.origin, facts: { ...(await factsOf(archive, unhurried)), verification: { at, ok: true, code: null, message: 'Read whole when it was registered from the store', sha256: ref.sha256 } } };
       } finally {
         await archive.close();
       }

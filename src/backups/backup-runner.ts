@@ -152,7 +152,7 @@ export class BackupRunner {
       consistency: dump.consistency === 'snapshot' ? ('SNAPSHOT' as const) : ('FUZZY' as const),
       clusterTime: dump.clusterTime,
       engineVersion: dump.engineVersion,
-      verification: { at: new Date().toISOString(), ok: true, code: null, message: 'Read back whole from the archive store' },
+      verification: { at: new Date().toISOString(), ok: true, code: null, message: 'Read back whole from the archive store', sha256: ref.sha256 },
     };
     return work.fenced(async (manager) => {
       await this.backups.update(work, backup.id, ['RUNNING', 'COMPLETED'], { ...facts, finishedAt: () => 'clock_timestamp()' }, manager);

@@ -39,6 +39,8 @@ export interface VerificationRow {
   readonly ok: boolean;
   readonly code: string | null;
   readonly message: string;
+  /** Of the file that was read; absent where it was not whole, and in older rows. */
+  readonly sha256?: string;
 }
 
 // PostgreSQL's bigint arrives as text; all of ours stay below 2^53.
@@ -98,6 +100,11 @@ export class BackupEntity {
   /** Why a store did not let the bytes go when they were last to be deleted, and until when, where a lock is the reason and has an end. */
   @Column('jsonb', { name: 'removal_failure', nullable: true }) removalFailure!: OperationFailure | null;
   @Column('timestamptz', { name: 'locked_until', nullable: true }) lockedUntil!: Date | null;
+}
+
+/** Whether every byte of a file with this hash was read and found right: hash, tags, counts and sums. */
+export function wasReadWhole({ verification }: BackupEntity, sha256: string): boolean {
+  return verification?.ok === true && verification.sha256 === sha256;
 }
 
 /** COMPLETED with its bytes in place. */

@@ -75,13 +75,14 @@ export class ImportHandler implements OperationHandler<ImportInput>, OnModuleIni
   }
 
   private async read(context: OperationContext<ImportInput>, backup: BackupEntity): Promise<void> {
-    const archive = await this.files.openAny(context, archiveRefOf(backup));
+    const ref = archiveRefOf(backup);
+    const archive = await this.files.openAny(context, ref);
     try {
       await archive.verify(context);
       const facts = {
         state: 'COMPLETED' as const,
         ...(await factsOf(archive, context)),
-        verification: { at: new Date().toISOString(), ok: true, code: null, message: 'Read whole when it was imported' },
+        verification: { at: new Date().toISOString(), ok: true, code: null, message: 'Read whole when it was imported', sha256: ref.sha256 },
       };
       context.signal.throwIfAborted();
       if (backup.storeKey !== null) await this.files.protect(backup.storeKey);

@@ -82,7 +82,7 @@ export class VerifyHandler implements OperationHandler<VerifyInput>, OnModuleIni
       } finally {
         await archive.close();
       }
-      return { at, ok: true, code: null, message: 'Every byte was read; hash, tags, counts and sums are right' };
+      return { at, ok: true, code: null, message: 'Every byte was read; hash, tags, counts and sums are right', sha256: ref.sha256 };
     } catch (error) {
       context.signal.throwIfAborted();
       const fault = asAppError(error);

@@ -38,7 +38,7 @@ export class RestoreCopy {
 
   async run(context: OperationContext<CopyInput>, target: CopyTarget): Promise<JsonObject> {
     const { choice } = context.input;
-    const source = await this.sources.open(context, context.input.source);
+    const source = await this.sources.openForRestore(context, context.input.source);
     try {
       const session = await this.targets.open(context, target);
       try {

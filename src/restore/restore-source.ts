@@ -35,7 +35,7 @@ export interface RestoreSource {
   /** Names of the collections that it is a backup of, whether they existed or not; null: of the whole database. */
   readonly partOf: readonly string[] | null;
   /**
-   * Reads every byte: hash, tags, format, counts and sums. Of an archive of ours, and with `collections`, it reads those alone, with header,
+   * Reads every byte: hash, tags, format, counts and sums, or the hash alone where a file with that hash was found right before and it was opened for a restore. Of an archive of ours, and with `collections`, it reads those alone, with header,
    * trailer and definitions. Only then the `payload` that it returns may be used, which holds what was chosen.
    *
    * @throws AppError ARCHIVE_* or KEY_*

@@ -93,7 +93,7 @@ export class RestoreHandler implements OperationHandler<RestoreInput>, OnModuleI
     await context.faultPoint('restore.begun');
     await this.encryption.require(context);
     if (context.input.copy !== undefined) return this.copy.run(context, context.input.copy);
-    const source = await this.sources.open(context, context.input.source);
+    const source = await this.sources.openForRestore(context, context.input.source);
     try {
       const session = await this.openStage(context);
       try {

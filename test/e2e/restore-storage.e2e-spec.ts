@@ -1,6 +1,11 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { differences, fingerprint } from '../../scripts/demo/fingerprint.ts';
 import { FaultPoints } from '../../src/operations/fault-points.ts';
+import { randomBytes } from 'node:crypto';
+import { DataSource } from 'typeorm';
+import type { ArchiveStore, StoredObject } from '../../libs/storage/index.ts';
+import { parseGlobalId } from '../../src/platform/graphql/global-id.ts';
+import { ARCHIVE_STORE } from '../../src/platform/storage/storage.module.ts';
 import { createTestTenant, startTestApp, type TestApp, type TestTenant } from '../support/app.ts';
 import { type BackupAnswer, ended, idOf, makePlan, type OperationAnswer, restoreStart, seedShop, takeBackup, withDatabase } from '../support/backup-calls.ts';
 import type { StoreFaults } from '../support/faulty-store.ts';
@@ -61,3 +66,46 @@ describe.each(['SWAP', 'REPOINT'])('an archive store that fails during a restore
     expect(now.length - files.length).toBe(point === 'restore.safe' ? 1 : 0);
   });
 });
+
+describe('VERIFY of a restore', () => {
+  it('reads a file once, for its hash, that was found right before, and any other one twice', async () => {
+    const large = await createTestTenant(admin);
+    // Many times what is read of it for its definitions.
+    await withDatabase(large, async (db) => void (await db.collection('noise').insertMany(Array.from({ length: 1_000 }, () => ({ noise: randomBytes(1_024) })))));
+    const { id, size } = await takeBackup(admin, large.id);
+    const store = app.nest.get<ArchiveStore>(ARCHIVE_STORE);
+    const open = store.open.bind(store);
+    const counted = { bytes: 0 };
+    store.open = async (key) => countReads(await open(key), counted);
+    const points = app.nest.get(FaultPoints, { strict: false });
+    const timesRead = async (): Promise<number> => {
+      const plan = await makePlan(admin, large.id, id);
+      counted.bytes = 0;
+      const verified = Promise.withResolvers<number>();
+      const off = points.on('restore.verified', async () => verified.resolve(counted.bytes));
+      expect(await ended(admin, idOf(await restoreStart(admin, plan.id, plan.confirmName, { dryRun: true })))).toMatchObject({ state: 'COMPLETED' });
+      off();
+      return Math.round((await verified.promise) / Number(size));
+    };
+    const setVerification = (change: string): Promise<unknown> => app.nest.get(DataSource).query(`update backup set verification = verification || ${change} where id = $1`, [parseGlobalId(id)!.uuid]);
+    expect(await timesRead()).toBe(1);
+    await setVerification(`jsonb_build_object('sha256', repeat('f', 64))`);
+    expect(await timesRead()).toBe(2);
+    await setVerification(`jsonb_build_object('sha256', sha256, 'ok', false)`);
+    expect(await timesRead()).toBe(2);
+  });
+});
+
+function countReads(object: StoredObject, counted: { bytes: number }): StoredObject {
+  return {
+    sizeBytes: object.sizeBytes,
+    read: (offset, length) => object.read(offset, length),
+    async *stream(start, end) {
+      for await (const chunk of object.stream(start, end)) {
+        counted.bytes += chunk.length;
+        yield chunk;
+      }
+    },
+    close: () => object.close(),
+  };
+}
