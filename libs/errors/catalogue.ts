@@ -120,6 +120,7 @@ export const errorCatalogue = {
   READ_BACK_FAILED: user('The stored file differs from what was written; check the archive store and try again', true),
   STORAGE_FULL: user('Free space in the archive store and try again', true),
   STORAGE_UNAVAILABLE: user('Check that the archive store is reachable and writable', true),
+  STORE_CHANGED: user('Have the archive store mounted, or its address put right. Where this other one is meant, the operator says so by holdfast-admin store-accept (docs/storage.md)', true),
   STORAGE_LOCKED: user('Wait until the date in the message: before it nobody can delete the file, and it is deleted by itself afterwards', true),
   OBJECT_LOCK_UNFIT: user('Name a bucket that was made with object lock and has no retention of its own as its default, or have objectLock taken out of the address of the store'),
   STORAGE_QUOTA_EXCEEDED: user('Delete old backups or ask your provider for a larger quota'),

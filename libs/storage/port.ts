@@ -76,6 +76,14 @@ export interface ObjectLock {
   readonly days: number;
 }
 
+/** By which a store is known again: one small object, written once, that no key names and no listing shows. */
+export interface StoreMark {
+  /** Null where there is none. @throws AppError STORAGE_UNAVAILABLE */
+  read(): Promise<string | null>;
+  /** Durable when it resolves; false, and nothing written, where there is one. @throws AppError STORAGE_FULL, STORAGE_UNAVAILABLE */
+  create(text: string): Promise<boolean>;
+}
+
 /**
  * Where archives lie. Keys are relative paths of `[A-Za-z0-9._-]` segments of at most 200 characters, none beginning with a dot, joined by `/`; anything
  * else is refused (BAD_USER_INPUT). An object is replaced whole by a later `commit` under its key.
@@ -89,6 +97,7 @@ export interface ArchiveStore {
   readonly direct: DirectUploads | null;
   /** What `create` writes has it; null: none. What is resumable or direct has none until it is protected. */
   readonly lock: ObjectLock | null;
+  readonly mark: StoreMark;
   create(key: string): Promise<ObjectUpload>;
   /** Gives an object that is there the store's lock, counted from now, where it has a shorter one or none. Never shortens one. Does nothing where the store has no lock. */
   protect(key: string): Promise<void>;

@@ -12,6 +12,7 @@ import { type ArchivedNamespace, definitionsOf, type Provenance } from './archiv
 import { BackupCopies } from './backup-copies.js';
 import type { BackupEntity } from './backup.entity.js';
 import { ArchiveStores } from '../platform/storage/archive-stores.js';
+import { isAway } from '../platform/storage/guarded-store.js';
 import { PlainStoredArchive } from './plain-archive.js';
 
 /** What binds a stored file to its row: a file that differs in any of it is not the one that was written. */
@@ -218,8 +219,7 @@ async function openSized(store: ArchiveStore, { storeKey, sizeBytes }: Pick<Arch
 
 /** Whether another copy of the file may be good where this one is not. */
 export function mayLieElsewhere(error: unknown): boolean {
-  const { code } = asAppError(error);
-  return code.startsWith('ARCHIVE_') || code === 'STORAGE_UNAVAILABLE';
+  return asAppError(error).code.startsWith('ARCHIVE_') || isAway(error);
 }
 
 /** An open archive of ours. */

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { Inject, Injectable } from '@nestjs/common';
-import { DataSource } from 'typeorm';
+import { DataSource, type EntityManager } from 'typeorm';
 import { type ArchiveContext, readArchiveHeader, sniffArchive } from '#archive';
 import type { Work } from '#engines';
 import { asAppError } from '#errors';
@@ -42,6 +42,8 @@ interface Identity {
 
 const codecs = { none: 'NONE', gzip: 'GZIP', zstd: 'ZSTD' } as const satisfies Record<string, Codec>;
 const atOnce = 1_000;
+/** So many that a store which holds none of them is another one. */
+const lookedFor = 100;
 const placePattern = /^([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})\/db-backups\/([^/]+)$/;
 const unhurried: Work = { signal: new AbortController().signal, report: () => undefined, log: () => undefined };
 
@@ -76,6 +78,14 @@ export class BackupCatalogue {
       if (last === undefined || rows.length < atOnce) return;
       after = last.key;
     }
+  }
+
+  /** Keys of the newest archives that should lie in a store; null: the main one. */
+  async newestIn(store: string | null, manager: EntityManager): Promise<string[]> {
+    const rows: { store_key: string }[] = await (store === null
+      ? manager.query(`select store_key from backup where state in ('COMPLETED', 'MISSING') and deleted_at is null and store_key is not null order by created_at desc limit ${lookedFor}`)
+      : manager.query(`select c.store_key from backup_copy c join backup b on b.id = c.backup_id where c.store = $1 and c.state = 'GOOD' and b.deleted_at is null order by b.created_at desc limit ${lookedFor}`, [store]));
+    return rows.map(({ store_key }) => store_key);
   }
 
   stored(): AsyncIterable<ObjectInfo> {

@@ -7,6 +7,7 @@ import { failureOf } from '../operations/operation-failure.js';
 import type { OperationFailure } from '../operations/operation-handler.js';
 import { RowsOfEach } from '../platform/database/batched-reads.js';
 import { ArchiveStores } from '../platform/storage/archive-stores.js';
+import { isAway } from '../platform/storage/guarded-store.js';
 import { type ArchiveObjects, isSameArchive, manifestKeyOf, removeArchive, requireRemoved } from './archive-objects.js';
 
 export const copyStates = ['PENDING', 'COPYING', 'GOOD', 'FAILED', 'MISSING', 'DELETING'] as const;
@@ -88,7 +89,7 @@ export class BackupCopies {
         await this.dataSource.query(`delete from backup_copy where tenant_id = $1 and store = $2 and store_key = $3 and state = 'DELETING'`, place);
       } catch (error) {
         const failure = asAppError(error);
-        if (failure.code !== 'STORAGE_UNAVAILABLE' && !(failure instanceof StorageLocked)) throw error;
+        if (!isAway(failure) && !(failure instanceof StorageLocked)) throw error;
         failures.push(failure);
         const lockedUntil = failure instanceof StorageLocked ? failure.until : null;
         await this.dataSource.query(
@@ -125,7 +126,7 @@ export class BackupCopies {
       const isGood = await isSameArchive(this.stores.get(store), facts, signal).catch((error: unknown) => {
         signal.throwIfAborted();
         // A store that is away says nothing about the copy.
-        if (asAppError(error).code === 'STORAGE_UNAVAILABLE') return null;
+        if (isAway(error)) return null;
         throw error;
       });
       if (isGood === null) continue;

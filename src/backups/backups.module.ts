@@ -10,6 +10,7 @@ import { OperationsService } from '../operations/operations.service.js';
 import { PoliciesModule } from '../policies/policies.module.js';
 import { PoliciesService } from '../policies/policies.service.js';
 import { StorageModule } from '../platform/storage/storage.module.js';
+import { StoreIdentities } from '../platform/storage/store-identities.js';
 import { TenantActions } from '../tenants/tenant-actions.js';
 import { TenantsModule } from '../tenants/tenants.module.js';
 import { ArchiveFiles } from './archive-files.js';
@@ -54,9 +55,12 @@ export class BackupsModule implements OnModuleInit {
     private readonly policies: PoliciesService,
     private readonly approvals: ApprovalsService,
     private readonly deletion: BackupDeletion,
+    private readonly identities: StoreIdentities,
+    private readonly catalogue: BackupCatalogue,
   ) {}
 
   onModuleInit(): void {
+    this.identities.expect((store, manager) => this.catalogue.newestIn(store, manager));
     this.approvals.register({ action: 'DELETE_PERMANENTLY', subjectType: 'Backup', describe: (actor, id, { giveUpUndo }) => this.deletion.describe(actor, id, giveUpUndo) });
     this.actions.register((tenant, permission, actor) => {
       const asked = governed.get(permission);

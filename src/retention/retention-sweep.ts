@@ -126,13 +126,24 @@ export class RetentionSweep extends Sweep implements BeforeApplicationShutdown {
   private async lastGoodIsThere(scope: TenantScope): Promise<boolean> {
     const about = { tenantId: scope.tenantId, event: 'RETENTION_REFUSED', subject: 'last-good-missing' } as const;
     const backup = await this.backups.findLastGood(scope);
-    const { storeKey = null, sizeBytes = null, manifestSha256 = null } = backup ?? {};
-    if (backup === null || (storeKey !== null && sizeBytes !== null && (await this.files.isThere({ storeKey, sizeBytes, manifestSha256 })))) {
+    const doubt = backup && (await this.doubtAbout(backup));
+    if (backup === null || doubt === null) {
       await this.alerts.resolve(about);
       return true;
     }
-    await this.alerts.raise({ ...about, text: `The archive store does not hold the last good backup, of ${(backup.finishedAt ?? backup.createdAt).toISOString()}, as it was written: no backup is deleted by its rule. Verify it, or compare the store with the catalogue`, detail: { backupId: backup.id } });
+    await this.alerts.raise({ ...about, text: `The archive store does not hold the last good backup, of ${(backup.finishedAt ?? backup.createdAt).toISOString()}, as it was written: no backup is deleted by its rule. ${doubt}`, detail: { backupId: backup.id } });
     return false;
+  }
+
+  /** Null where the file is there. */
+  private async doubtAbout({ storeKey, sizeBytes, manifestSha256 }: BackupEntity): Promise<string | null> {
+    try {
+      const isThere = storeKey !== null && sizeBytes !== null && (await this.files.isThere({ storeKey, sizeBytes, manifestSha256 }));
+      return isThere ? null : 'Verify it, or compare the store with the catalogue';
+    } catch (error) {
+      if (error instanceof AppError && error.code === 'STORE_CHANGED') return error.message;
+      throw error;
+    }
   }
 
   /** Null where it is not due any more, or may not go for a reason that the judgement does not know. */

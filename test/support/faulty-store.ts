@@ -1,6 +1,6 @@
 import { Writable } from 'node:stream';
 import { AppError } from '../../libs/errors/index.ts';
-import type { ArchiveStore, DirectUploads, IncompleteObject, ObjectInfo, ObjectLock, ObjectUpload, ResumableObjects, StoredObject } from '../../libs/storage/index.ts';
+import type { ArchiveStore, DirectUploads, IncompleteObject, ObjectInfo, ObjectLock, ObjectUpload, ResumableObjects, StoredObject, StoreMark } from '../../libs/storage/index.ts';
 
 export interface StoreFaults {
   /** Each upload fails with STORAGE_FULL when it reaches this many bytes. */
@@ -42,6 +42,10 @@ export class FaultyStore implements ArchiveStore {
 
   get lock(): ObjectLock | null {
     return this.inner.lock;
+  }
+
+  get mark(): StoreMark {
+    return this.inner.mark;
   }
 
   protect(key: string): Promise<void> {

@@ -20,8 +20,8 @@ export function storeFolder(app: TestApp): string {
   return fileURLToPath(app.config.storeUrl);
 }
 
-/** Every file of the store, unfinished ones included, as paths below it. */
+/** Every file of the store, unfinished ones included, as paths below it; not its mark. */
 export async function storedFiles(app: TestApp): Promise<string[]> {
   const entries = await readdir(storeFolder(app), { recursive: true, withFileTypes: true }).catch(() => []);
-  return entries.filter((entry) => entry.isFile()).map((entry) => join(entry.parentPath, entry.name).slice(storeFolder(app).length + 1)).sort();
+  return entries.filter((entry) => entry.isFile()).map((entry) => join(entry.parentPath, entry.name).slice(storeFolder(app).length + 1)).filter((path) => !path.startsWith('.holdfast/')).sort();
 }

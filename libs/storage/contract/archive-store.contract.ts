@@ -68,6 +68,18 @@ export function describeArchiveStore(name: string, start: () => Promise<StoreUnd
       await object.close();
     });
 
+    it('has a mark that is written once, by one of those who try, and that no listing shows', async () => {
+      expect(await store.mark.read()).toBeNull();
+      const texts = Array.from({ length: 8 }, (_, index) => `mark ${index}`);
+      const made = await Promise.all(texts.map(async (text) => ((await store.mark.create(text)) ? [text] : [])));
+      expect(made.flat()).toHaveLength(1);
+      expect([await store.mark.read()]).toEqual(made.flat());
+      expect(await store.mark.create('another')).toBe(false);
+      await put(store, key, Buffer.from('x'));
+      expect([await keys(store, ''), await allKeys(store, '')]).toEqual([[key], [key]]);
+      for await (const { key: unfinished } of store.incomplete()) expect(unfinished).toBeNull();
+    });
+
     it('streams in chunks of at most 1 MiB', async () => {
       await put(store, key, randomBytes(2 * mib + 1));
       const object = await store.open(key);

@@ -7,6 +7,7 @@ import { AppError } from '#errors';
 import { checkPrefix, segmentsOf } from '../object-key.js';
 import type { ArchiveStore, IncompleteObject, ObjectInfo, ObjectUpload, StoredObject } from '../port.js';
 import { isAbsence, LocalFolders, syncFolder } from './local-folders.js';
+import { LocalMark } from './local-mark.js';
 import { LocalObject } from './local-object.js';
 import { LocalResumable } from './local-resumable.js';
 import { LocalUpload } from './local-upload.js';
@@ -21,6 +22,7 @@ export class LocalArchiveStore implements ArchiveStore {
   readonly resumable: LocalResumable;
   readonly direct = null;
   readonly lock = null;
+  readonly mark: LocalMark;
   private readonly folders: LocalFolders;
 
   /** @param root absolute path; made on first use */
@@ -28,6 +30,7 @@ export class LocalArchiveStore implements ArchiveStore {
     this.location = pathToFileURL(root).href;
     this.folders = new LocalFolders(root);
     this.resumable = new LocalResumable(this.folders);
+    this.mark = new LocalMark(this.folders);
   }
 
   async create(key: string): Promise<ObjectUpload> {

@@ -45,6 +45,8 @@ class Breaker {
   /** Requests whose first line is like this are refused. */
   refused: RegExp | null = null;
   refusals = 0;
+  /** Requests with a condition are answered as by a store that has none. */
+  knowsNoConditions = false;
   /** Answers end after so many bytes; null: whole. */
   answerBytes: number | null = null;
   private readonly sockets = new Set<Socket>();
@@ -85,12 +87,14 @@ class Breaker {
       if (/ HTTP\/1\.1$/.test(line)) {
         this.requests.push(line);
         answered = 0;
-        if (this.refused?.test(line) === true) {
+        const refuse = (status: string, code: string): void => {
           this.refusals += 1;
-          const body = '<Error><Code>AccessDenied</Code><Message>Access Denied</Message></Error>';
-          client.end(`HTTP/1.1 403 Forbidden\r\ncontent-type: application/xml\r\ncontent-length: ${body.length}\r\nconnection: close\r\n\r\n${body}`);
-          return void upstream.destroy();
-        }
+          const body = `<Error><Code>${code}</Code><Message>Refused</Message></Error>`;
+          client.end(`HTTP/1.1 ${status}\r\ncontent-type: application/xml\r\ncontent-length: ${body.length}\r\nconnection: close\r\n\r\n${body}`);
+          upstream.destroy();
+        };
+        if (this.refused?.test(line) === true) return refuse('403 Forbidden', 'AccessDenied');
+        if (this.knowsNoConditions && /\r\nif-none-match:/i.test(chunk.toString('latin1'))) return refuse('501 Not Implemented', 'NotImplemented');
         if (this.cuts > 0 && line.includes(this.matching)) {
           this.cuts -= 1;
           return end();
@@ -306,6 +310,17 @@ if (server === null) {
       const object = await store.open('t/a');
       await put(store, 't/a', randomBytes(100));
       await expect(object.read(0, 10)).rejects.toMatchObject({ code: 'ARCHIVE_REPLACED' });
+    });
+
+    it('has one mark where the store knows no conditions, too', async () => {
+      const store = storeAt(breaker.endpoint);
+      breaker.knowsNoConditions = true;
+      try {
+        expect([await store.mark.create('first'), await store.mark.create('second'), await store.mark.read()]).toEqual([true, false, 'first']);
+        expect(breaker.refusals).toBeGreaterThan(0);
+      } finally {
+        breaker.knowsNoConditions = false;
+      }
     });
 
     it('says what is wrong with keys and bucket, and shows no secret', async () => {

@@ -7,6 +7,7 @@ import { S3Bucket, type S3Credentials } from './s3-bucket.js';
 import { ask, missing, s3Error } from './s3-error.js';
 import type { S3Location } from './s3-location.js';
 import { locksByItself, S3Lock } from './s3-lock.js';
+import { S3Mark } from './s3-mark.js';
 import { S3Object } from './s3-object.js';
 import { S3Removal } from './s3-removal.js';
 import { S3Resumable } from './s3-resumable.js';
@@ -18,6 +19,7 @@ export class S3ArchiveStore implements ArchiveStore {
   readonly resumable: ResumableObjects;
   readonly direct: DirectUploads;
   readonly lock: ObjectLock | null;
+  readonly mark: S3Mark;
   private readonly bucket: S3Bucket;
   private readonly bucketLock: S3Lock;
   private readonly removal: S3Removal;
@@ -30,6 +32,7 @@ export class S3ArchiveStore implements ArchiveStore {
     this.lock = location.lock;
     this.bucketLock = new S3Lock(this.bucket, location.lock);
     this.removal = new S3Removal(this.bucket);
+    this.mark = new S3Mark(this.bucket);
     this.pieces = new S3Resumable(this.bucket, this.removal);
     this.resumable = this.pieces;
     this.direct = this.pieces;

@@ -4,7 +4,7 @@ import {
 } from '@aws-sdk/client-s3';
 import { getSignedUrl } from '@aws-sdk/s3-request-presigner';
 import type { ObjectInfo, ObjectLock } from '../port.js';
-import { isMissing, isNoSuchUpload, isUnlockedBucket, isUntold } from './s3-error.js';
+import { isConflict, isMissing, isNoSuchUpload, isUnknownRequest, isUnlockedBucket, isUntold } from './s3-error.js';
 import type { S3Location } from './s3-location.js';
 
 export interface S3Credentials {
@@ -93,6 +93,38 @@ export class S3Bucket {
     const chunks: Uint8Array[] = [];
     for await (const chunk of await this.get(key, 0, sizeBytes, etag)) chunks.push(chunk);
     return Buffer.concat(chunks);
+  }
+
+  /** At most so many bytes of a small object; null where there is none. */
+  async getStart(key: string, mostBytes: number): Promise<Buffer | null> {
+    try {
+      const { Body } = await this.client.send(new GetObjectCommand(this.named(key)));
+      const chunks: Uint8Array[] = [];
+      let length = 0;
+      for await (const chunk of (Body ?? []) as AsyncIterable<Uint8Array>) {
+        chunks.push(chunk);
+        if ((length += chunk.length) >= mostBytes) break;
+      }
+      return Buffer.concat(chunks).subarray(0, mostBytes);
+    } catch (error) {
+      if (!isMissing(error)) throw error;
+      await this.requireBucket();
+      return null;
+    }
+  }
+
+  /** False where there is one. A store that knows no conditions is asked before instead. */
+  async putNew(key: string, body: Buffer): Promise<boolean> {
+    try {
+      await this.client.send(new PutObjectCommand({ ...this.named(key), Body: body, ContentLength: body.length, IfNoneMatch: '*' }));
+      return true;
+    } catch (error) {
+      if (isConflict(error)) return false;
+      if (!isUnknownRequest(error)) throw error;
+      if ((await this.head(key)) !== null) return false;
+      await this.put(key, body);
+      return true;
+    }
   }
 
   async put(key: string, body: Buffer, retention: Retention | null = null): Promise<void> {

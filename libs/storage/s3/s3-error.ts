@@ -42,6 +42,17 @@ export function isUntold(error: unknown): boolean {
   return status === 403 || status === 405 || status === 501 || nameOf(error) === 'NotImplemented';
 }
 
+/** What was to be new is there already, or is just being written. */
+export function isConflict(error: unknown): boolean {
+  const status = statusOf(error);
+  return status === 412 || status === 409;
+}
+
+/** The store does not know this kind of request. */
+export function isUnknownRequest(error: unknown): boolean {
+  return statusOf(error) === 501 || nameOf(error) === 'NotImplemented';
+}
+
 /** The store will not, which may have to do with a lock; stores tell that in different words. */
 export function isRefused(error: unknown): boolean {
   const status = statusOf(error);

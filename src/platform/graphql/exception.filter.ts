@@ -21,6 +21,7 @@ const statusOfCode: Partial<Record<ErrorCode, number>> = {
   UPLOAD_BUSY: 423,
   ARCHIVE_TOO_LARGE: 413,
   STORAGE_UNAVAILABLE: 503,
+  STORE_CHANGED: 503,
   STORAGE_FULL: 507,
 };
 

@@ -5,6 +5,7 @@ import { type ArchiveStore, LocalArchiveStore, openS3Store, parseS3Url, type S3C
 import { AppConfig } from '../../config/app-config.js';
 import { type HealthFinding, HealthRegistry } from '../health/health-registry.js';
 import { ArchiveStores } from './archive-stores.js';
+import { StoreIdentities, type StoreName } from './store-identities.js';
 
 /** Injects the main `ArchiveStore`, which every archive is written to. */
 export const ARCHIVE_STORE = Symbol('ArchiveStore');
@@ -17,18 +18,26 @@ export async function openArchiveStore(storeUrl: string, credentials: S3Credenti
   return storeUrl.startsWith('s3:') ? openS3Store(parseS3Url(storeUrl), credentials) : new LocalArchiveStore(fileURLToPath(storeUrl));
 }
 
-async function openStores(main: ArchiveStore, config: AppConfig): Promise<ArchiveStores> {
+/** A folder's mark costs less to read than anything else that is done there, and the disk under it may go at any moment; a bucket stays the one that it is while a process runs. */
+const bucketFreshForMs = 5_000;
+
+async function openGuarded(identities: StoreIdentities, name: StoreName, url: string, credentials: S3Credentials | null): Promise<ArchiveStore> {
+  return identities.guard(name, await openArchiveStore(url, credentials), url.startsWith('s3:') ? bucketFreshForMs : 0);
+}
+
+async function openStores(main: ArchiveStore, config: AppConfig, identities: StoreIdentities): Promise<ArchiveStores> {
   const others = new Map<string, ArchiveStore>();
-  for (const { name, url, credentials } of config.stores) others.set(name, await openArchiveStore(url, credentials));
+  for (const { name, url, credentials } of config.stores) others.set(name, await openGuarded(identities, name, url, credentials));
   return new ArchiveStores(main, others);
 }
 
 @Module({
   providers: [
-    { provide: ARCHIVE_STORE, useFactory: (config: AppConfig) => openArchiveStore(config.storeUrl), inject: [AppConfig] },
-    { provide: ArchiveStores, useFactory: openStores, inject: [ARCHIVE_STORE, AppConfig] },
+    StoreIdentities,
+    { provide: ARCHIVE_STORE, useFactory: (config: AppConfig, identities: StoreIdentities) => openGuarded(identities, null, config.storeUrl, null), inject: [AppConfig, StoreIdentities] },
+    { provide: ArchiveStores, useFactory: openStores, inject: [ARCHIVE_STORE, AppConfig, StoreIdentities] },
   ],
-  exports: [ARCHIVE_STORE, ArchiveStores],
+  exports: [ARCHIVE_STORE, ArchiveStores, StoreIdentities],
 })
 export class StorageModule {
   constructor(registry: HealthRegistry, @Inject(ARCHIVE_STORE) store: ArchiveStore) {

@@ -30,6 +30,7 @@ import { PlainArchives1763810000000 } from './1763810000000-plain-archives.js';
 import { StoreLocks1763811000000 } from './1763811000000-store-locks.js';
 import { LoginLimits1763816000000 } from './1763816000000-login-limits.js';
 import { ApiKeys1763817000000 } from './1763817000000-api-keys.js';
+import { StoreIdentities1763820000000 } from './1763820000000-store-identities.js';
 
 /** In the order in which they run; one that has shipped is never edited. */
 export const migrations = [
@@ -65,4 +66,5 @@ export const migrations = [
   StoreLocks1763811000000,
   LoginLimits1763816000000,
   ApiKeys1763817000000,
+  StoreIdentities1763820000000,
 ];
