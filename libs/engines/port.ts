@@ -300,8 +300,11 @@ export interface EngineSession {
   wasUsedSince(since: Date, work: LeasedWork): Promise<boolean | null>;
   /** Drops the set-aside collections by UUID; idempotent. */
   dropOld(plan: SwapPlan, work: LeasedWork): Promise<void>;
-  /** Drops all that the session's database holds, which `database` must name once more. Idempotent. Throws LIVE_CHANGED where somebody goes on creating collections there. */
-  dropDatabase(database: string, work: Work): Promise<void>;
+  /**
+   * Drops all that the session's database holds, which `database` must name once more. Idempotent. `beforeDrop` is awaited each time that the collections are known and none is dropped yet: whoever
+   * asserts a fencing token there drops nothing of a successor, as collections are dropped by the UUID that they had before. Throws LIVE_CHANGED where somebody goes on creating collections there.
+   */
+  dropDatabase(database: string, work: Work, beforeDrop?: () => Promise<void>): Promise<void>;
   close(): Promise<void>;
 }
 

@@ -107,7 +107,8 @@ export class RestoreDrill {
   }
 
   private async drop(context: OperationContext<JsonObject>, session: EngineSession, target: CopyTarget, signal: AbortSignal): Promise<void> {
-    await session.dropDatabase(target.database, { ...leasedWork(context), signal });
+    // Another worker may have begun the drill anew in the same database.
+    await session.dropDatabase(target.database, { ...leasedWork(context), signal }, () => context.fenced(() => Promise.resolve()));
     await context.fenced((manager) => this.leftOvers.forget(context.id, manager));
   }
 }

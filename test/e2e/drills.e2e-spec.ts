@@ -1,11 +1,14 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { MongoClient } from 'mongodb';
 import { DataSource } from 'typeorm';
 import { differences, fingerprint } from '../../scripts/demo/fingerprint.ts';
 import { ProofTicks } from '../../src/drills/proof-ticks.ts';
 import { FaultPoints } from '../../src/operations/fault-points.ts';
+import { operationTiming } from '../../src/operations/operation-timing.ts';
+import { OperationWorker } from '../../src/operations/operation-worker.ts';
 import { parseGlobalId } from '../../src/platform/graphql/global-id.ts';
 import { StageLeftOvers } from '../../src/restore/stage-left-overs.ts';
 import { createTestTenant, startTestApp, type TestApp, type TestTenant } from '../support/app.ts';
@@ -149,6 +152,41 @@ describe('a drill', () => {
       await server.stop();
     }
   }, 120_000);
+
+  it('leaves alone what another worker has restored since, when it fails without knowing that the operation is no longer its own', async () => {
+    const own = await startTestApp({ env: { HOLDFAST_WORKER_CONCURRENCY: '1' } });
+    try {
+      const client = await own.loginAsAdmin();
+      const [tenant, other] = [await shop(client), await shop(client)];
+      await takeBackup(client, tenant.id);
+      const [late, successor] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+      const [lateFails, successorGoesOn] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+      let count = 0;
+      own.nest.get(FaultPoints, { strict: false }).on('drill.swapped', async () => {
+        const isLate = ++count === 1;
+        (isLate ? late : successor).resolve();
+        await (isLate ? lateFails : successorGoesOn).promise;
+        if (isLate) throw new Error('Something else than the lease');
+      });
+      const id = idOf(await start(tenant, {}, client));
+      await late.promise;
+      // Its last progress is written by then: a later one would tell it that the operation is another's.
+      await delay(4 * operationTiming.progressEveryMs);
+      await own.nest.get(DataSource).query(`update operation set lease_until = clock_timestamp() - interval '1 second' where id = $1`, [parseGlobalId(id)!.uuid]);
+      await own.nest.get(OperationWorker, { strict: false }).sweep();
+      await successor.promise;
+      lateFails.resolve();
+      // The only worker's slot is the late one's until that has come to its end; what is recovered needs none.
+      await takeBackup(client, other.id);
+      const [scratch = ''] = await scratchOf(tenant.uri, tenant);
+      expect(await withDatabase({ ...tenant, database: scratch }, (db) => db.collection('customers').estimatedDocumentCount())).toBeGreaterThan(0);
+      successorGoesOn.resolve();
+      expect(await ended(client, id)).toMatchObject({ state: 'COMPLETED', failure: null });
+      expect(await scratchOf(tenant.uri, tenant)).toEqual([]);
+    } finally {
+      await own.stop();
+    }
+  }, 60_000);
 
   it('needs a backup of the whole database', async () => {
     const tenant = await shop();

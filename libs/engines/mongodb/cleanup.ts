@@ -49,7 +49,7 @@ export async function dropOldOf(context: MongodbContext, plan: SwapPlan, work: W
  * Drops all that the database holds, each collection by its UUID, until nothing is left and the server forgets the database itself. `database` must
  * be the one of the connection: nobody drops another one by mistake.
  */
-export async function dropWholeDatabase(context: MongodbContext, database: string, work: Work): Promise<void> {
+export async function dropWholeDatabase(context: MongodbContext, database: string, work: Work, beforeDrop?: () => Promise<void>): Promise<void> {
   if (context.db.databaseName !== database) throw new AppError('INTERNAL', 'The connection is to another database than the one to be dropped');
   const commands = new LeasedCommands(context, work);
   try {
@@ -58,6 +58,7 @@ export async function dropWholeDatabase(context: MongodbContext, database: strin
       const names = found.filter(({ name }) => name !== viewsName);
       if (names.length === 0) break;
       if (round > rounds) throw new AppError('LIVE_CHANGED', `Somebody goes on creating collections in ${database}`);
+      await beforeDrop?.();
       // A view over a collection that is being dropped would only be in the way of whoever looks.
       for (const view of names.filter(({ type }) => type === 'view')) await drop(commands, view);
       await inParallel(names.filter(({ type }) => type !== 'view'), dropsAtOnce, (namespace) => drop(commands, namespace));

@@ -93,8 +93,8 @@ export class MongodbSession implements EngineSession {
     return mapped('dropping what was set aside', work, dropOldOf(this.context, plan, work));
   }
 
-  dropDatabase(database: string, work: Work): Promise<void> {
-    return mapped('dropping the database', work, dropWholeDatabase(this.context, database, work));
+  dropDatabase(database: string, work: Work, beforeDrop?: () => Promise<void>): Promise<void> {
+    return mapped('dropping the database', work, dropWholeDatabase(this.context, database, work, beforeDrop));
   }
 
   async close(): Promise<void> {
