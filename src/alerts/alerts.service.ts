@@ -56,6 +56,12 @@ export class AlertsService {
     await manager.query('update alert set resolved_at = now() where tenant_id is not distinct from $1 and event = $2 and subject = $3 and resolved_at is null', [tenantId, event, subject]);
   }
 
+  /** The subjects of those that last. */
+  async unresolved({ tenantId, event }: Pick<NewAlert, 'tenantId' | 'event'>): Promise<string[]> {
+    const rows: { subject: string }[] = await this.dataSource.query('select subject from alert where tenant_id is not distinct from $1 and event = $2 and resolved_at is null', [tenantId, event]);
+    return rows.map(({ subject }) => subject);
+  }
+
   list({ tenantId }: TenantScope, page: Page): Promise<PageOfRows<AlertEntity>> {
     return findPage(this.dataSource.manager.createQueryBuilder(AlertEntity, 'alert').where('alert.tenantId = :tenantId', { tenantId }), 'createdAt', page);
   }

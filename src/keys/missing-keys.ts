@@ -6,9 +6,15 @@ import { Background } from '../platform/background/background.js';
 import { HealthRegistry } from '../platform/health/health-registry.js';
 import { KeysService, type KeyState } from './keys.service.js';
 
-/** Says that archives need a key that was taken away: a worker learns it at its start. */
+const everyMs = 3_600_000;
+const event = 'KEY_MISSING';
+const subjectBegin = 'key ';
+
+/** Says that archives need a key that was taken away: a worker learns it at its start, and then looks whether it is still so. */
 @Injectable()
 export class MissingKeys implements OnApplicationBootstrap {
+  private missing: readonly KeyState[] = [];
+
   constructor(
     private readonly config: AppConfig,
     private readonly encryption: TenantEncryption,
@@ -19,22 +25,37 @@ export class MissingKeys implements OnApplicationBootstrap {
   ) {}
 
   async onApplicationBootstrap(): Promise<void> {
-    const states = await this.keys.list();
-    // Where archives have to be encrypted and no key is there, there is one thing to say, and `KeyAlert` says it.
-    const isShort = (await this.encryption.shortage()) !== null;
-    const missing = isShort ? [] : states.filter(({ isAvailable, archives }) => !isAvailable && archives > 0);
-    this.health.register('archive-keys', () => Promise.resolve(missing.length === 0 ? { state: 'ok' } : { state: 'warning', message: missing.map(sentence).join('. ') }));
-    if (this.config.runsWorker && !isShort) this.background.begin(() => this.tell(states, missing));
+    this.missing = await this.find();
+    this.health.register('archive-keys', () => Promise.resolve(this.missing.length === 0 ? { state: 'ok' } : { state: 'warning', message: this.missing.map(sentence).join('. ') }));
+    if (!this.config.runsWorker) return;
+    this.background.begin(async () => {
+      for (const state of this.missing) await this.alerts.raise({ tenantId: null, event, subject: subjectOf(state), text: sentence(state) });
+      await this.resolve();
+    });
+    this.background.every(MissingKeys.name, everyMs, () => this.tick());
   }
 
-  private async tell(states: readonly KeyState[], missing: readonly KeyState[]): Promise<void> {
-    for (const state of states) {
-      const about = { tenantId: null, event: 'KEY_MISSING', subject: `key ${state.keyId}` } as const;
-      if (missing.includes(state)) await this.alerts.raise({ ...about, text: sentence(state) });
-      else await this.alerts.resolve(about);
-    }
+  /** Only resolves: where one worker has a key that another one lacks, people would else be told anew each time. */
+  async tick(): Promise<void> {
+    this.missing = await this.find();
+    await this.resolve();
+  }
+
+  private async resolve(): Promise<void> {
+    if ((await this.encryption.shortage()) !== null) return;
+    const missing = this.missing.map(subjectOf);
+    const told = await this.alerts.unresolved({ tenantId: null, event });
+    for (const subject of told) if (subject.startsWith(subjectBegin) && !missing.includes(subject)) await this.alerts.resolve({ tenantId: null, event, subject });
+  }
+
+  /** Where archives have to be encrypted and no key is there, there is one thing to say, and `KeyAlert` says it. */
+  private async find(): Promise<KeyState[]> {
+    if ((await this.encryption.shortage()) !== null) return [];
+    return (await this.keys.list()).filter(({ isAvailable, archives }) => !isAvailable && archives > 0);
   }
 }
+
+const subjectOf = ({ keyId }: KeyState): string => subjectBegin + keyId;
 
 function sentence({ keyId, archives, tenants }: KeyState): string {
   return `${archives} archives of ${tenants} workspaces need the key ${keyId}, which the server does not have: add it to BACKUP_ENCRYPTION_KEYS_OLD`;

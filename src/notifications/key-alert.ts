@@ -5,7 +5,9 @@ import { AppConfig } from '../config/app-config.js';
 import { TenantEncryption } from '../encryption/tenant-encryption.js';
 import { Background } from '../platform/background/background.js';
 
-/** Says once that the key is missing, for as long as it is: a worker learns it at its start. */
+const everyMs = 3_600_000;
+
+/** Says once that the key is missing, for as long as it is: a worker learns it at its start, and then looks whether it is over. */
 @Injectable()
 export class KeyAlert implements OnApplicationBootstrap {
   constructor(
@@ -16,12 +18,17 @@ export class KeyAlert implements OnApplicationBootstrap {
   ) {}
 
   onApplicationBootstrap(): void {
-    if (this.config.runsWorker) this.background.begin(() => this.tell());
+    if (!this.config.runsWorker) return;
+    this.background.begin(async () => {
+      const shortage = await this.encryption.shortage();
+      if (shortage === null) await this.alerts.resolve(noKey);
+      else await this.alerts.raise({ ...noKey, text: shortage });
+    });
+    this.background.every(KeyAlert.name, everyMs, () => this.tick());
   }
 
-  private async tell(): Promise<void> {
-    const shortage = await this.encryption.shortage();
-    if (shortage === null) await this.alerts.resolve(noKey);
-    else await this.alerts.raise({ ...noKey, text: shortage });
+  /** Only resolves: where one worker has a key and another one none, people would else be told anew each time. */
+  async tick(): Promise<void> {
+    if ((await this.encryption.shortage()) === null) await this.alerts.resolve(noKey);
   }
 }

@@ -6,7 +6,10 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { DataSource } from 'typeorm';
 import { run as runArchive } from '../../libs/archive/cli/run.ts';
 import { run as runAdmin } from '../../src/admin/run.ts';
+import { AlertsService } from '../../src/alerts/alerts.service.ts';
 import { DiscardedArchives } from '../../src/backups/discarded-archives.ts';
+import { MissingKeys } from '../../src/keys/missing-keys.ts';
+import { KeyAlert } from '../../src/notifications/key-alert.ts';
 import { FaultPoints } from '../../src/operations/fault-points.ts';
 import { createTestTenant, startTestApp, type TestApp, type TestTenant } from '../support/app.ts';
 import { type BackupAnswer, ended, idOf, makePlan, type OperationAnswer, restoreStart, seedShop, type Started, takeBackup, withDatabase } from '../support/backup-calls.ts';
@@ -217,4 +220,36 @@ describe('a key that archives need', () => {
     expect(await alerts(again.admin)).toEqual([{ event: 'KEY_MISSING', text: expect.any(String), resolvedAt: expect.any(String) }]);
     await stop(again.app);
   });
+
+  it('is no longer missed when it is back, or no archive needs it, while a worker runs that has it', async () => {
+    const place = await makePlace();
+    const { app } = await start(place);
+    const unresolved = () => app.nest.get(AlertsService, { strict: false }).unresolved({ tenantId: null, event: 'KEY_MISSING' });
+    /** Another worker that lacks a key, and is gone again. */
+    const missed = async (env: Readonly<Record<string, string>>, subject: string) => {
+      const other = await start(place, env);
+      while (!(await unresolved()).includes(subject)) await delay(20);
+      await stop(other.app);
+    };
+    await missed({ BACKUP_ENCRYPTION_KEY: rotated.BACKUP_ENCRYPTION_KEY }, 'key old');
+    await app.nest.get(MissingKeys, { strict: false }).tick();
+    expect(await unresolved()).toEqual([]);
+
+    await missed({ BACKUP_ENCRYPTION_KEY: '' }, 'key');
+    await app.nest.get(KeyAlert, { strict: false }).tick();
+    expect(await unresolved()).toEqual([]);
+
+    await stop(app);
+    const lacking = await start(place, { BACKUP_ENCRYPTION_KEY: rotated.BACKUP_ENCRYPTION_KEY });
+    const alerts = lacking.app.nest.get(AlertsService, { strict: false });
+    while ((await alerts.unresolved({ tenantId: null, event: 'KEY_MISSING' })).length === 0) await delay(20);
+    const missing = lacking.app.nest.get(MissingKeys, { strict: false });
+    await missing.tick();
+    expect(await alerts.unresolved({ tenantId: null, event: 'KEY_MISSING' })).toEqual(['key old']);
+    await lacking.app.nest.get(DataSource).query(`update backup set state = 'DELETED', deleted_at = now()`);
+    await missing.tick();
+    expect(await alerts.unresolved({ tenantId: null, event: 'KEY_MISSING' })).toEqual([]);
+    expect(await (await fetch(`${lacking.app.url}/readyz`)).json()).toMatchObject({ checks: { 'archive-keys': { state: 'ok' } } });
+    await stop(lacking.app);
+  }, 60_000);
 });
