@@ -10,7 +10,7 @@ import { measureWriter, type WriterTimes } from './writer.ts';
 
 const workers = 2;
 /** One client asks for more than a person does. */
-const env = { HOLDFAST_RATE_PER_MINUTE: '1000000', HOLDFAST_LOG_LEVEL: 'warn' };
+const env = { HOLDFAST_RATE_PER_MINUTE: '1000000', HOLDFAST_SOCKETS_PER_ACTOR: '1000000', HOLDFAST_LOG_LEVEL: 'warn' };
 
 /** Each part on a control plane of its own; the report in Markdown. */
 export async function measureScale(environment: BenchEnvironment, options: BenchOptions, { parts, subscribers, tenants }: NonNullable<BenchOptions['scale']>, loadBefore: number, say: (line: string) => void): Promise<string> {

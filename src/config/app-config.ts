@@ -25,6 +25,11 @@ export interface RequestLimits {
   readonly maxDepth: number;
   readonly maxCost: number;
   readonly maxAliases: number;
+  /** Open at once, in one process. */
+  readonly socketsPerActor: number;
+  /** Restore plans that read an archive whole, at once in one process. */
+  readonly fullReads: number;
+  readonly fullReadsPerTenant: number;
   /** Failed logins per account and address in 15 minutes. */
   readonly loginTries: number;
   /** The same over all accounts. */
@@ -130,6 +135,9 @@ export class AppConfig {
       maxDepth: env.HOLDFAST_MAX_DEPTH,
       maxCost: env.HOLDFAST_MAX_COST,
       maxAliases: env.HOLDFAST_MAX_ALIASES,
+      socketsPerActor: env.HOLDFAST_SOCKETS_PER_ACTOR,
+      fullReads: env.HOLDFAST_FULL_READS,
+      fullReadsPerTenant: env.HOLDFAST_FULL_READS_PER_TENANT,
       loginTries: env.HOLDFAST_LOGIN_TRIES,
       loginTriesPerAddress: env.HOLDFAST_LOGIN_TRIES_PER_ADDRESS,
     };

@@ -6,12 +6,14 @@ import { AppError, asAppError } from '#errors';
 import { AccessService, type TenantScope } from '../access/access.service.js';
 import { Permission } from '../access/permission.js';
 import { AuditService } from '../audit/audit.service.js';
+import { AppConfig } from '../config/app-config.js';
 import { archiveRefOf, isOwn } from '../backups/archive-files.js';
 import type { BackupEntity } from '../backups/backup.entity.js';
 import { BackupsService, requireUsable } from '../backups/backups.service.js';
 import { MaintenanceAcknowledgement } from '../maintenance/maintenance-acknowledgement.js';
 import { type Actor, stampOf } from '../platform/auth/actor.js';
 import { fromGlobalId, notFound } from '../platform/graphql/global-id.js';
+import { Slots } from '../platform/graphql/slots.js';
 import { PoliciesService } from '../policies/policies.service.js';
 import { type CopyTarget, CopyTargets } from '../tenants/copy-targets.js';
 import { TenantsService } from '../tenants/tenants.service.js';
@@ -31,6 +33,8 @@ import { sourceOfUpload } from './upload-source.js';
 
 const validForMs = 15 * 60 * 1000;
 const fullReadForMs = 10 * 60 * 1000;
+/** Nobody knows how long the others still read. */
+const readAgainAfterMs = 10_000;
 
 interface ArchiveView {
   readonly checks: readonly PlanCheckRow[];
@@ -59,7 +63,10 @@ export interface PlanSource {
 /** Makes plans: looks at the archive and at the live database, and changes neither. */
 @Injectable()
 export class RestorePlanner {
+  private readonly fullReads: Slots;
+
   constructor(
+    config: AppConfig,
     private readonly access: AccessService,
     private readonly audit: AuditService,
     private readonly backups: BackupsService,
@@ -72,7 +79,9 @@ export class RestorePlanner {
     private readonly destinations: RestoreDestinations,
     private readonly acknowledgement: MaintenanceAcknowledgement,
     private readonly policies: PoliciesService,
-  ) {}
+  ) {
+    this.fullReads = new Slots(config.limits.fullReadsPerTenant, config.limits.fullReads);
+  }
 
   async create(actor: Actor, input: RestorePlanCreateInput): Promise<RestorePlanEntity> {
     const scope = await this.access.authorize(actor, fromGlobalId('Tenant', input.tenantId), Permission.RESTORE_RUN);
@@ -85,7 +94,7 @@ export class RestorePlanner {
    * For callers that have checked the permission and own the source; `more` are checks of their own. Of an archive of chosen collections
    * the plan never takes in others, whatever `asked` says.
    *
-   * @throws AppError BAD_USER_INPUT for a collection that the archive does not know
+   * @throws AppError BAD_USER_INPUT for a collection that the archive does not know, RATE_LIMITED where as many archives are read whole as may be at once
    */
   async plan(scope: TenantScope, actor: Actor, source: PlanSource, fullRead: boolean, more: readonly PlanCheckRow[] = [], asked: RestoreChoice = wholeDatabase, { copy, repoint }: Destination = {}): Promise<RestorePlanEntity> {
     const tenant = await this.tenants.get(scope);
@@ -162,12 +171,14 @@ export class RestorePlanner {
     const missing = await this.checks.key(scope, ref);
     const view = (checks: readonly PlanCheckRow[]): ArchiveView => ({ shapes: known, checks, partOf: backup?.collections ?? null, expiring: null, engineVersion: backup?.engineVersion ?? null });
     if (!missing.ok) return view([missing, this.checks.integrity(null, fullRead, 'It could not be checked without the key')]);
+    // One of the public tools is read whole in any case.
+    const isWhole = fullRead || !isOwn(ref);
+    const release = isWhole ? this.fullReads.take(scope.tenantId) : null;
+    if (isWhole && release === null) throw new AppError('RATE_LIMITED', 'As many archives are read whole at the moment as may be at once', { retryAfterMs: readAgainAfterMs });
     try {
       const source = await this.sources.open(scope, ref);
       try {
         const work: Work = { signal: AbortSignal.timeout(fullReadForMs), report: () => undefined, log: () => undefined };
-        // One of the public tools is read whole in any case.
-        const isWhole = fullRead || !isOwn(ref);
         const counter = isWhole ? new ExpiryCounter(Date.now()) : null;
         if (counter !== null) await source.verify(work, source.partOf, counter.take);
         const shapes = await source.shapes(work);
@@ -183,6 +194,8 @@ export class RestorePlanner {
         await this.audit.record({ action: 'restore.source-refused', outcome: 'REFUSED', tenantId: scope.tenantId, actor: null, subject: { type: 'Backup', id: backup?.id ?? '' }, detail: { code: cause.code } });
       }
       return view([cause.code.startsWith('KEY_') ? this.checks.failedKey(cause) : missing, this.checks.integrity(cause, fullRead)]);
+    } finally {
+      release?.();
     }
   }
 

@@ -1,7 +1,9 @@
 import { copyFile, readFile, truncate, writeFile } from 'node:fs/promises';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
+import type { ArchiveStore } from '../../libs/storage/index.ts';
 import { parseGlobalId, toGlobalId } from '../../src/platform/graphql/global-id.ts';
-import { createTestMember, createTestTenant } from '../support/app.ts';
+import { ARCHIVE_STORE } from '../../src/platform/storage/storage.module.ts';
+import { createTestMember, createTestTenant, startTestApp } from '../support/app.ts';
 import { backupCreate, ended, idOf, makePlan, planCreate, restoreStart, takeBackup, withDatabase } from '../support/backup-calls.ts';
 import type { GraphqlClient } from '../support/graphql-client.ts';
 import { RestoreBench } from '../support/restore-bench.ts';
@@ -30,6 +32,41 @@ describe('a plan', () => {
     expect(idOf(answers[0]!)).toBe(idOf(answers[1]!));
     expect(await restoreStart(admin, plan.id, tenant.name)).toMatchObject({ operation: null, userErrors: [{ code: 'PLAN_USED' }] });
     expect(await ended(admin, idOf(answers[0]!))).toMatchObject({ state: 'COMPLETED' });
+  });
+
+  it('of an archive that is read whole is one of few at once, and of any other one is made all the same', async () => {
+    const app = await startTestApp({ env: { HOLDFAST_FULL_READS: '2', HOLDFAST_FULL_READS_PER_TENANT: '1' } });
+    try {
+      const client = await app.loginAsAdmin();
+      const shops = await Promise.all([1, 2, 3].map(async () => {
+        const tenant = await createTestTenant(client);
+        await withDatabase(tenant, (db) => db.collection('orders').insertOne({ total: 1 }));
+        return { tenantId: tenant.id, source: { backupId: (await takeBackup(client, tenant.id)).id } };
+      }));
+      const store = app.nest.get<ArchiveStore>(ARCHIVE_STORE);
+      const open = store.open.bind(store);
+      const [gate, reading] = [Promise.withResolvers<void>(), [Promise.withResolvers<void>(), Promise.withResolvers<void>()]];
+      let opened = 0;
+      store.open = async (key) => {
+        reading[opened++]?.resolve();
+        await gate.promise;
+        return open(key);
+      };
+      const plan = (shop: (typeof shops)[number] | undefined, fullRead: boolean) => client.send<{ restorePlanCreate: { plan: { id: string } | null } }>('mutation ($input: RestorePlanCreateInput!) { restorePlanCreate(input: $input) { plan { id } userErrors { code } } }', { input: { ...shop, fullRead } });
+      const limited = { errors: [{ extensions: { code: 'RATE_LIMITED', retryAfterMs: expect.any(Number) } }] };
+      const first = plan(shops[0], true);
+      await reading[0]!.promise;
+      expect(await plan(shops[0], true)).toMatchObject(limited);
+      const second = plan(shops[1], true);
+      await reading[1]!.promise;
+      expect(await plan(shops[2], true)).toMatchObject(limited);
+      const quick = plan(shops[2], false);
+      gate.resolve();
+      for (const answer of await Promise.all([first, second, quick])) expect(answer).toMatchObject({ data: { restorePlanCreate: { plan: { id: expect.any(String) } } } });
+      expect(await plan(shops[2], true)).toMatchObject({ data: { restorePlanCreate: { plan: { id: expect.any(String) } } } });
+    } finally {
+      await app.stop();
+    }
   });
 
   it('is refused once it has expired, the workspace was renamed or its database changed', async () => {

@@ -4,7 +4,7 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { WebSocket } from 'ws';
 import { EmbeddedTokens } from '../../src/platform/auth/embedded-tokens.ts';
 import { createTestMember, createTestTenant, startTestApp, type TestApp, type TestTenant } from '../support/app.ts';
-import type { GraphqlClient } from '../support/graphql-client.ts';
+import { type GraphqlClient, SocketClosed } from '../support/graphql-client.ts';
 
 let app: TestApp;
 let admin: GraphqlClient;
@@ -107,6 +107,37 @@ describe('a socket', () => {
     const socket = new WebSocket(`${app.url.replace('http', 'ws')}${path}`, protocol);
     const [error] = (await once(socket, 'error')) as [Error];
     expect(error.message).toMatch(/40[04]/);
+  });
+
+  it('is closed where its actor has as many as may be, and finds a place when another one has ended', async () => {
+    const limited = await startTestApp({ env: { HOLDFAST_SOCKETS_PER_ACTOR: '2' } });
+    try {
+      const client = await limited.loginAsAdmin();
+      const { id } = await createTestTenant(client);
+      const open = async () => {
+        const subscription = client.subscribe<Updates>(updates, { id });
+        await subscription.nextData();
+        return subscription;
+      };
+      const first = await open();
+      await open();
+      await expect(open()).rejects.toMatchObject({ name: 'SocketClosed', code: 1013, reason: 'Too many sockets' });
+      const other = await createTestMember(limited, client, id, 'VIEWER');
+      await using theirs = other.subscribe<Updates>(updates, { id });
+      await theirs.nextData();
+      await first[Symbol.asyncDispose]();
+      for (;;) {
+        const again = await open().catch((error: unknown) => error);
+        if (!(again instanceof SocketClosed)) {
+          await (again as Awaited<ReturnType<typeof open>>)[Symbol.asyncDispose]();
+          break;
+        }
+        // The server hears of the end of a socket a moment after the client.
+        expect(again.code).toBe(1013);
+      }
+    } finally {
+      await limited.stop();
+    }
   });
 
   it('that breaks off in the middle of the handshake does not end the process', async () => {

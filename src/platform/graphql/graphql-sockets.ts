@@ -7,6 +7,7 @@ import { createSourceEventStream, execute, type ExecutionArgs, type ExecutionRes
 import { type Context, GRAPHQL_TRANSPORT_WS_PROTOCOL, handleProtocols, makeServer, type Server, type SubscribePayload } from 'graphql-ws';
 import { type WebSocket, WebSocketServer } from 'ws';
 import { AppError, asAppError } from '#errors';
+import { AppConfig } from '../../config/app-config.js';
 import type { Actor } from '../auth/actor.js';
 import { AddressGate } from '../auth/address-gate.js';
 import { Authenticator } from '../auth/authenticator.js';
@@ -19,6 +20,7 @@ import { RateLimiter } from './rate-limiter.js';
 import { RequestContextFactory } from './request-context.factory.js';
 import type { RequestContext } from './request-context.js';
 import { SharedAnswers } from './shared-answers.js';
+import { Slots } from './slots.js';
 import { SubscriptionDocuments } from './subscription-documents.js';
 
 const path = '/graphql';
@@ -30,7 +32,7 @@ const initWithinMs = 10_000;
 const maxTimerMs = 2 ** 31 - 1;
 
 /** Clients may come back with another token after 4403; 4401 says that none was sent. */
-const closeCodes = { unauthorized: 4401, forbidden: 4403, internal: 4500, goingAway: 1001 } as const;
+const closeCodes = { unauthorized: 4401, forbidden: 4403, internal: 4500, goingAway: 1001, tryAgainLater: 1013 } as const;
 
 const addressNotAllowed = 'Address not allowed';
 
@@ -40,6 +42,8 @@ interface Connection {
   authorization: string | undefined;
   actor: Actor | null;
   expiry: NodeJS.Timeout | null;
+  /** Gives back its place among the sockets of its actor. */
+  release: (() => void) | null;
 }
 
 /** What `prepare` hands to `subscribe`. */
@@ -61,6 +65,7 @@ export class GraphqlSockets implements OnApplicationBootstrap, BeforeApplication
   private readonly connections = new Set<Connection>();
   private readonly documents: SubscriptionDocuments;
   private readonly answers = new SharedAnswers();
+  private readonly slots: Slots;
   private readonly protocol: Server<Connection>;
   private revocations: NoticeStream | null = null;
   private ruleChanges: NoticeStream | null = null;
@@ -75,7 +80,9 @@ export class GraphqlSockets implements OnApplicationBootstrap, BeforeApplication
     limits: DocumentLimits,
     private readonly errors: ErrorFormatter,
     private readonly bus: EventBus,
+    config: AppConfig,
   ) {
+    this.slots = new Slots(config.limits.socketsPerActor);
     this.documents = new SubscriptionDocuments(limits);
     this.protocol = makeServer<{ authorization?: unknown }, Connection>({
       connectionInitWaitTimeout: initWithinMs,
@@ -117,7 +124,7 @@ export class GraphqlSockets implements OnApplicationBootstrap, BeforeApplication
   };
 
   private open(socket: WebSocket, request: IncomingMessage): void {
-    const connection: Connection = { socket, address: this.contexts.addressOf(request), authorization: undefined, actor: null, expiry: null };
+    const connection: Connection = { socket, address: this.contexts.addressOf(request), authorization: undefined, actor: null, expiry: null, release: null };
     this.connections.add(connection);
     let answered = true;
     const ping = setInterval(() => {
@@ -146,6 +153,7 @@ export class GraphqlSockets implements OnApplicationBootstrap, BeforeApplication
     socket.once('close', (code, reason) => {
       clearInterval(ping);
       if (connection.expiry !== null) clearTimeout(connection.expiry);
+      connection.release?.();
       this.connections.delete(connection);
       closed(code, reason.toString('utf8')).catch((error: unknown) => this.errors.format(error));
     });
@@ -160,7 +168,16 @@ export class GraphqlSockets implements OnApplicationBootstrap, BeforeApplication
       connection.socket.close(closeCodes.unauthorized, 'Unauthorized');
       return false;
     }
-    return (await this.authenticate(connection)) && this.admit(connection);
+    return (await this.authenticate(connection)) && (await this.admit(connection)) && this.hasRoom(connection);
+  }
+
+  /** Closes the socket where its actor has as many as may be. */
+  private hasRoom(connection: Connection): boolean {
+    const { socket, actor } = connection;
+    if (actor === null || socket.readyState !== socket.OPEN) return false;
+    connection.release = this.slots.take(actor.id);
+    if (connection.release === null) socket.close(closeCodes.tryAgainLater, 'Too many sockets');
+    return connection.release !== null;
   }
 
   /** Closes a socket from an address from which its actor may use none of the tenants that are theirs. */
