@@ -13,6 +13,15 @@ import { type BackupEntity, isUsable } from './backup.entity.js';
 import { BackupsRepository } from './backups.repository.js';
 import { DiscardedArchives } from './discarded-archives.js';
 
+/** Numbers of archives. */
+export interface BesidesOfTenant extends TenantScope {
+  readonly keyed: number;
+  /** Written here without encryption. */
+  readonly plain: number;
+  /** Imports of the public tools, which stay as they are. */
+  readonly foreignPlain: number;
+}
+
 /** `isUsable` in SQL. */
 const usable = `state = 'COMPLETED' and deleted_at is null`;
 /** One whose file is not there may be found again, and is nothing without its key then. */
@@ -65,13 +74,14 @@ export class BackupKeys {
     return rows.map(({ key_id, archives, bytes, tenants }) => ({ keyId: key_id, archives: Number(archives), bytes: Number(bytes), tenants: Number(tenants) }));
   }
 
-  /** Tenants with archives under other keys than this one. */
-  async tenantsBesides(keyId: string): Promise<string[]> {
-    const rows: { tenant_id: string }[] = await this.dataSource.query(
-      `select distinct tenant_id from backup where key_id <> $1 and ${usable} order by tenant_id`,
+  /** Tenants with archives under other keys than this one, or without encryption. */
+  async tenantsBesides(keyId: string): Promise<BesidesOfTenant[]> {
+    const rows: { tenant_id: string; keyed: string; own: string; foreign: string }[] = await this.dataSource.query(
+      `select tenant_id, count(*) filter (where key_id <> $1) as keyed, count(*) filter (where not encrypted and manifest_sha256 is not null) as own, count(*) filter (where not encrypted and manifest_sha256 is null) as foreign
+       from backup where (key_id <> $1 or not encrypted) and ${usable} group by tenant_id order by tenant_id`,
       [keyId],
     );
-    return rows.map((row) => row.tenant_id);
+    return rows.map(({ tenant_id, keyed, own, foreign }) => ({ tenantId: tenant_id, keyed: Number(keyed), plain: Number(own), foreignPlain: Number(foreign) }));
   }
 
   /** Ids of the tenant's keys: those that its archives need. */

@@ -22,6 +22,12 @@ export interface KeyState extends KeyUse {
   readonly isAvailable: boolean;
 }
 
+export interface ReencryptAll {
+  readonly started: readonly OperationEntity[];
+  /** Archives without encryption that stay so. */
+  readonly plain: number;
+}
+
 /** The command line of the server acts for nobody in particular. */
 const commandStamp: ActorStamp = { id: 'system:holdfast-admin', kind: 'SYSTEM', email: null, name: 'holdfast-admin' };
 
@@ -55,13 +61,18 @@ export class KeysService {
     return this.start(scope.tenantId, actor.id, stampOf(actor), idempotencyKey);
   }
 
-  /** For the operator of the server: one operation for each tenant that has archives under another key, or for this one tenant. */
-  async reencryptAll(tenantId: string | null): Promise<OperationEntity[]> {
+  /** For the operator of the server: one operation for each tenant that has archives under another key, or without one where its policy wants encryption; or for this one tenant. */
+  async reencryptAll(tenantId: string | null): Promise<ReencryptAll> {
     const { keyId } = this.encryption.sealingKey(tenantId ?? '');
-    const tenants = (await this.backups.tenantsBesides(keyId)).filter((id) => tenantId === null || id === tenantId);
     const started: OperationEntity[] = [];
-    for (const id of tenants) started.push(await this.start(id, commandStamp.id, commandStamp, null));
-    return started;
+    let plain = 0;
+    for (const besides of await this.backups.tenantsBesides(keyId)) {
+      if (tenantId !== null && besides.tenantId !== tenantId) continue;
+      const seals = await this.wishes.seals(besides);
+      plain += besides.foreignPlain + (seals ? 0 : besides.plain);
+      if (besides.keyed > 0 || (seals && besides.plain > 0)) started.push(await this.start(besides.tenantId, commandStamp.id, commandStamp, null));
+    }
+    return { started, plain };
   }
 
   /**

@@ -201,6 +201,27 @@ describe('with encryption OFF', () => {
     expect(await withDatabase(tenant, hashes)).toEqual(before);
   }, 120_000);
 
+  it('alone in a workspace is encrypted by the command for all of them where the policy wants it, and else counted', async () => {
+    const app = await startTestApp();
+    try {
+      const client = await app.loginAsAdmin();
+      const tenant = await shop('OFF', client);
+      const backup = await takeBackup(client, tenant.id);
+      const reencrypt = async (): Promise<string[]> => {
+        const lines: string[] = [];
+        expect(await runAdmin(['reencrypt', '--wait'], () => app.config, { print: (line) => lines.push(line), complain: (line) => lines.push(line) })).toBe(0);
+        return lines;
+      };
+      expect(await reencrypt()).toEqual([expect.stringMatching(/^1 archives are not encrypted and stay so/), 'Every other archive has the current key']);
+      await client.run('mutation ($input: TenantPolicyUpdateInput!) { tenantPolicyUpdate(input: $input) { userErrors { code } } }', { input: { tenantId: tenant.id, encryption: 'REQUIRED' } });
+      expect(await reencrypt()).toEqual([expect.stringMatching(/^Started /), expect.stringMatching(/: COMPLETED$/)]);
+      expect(await readBackup(client, backup.id)).toMatchObject({ encrypted: true, keyId: expect.any(String) });
+      expect(await reencrypt()).toEqual(['Every archive has the current key']);
+    } finally {
+      await app.stop();
+    }
+  }, 60_000);
+
   it('is found again from the store alone, and both of its files are one to reconcile', async () => {
     const databaseUrl = await testDatabaseUrl();
     const first = await startTestApp({ databaseUrl });
