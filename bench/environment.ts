@@ -20,6 +20,7 @@ export interface BenchServer {
 const database = 'bench';
 /** As many collections have more files than a process may have open on many machines. */
 const fewOpenFiles = 'file_manager=(close_idle_time=3,close_scan_interval=1,close_handle_minimum=500)';
+const secondsBetweenCheckpoints = 5;
 
 /** One mongod of our own with the data set, and a folder for archives; both are gone when it ends. */
 export class BenchEnvironment {
@@ -45,6 +46,8 @@ export class BenchEnvironment {
     try {
       await initiate('bench', [mongod]);
       await mongod.command({ setParameter: 1, wiredTigerEngineRuntimeConfig: `cache_size=${cacheMegabytes}M${plan.shape === 'many' ? `,${fewOpenFiles}` : ''}` });
+      // Files that hold what no checkpoint has stay open.
+      if (plan.shape === 'many') await mongod.command({ setParameter: 1, syncdelay: secondsBetweenCheckpoints });
       const uri = `mongodb://${mongod.address}/?replicaSet=bench`;
       client = await MongoClient.connect(uri);
       const dataSet = await fill(client.db(database), plan);

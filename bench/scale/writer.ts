@@ -17,6 +17,7 @@ const collection = 'bench_writes';
 /** One product's users: each write waits for its majority. */
 const pauseMs = 10;
 const idleMs = 10_000;
+const unlimitedBackups = 4;
 const limitBytesPerSecond = 20_000_000;
 
 /** What one writer of the product feels: idle, during a backup at the default concurrency, and during one with a limit. */
@@ -47,6 +48,12 @@ export async function measureWriter(plane: ControlPlane, tenantId: string, targe
       const dump = operation.steps.find(({ phase }) => phase === 'DUMP');
       return dump === undefined ? NaN : (dataBytes * 1000) / (Date.parse(dump.finishedAt) - Date.parse(dump.startedAt));
     };
+    /** One backup alone is too short for a 95th percentile that would come again. */
+    const backUpAgainAndAgain = async (): Promise<number> => {
+      const rates: number[] = [];
+      for (let backup = 0; backup < unlimitedBackups; backup += 1) rates.push(await backUp());
+      return rates.sort((a, b) => a - b)[Math.floor(rates.length / 2)] ?? NaN;
+    };
     const measure = async (during: string, work: () => Promise<number | null>): Promise<WriterTimes> => {
       const working = work();
       const times = (await writing(working)).sort((a, b) => a - b);
@@ -56,7 +63,7 @@ export async function measureWriter(plane: ControlPlane, tenantId: string, targe
     };
     await writing(delay(2_000));
     const idle = await measure('idle', () => delay(idleMs).then(() => null));
-    const free = await measure('a backup at the defaults', backUp);
+    const free = await measure(`${unlimitedBackups} backups at the defaults`, backUpAgainAndAgain);
     await setRate(plane, tenantId, limitBytesPerSecond);
     const limited = await measure(`a backup limited to ${limitBytesPerSecond / 1e6} MB/s`, backUp);
     await setRate(plane, tenantId, 0);

@@ -40,6 +40,11 @@ export interface LiveNamespace extends NamespaceHead {
 /** Without its counts and sizes. */
 export type NamespaceDefinition = Omit<NamespaceState, 'documents' | 'sizeBytes'>;
 
+export interface LiveDefinition extends NamespaceDefinition {
+  /** One of its indexes is just being built. */
+  readonly hasIndexBuild: boolean;
+}
+
 const listConcurrency = 8;
 /** mongodump leaves out every other `system.*` collection of a user's database too. */
 const copiedSystemNames = new Set(['system.js']);
@@ -72,8 +77,18 @@ export async function listPhysical(context: MongodbContext, signal?: AbortSignal
 
 /** The indexes of one collection or time series as BSON; empty if it has gone meanwhile. Driver errors pass unchanged. */
 export async function listIndexes(context: MongodbContext, name: string, signal?: AbortSignal): Promise<Buffer[]> {
+  return (await listIndexStates(context, name, signal)).map(({ spec }) => spec);
+}
+
+/** As `listIndexes`, and which of them are just being built. */
+async function listIndexStates(context: MongodbContext, name: string, signal?: AbortSignal): Promise<{ readonly spec: Buffer; readonly isBuilding: boolean }[]> {
   try {
-    return await readAll(context, { listIndexes: name, cursor: {} }, signal);
+    const found = await readAll(context, { listIndexes: name, includeBuildUUIDs: true, cursor: {} }, signal);
+    return found.map((index) => {
+      // Only such a one is wrapped.
+      const isBuilding = findElement(index, 'buildUUID') !== undefined;
+      return { spec: (isBuilding ? findElement(index, 'spec')?.value : undefined) ?? index, isBuilding };
+    });
   } catch (error) {
     if (serverCodeOf(error) === serverCode.namespaceNotFound) return [];
     throw error;
@@ -116,14 +131,21 @@ export async function withIndexes(context: MongodbContext, heads: readonly Names
 }
 
 /** Of each live namespace what it is, with its definitions as Extended JSON. */
-export async function readDefinitions(context: MongodbContext, signal?: AbortSignal): Promise<NamespaceDefinition[]> {
-  const live = await withIndexes(context, await listHeads(context, signal), signal);
-  return live.map(({ name, kind, uuid, options, indexes }) => ({ name, kind, uuid, options: bsonToExtendedJson(options), indexes: indexes.map(bsonToExtendedJson) }));
+export async function readDefinitions(context: MongodbContext, signal?: AbortSignal): Promise<LiveDefinition[]> {
+  const heads = await listHeads(context, signal);
+  try {
+    return await inParallel(heads, listConcurrency, async ({ name, kind, uuid, options }) => {
+      const indexes = kind === 'view' ? [] : await listIndexStates(context, name, signal);
+      return { name, kind, uuid, options: bsonToExtendedJson(options), indexes: indexes.map(({ spec }) => bsonToExtendedJson(spec)), hasIndexBuild: indexes.some(({ isBuilding }) => isBuilding) };
+    });
+  } catch (error) {
+    throwTargetError(error, 'listing the indexes', signal);
+  }
 }
 
 /** The port's view of the live namespaces: with counts and sizes as the server estimates them, which cost it many times what the definitions do. */
 export async function readCatalogue(context: MongodbContext, signal?: AbortSignal): Promise<NamespaceState[]> {
-  return inParallel(await readDefinitions(context, signal), listConcurrency, async (namespace) => ({ ...namespace, ...(await readStatistics(context, namespace, signal)) }));
+  return inParallel(await readDefinitions(context, signal), listConcurrency, async ({ hasIndexBuild: _, ...namespace }) => ({ ...namespace, ...(await readStatistics(context, namespace, signal)) }));
 }
 
 async function readStatistics(context: MongodbContext, { name, kind }: NamespaceDefinition, signal?: AbortSignal): Promise<{ documents: number; sizeBytes: number }> {

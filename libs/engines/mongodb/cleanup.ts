@@ -1,5 +1,6 @@
 import { AppError } from '#errors';
 import type { SwapPlan, Work } from '../port.js';
+import { catalogueChangesAtOnce } from './catalogue-changes.js';
 import type { MongodbContext } from './connection.js';
 import { serverCode, serverCodeOf, throwTargetError } from './errors.js';
 import { findNamespace, findNamespaces, listOwn, toUuid, type FoundNamespace } from './find-namespaces.js';
@@ -7,7 +8,6 @@ import { inParallel } from './in-parallel.js';
 import { LeasedCommands } from './leased-commands.js';
 import { bucketsPrefix, stageToken } from './names.js';
 
-const dropsAtOnce = 8;
 /** How often somebody may make something there anew before it is left to him. */
 const rounds = 3;
 const viewsName = 'system.views';
@@ -23,7 +23,7 @@ export async function dropStageUpTo(commands: LeasedCommands, operationId: strin
   try {
     const own = await commands.repeat('listing staged collections', () => listOwn(context, operationId, work.signal));
     const staged = own.filter(({ name }) => (stageToken(operationId, name) ?? Infinity) <= token && stageToken(operationId, name) !== null);
-    await inParallel(staged, dropsAtOnce, (namespace) => drop(commands, namespace));
+    await inParallel(staged, catalogueChangesAtOnce(staged.length), (namespace) => drop(commands, namespace));
   } catch (error) {
     throwTargetError(error, 'dropping staged collections', work.signal);
   }
@@ -33,7 +33,7 @@ export async function dropStageUpTo(commands: LeasedCommands, operationId: strin
 export async function dropOldOf(context: MongodbContext, plan: SwapPlan, work: Work): Promise<void> {
   const commands = new LeasedCommands(context, work);
   try {
-    await inParallel(plan.old, dropsAtOnce, async ({ old, uuid }) => {
+    await inParallel(plan.old, catalogueChangesAtOnce(plan.old.length), async ({ old, uuid }) => {
       if (old === null) return;
       // The copy of a time series' buckets got its UUID during SWAP.
       const found = uuid === null ? await commands.repeat('finding a set-aside collection', () => findNamespace(context, old, work.signal)) : null;
@@ -61,7 +61,7 @@ export async function dropWholeDatabase(context: MongodbContext, database: strin
       await beforeDrop?.();
       // A view over a collection that is being dropped would only be in the way of whoever looks.
       for (const view of names.filter(({ type }) => type === 'view')) await drop(commands, view);
-      await inParallel(names.filter(({ type }) => type !== 'view'), dropsAtOnce, (namespace) => drop(commands, namespace));
+      await inParallel(names.filter(({ type }) => type !== 'view'), catalogueChangesAtOnce(names.length), (namespace) => drop(commands, namespace));
     }
     await drop(commands, { name: viewsName, type: 'collection', uuid: null });
   } catch (error) {

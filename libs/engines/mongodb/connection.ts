@@ -1,6 +1,7 @@
 import { AppError } from '#errors';
 import { MongoClient, type Db, type Document, type MongoClientOptions } from 'mongodb';
 import type { Pace, Target } from '../port.js';
+import { mostCatalogueChanges } from './catalogue-changes.js';
 import { serverCodeOf, toConnectError } from './errors.js';
 
 /** What every part of the engine works with: one client on one tenant's database. */
@@ -37,7 +38,7 @@ const clientOptions: MongoClientOptions = {
   retryReads: true,
   compressors: ['none'],
   minPoolSize: 0,
-  maxPoolSize: 16,
+  maxPoolSize: mostCatalogueChanges,
   maxIdleTimeMS: 60_000,
   monitorCommands: false,
 };

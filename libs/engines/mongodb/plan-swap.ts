@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import { AppError } from '#errors';
 import type { ExpectedNamespace, LeasedWork, StagedDatabase, SwapPlan } from '../port.js';
-import { type NamespaceDefinition, readDefinitions } from './catalogue.js';
+import { type LiveDefinition, type NamespaceDefinition, readDefinitions } from './catalogue.js';
 import type { MongodbContext } from './connection.js';
 import { serverCode, serverCodeOf, throwTargetError } from './errors.js';
 import { hasIndexBuild, listOwn, toUuid } from './find-namespaces.js';
@@ -54,11 +54,11 @@ function nextOld(own: readonly { readonly name: string }[], operationId: string)
   return Math.max(0, ...own.filter(({ name }) => name.startsWith(prefix)).map(({ name }) => Number(name.slice(prefix.length)) + 1));
 }
 
-async function requireFree(commands: LeasedCommands, work: LeasedWork, live: readonly NamespaceDefinition[]): Promise<void> {
-  let busy = live.filter(({ kind }) => kind === 'collection');
+async function requireFree(commands: LeasedCommands, work: LeasedWork, live: readonly LiveDefinition[]): Promise<void> {
+  let busy: readonly LiveDefinition[] = live.filter(({ kind }) => kind === 'collection');
   let reason = '';
   for (let round = 0; round < probeRounds; round += 1) {
-    const reasons = await inParallel(busy, probesAtOnce, (state) => holderOf(commands, work.operationId, state));
+    const reasons = await inParallel(busy, probesAtOnce, (state) => holderOf(commands, work.operationId, state, round === 0 ? state.hasIndexBuild : undefined));
     busy = busy.filter((_, index) => reasons[index] !== null);
     if (busy.length === 0) return;
     reason = reasons.find((found) => found !== null) ?? '';
@@ -72,7 +72,7 @@ async function requireFree(commands: LeasedCommands, work: LeasedWork, live: rea
  * the UUID is nobody's: it needs no more privileges than SWAP itself, and `currentOp` does not tell which database an idle
  * transaction has written to.
  */
-async function holderOf(commands: LeasedCommands, operationId: string, { name }: NamespaceDefinition): Promise<string | null> {
+async function holderOf(commands: LeasedCommands, operationId: string, { name }: NamespaceDefinition, knownBuild?: boolean): Promise<string | null> {
   const { context, work } = commands;
   const { databaseName } = context.db;
   const probe = {
@@ -81,7 +81,7 @@ async function holderOf(commands: LeasedCommands, operationId: string, { name }:
     collectionUUID: toUuid(randomBytes(16).toString('hex')),
   };
   try {
-    if (await hasIndexBuild(context, name, work.signal)) return 'An index build';
+    if (knownBuild ?? (await hasIndexBuild(context, name, work.signal))) return 'An index build';
     await commands.once(probe, { database: 'admin', longestMs: probeMs });
   } catch (error) {
     const code = serverCodeOf(error);

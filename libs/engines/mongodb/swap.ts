@@ -1,4 +1,5 @@
 import type { LeasedWork, SwapPlan, SwapReport, SwapStep } from '../port.js';
+import { catalogueChangesAtOnce } from './catalogue-changes.js';
 import type { MongodbContext } from './connection.js';
 import { serverCode, serverCodeOf, throwTargetError } from './errors.js';
 import { listOwn, toUuid } from './find-namespaces.js';
@@ -11,7 +12,6 @@ import { dropOldView, makeView } from './swap-views.js';
 
 export type BeforeStep = (index: number, step: SwapStep) => Promise<void>;
 
-const renamesAtOnce = 8;
 const indexNotFound = 27;
 
 /**
@@ -35,7 +35,7 @@ export async function runSwap(context: MongodbContext, plan: SwapPlan, work: Lea
       // Alone at first: as long as nothing is done, SWAP may still be given up.
       const [first, ...others] = group;
       await lane(first ?? []);
-      await inParallel(others, renamesAtOnce, lane);
+      await inParallel(others, catalogueChangesAtOnce(others.length), lane);
     }
     await run.commands.majority('waiting for the replicas');
     return { ...outcomeOf(plan), interlopers: await run.interlopers(), gone: await goneOf(run, plan), warnings: run.warnings };
