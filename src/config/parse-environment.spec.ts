@@ -29,7 +29,7 @@ describe('the environment', () => {
     const config = AppConfig.from(valid);
     expect(config).toMatchObject({ host: '127.0.0.1', port: 4000, publicUrl: 'http://127.0.0.1:4000', role: 'all', introspection: true, admin: null, hostProduct: null });
     expect(config.storeUrl).toBe(`file://${join(process.cwd(), '.holdfast/store')}`);
-    expect(config.limits).toEqual({ requestsPerMinute: 3000, maxDepth: 12, maxCost: 1000, maxAliases: 30, loginTries: 10, loginTriesPerAddress: 100 });
+    expect(config.limits).toEqual({ requestsPerMinute: 3000, maxDepth: 12, maxCost: 1000, maxAliases: 30, socketsPerActor: 100, fullReads: 8, fullReadsPerTenant: 2, loginTries: 10, loginTriesPerAddress: 100 });
   });
 
   it('is refused with every problem at once, each naming its variable', () => {
