@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { finished } from 'node:stream/promises';
 import { gzipSync } from 'node:zlib';
 import { manifestInput, tenantId, testKeys, writerOptions } from '../../../test/support/archives.js';
-import { collectGarbage } from '../../../test/support/garbage.js';
+import { heldSince } from '../../../test/support/garbage.js';
 import { fileSource } from '../source.js';
 import { decompressStream } from './codec.js';
 import { openArchive } from './reader.js';
@@ -21,16 +21,6 @@ const frames = 320;
 const aheadBytes = 16 << 20;
 /** Whatever grows with the archive holds nearly all that went through; what a collection leaves for the next one was seen to be 85 MiB. */
 const heldBytes = (frames / 2) * frameBytes;
-
-/**
- * What is still referenced, in bytes. Asked once in each pass, late: what lies about uncollected tells nothing of the
- * code, and in a process that has run other specs each collection takes seconds.
- */
-function heldSince(before: number): number {
-  collectGarbage();
-  collectGarbage();
-  return process.memoryUsage().arrayBuffers - before;
-}
 
 describe('memory', () => {
   it('stays flat while an archive larger than it is written and read', async () => {
