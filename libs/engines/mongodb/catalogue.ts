@@ -35,17 +35,17 @@ export interface NamespaceHead {
 export interface LiveNamespace extends NamespaceHead {
   /** BSON of each listIndexes document, verbatim, `_id_` included. */
   readonly indexes: readonly Buffer[];
+  /** One of them is just being built. */
+  readonly hasIndexBuild: boolean;
 }
 
 /** Without its counts and sizes. */
 export type NamespaceDefinition = Omit<NamespaceState, 'documents' | 'sizeBytes'>;
 
-export interface LiveDefinition extends NamespaceDefinition {
-  /** One of its indexes is just being built. */
-  readonly hasIndexBuild: boolean;
-}
+export type LiveDefinition = NamespaceDefinition & Pick<LiveNamespace, 'hasIndexBuild'>;
 
 const listConcurrency = 8;
+const noIndexes = { indexes: [], hasIndexBuild: false };
 /** mongodump leaves out every other `system.*` collection of a user's database too. */
 const copiedSystemNames = new Set(['system.js']);
 
@@ -76,21 +76,14 @@ export async function listPhysical(context: MongodbContext, signal?: AbortSignal
 }
 
 /** The indexes of one collection or time series as BSON; empty if it has gone meanwhile. Driver errors pass unchanged. */
-export async function listIndexes(context: MongodbContext, name: string, signal?: AbortSignal): Promise<Buffer[]> {
-  return (await listIndexStates(context, name, signal)).map(({ spec }) => spec);
-}
-
-/** As `listIndexes`, and which of them are just being built. */
-async function listIndexStates(context: MongodbContext, name: string, signal?: AbortSignal): Promise<{ readonly spec: Buffer; readonly isBuilding: boolean }[]> {
+export async function listIndexes(context: MongodbContext, name: string, signal?: AbortSignal): Promise<Pick<LiveNamespace, 'indexes' | 'hasIndexBuild'>> {
   try {
     const found = await readAll(context, { listIndexes: name, includeBuildUUIDs: true, cursor: {} }, signal);
-    return found.map((index) => {
-      // Only such a one is wrapped.
-      const isBuilding = findElement(index, 'buildUUID') !== undefined;
-      return { spec: (isBuilding ? findElement(index, 'spec')?.value : undefined) ?? index, isBuilding };
-    });
+    const isBuilding = (index: Buffer): boolean => findElement(index, 'buildUUID') !== undefined;
+    // Only one that is being built is wrapped.
+    return { indexes: found.map((index) => (isBuilding(index) ? (findElement(index, 'spec')?.value ?? index) : index)), hasIndexBuild: found.some(isBuilding) };
   } catch (error) {
-    if (serverCodeOf(error) === serverCode.namespaceNotFound) return [];
+    if (serverCodeOf(error) === serverCode.namespaceNotFound) return noIndexes;
     throw error;
   }
 }
@@ -123,7 +116,7 @@ export async function withIndexes(context: MongodbContext, heads: readonly Names
   try {
     return await inParallel(heads, listConcurrency, async (head) => ({
       ...head,
-      indexes: head.kind === 'view' ? [] : await listIndexes(context, head.name, signal),
+      ...(head.kind === 'view' ? noIndexes : await listIndexes(context, head.name, signal)),
     }));
   } catch (error) {
     throwTargetError(error, 'listing the indexes', signal);
@@ -132,15 +125,8 @@ export async function withIndexes(context: MongodbContext, heads: readonly Names
 
 /** Of each live namespace what it is, with its definitions as Extended JSON. */
 export async function readDefinitions(context: MongodbContext, signal?: AbortSignal): Promise<LiveDefinition[]> {
-  const heads = await listHeads(context, signal);
-  try {
-    return await inParallel(heads, listConcurrency, async ({ name, kind, uuid, options }) => {
-      const indexes = kind === 'view' ? [] : await listIndexStates(context, name, signal);
-      return { name, kind, uuid, options: bsonToExtendedJson(options), indexes: indexes.map(({ spec }) => bsonToExtendedJson(spec)), hasIndexBuild: indexes.some(({ isBuilding }) => isBuilding) };
-    });
-  } catch (error) {
-    throwTargetError(error, 'listing the indexes', signal);
-  }
+  const live = await withIndexes(context, await listHeads(context, signal), signal);
+  return live.map(({ name, kind, uuid, options, indexes, hasIndexBuild }) => ({ name, kind, uuid, options: bsonToExtendedJson(options), indexes: indexes.map(bsonToExtendedJson), hasIndexBuild }));
 }
 
 /** The port's view of the live namespaces: with counts and sizes as the server estimates them, which cost it many times what the definitions do. */

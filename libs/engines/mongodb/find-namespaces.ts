@@ -47,12 +47,6 @@ export async function findIndexes(context: MongodbContext, name: string, signal?
   return (await readAll(context, { listIndexes: name }, signal)).map(readOrdered);
 }
 
-/** Whether an index of the collection is just being built. */
-export async function hasIndexBuild(context: MongodbContext, name: string, signal?: AbortSignal): Promise<boolean> {
-  const indexes = await readAll(context, { listIndexes: name, includeBuildUUIDs: true }, signal);
-  return indexes.some((index) => readOrdered(index).has('buildUUID'));
-}
-
 /** From 32 hex digits to what commands carry as `collectionUUID`. */
 export function toUuid(hex: string): Binary {
   return new Binary(Buffer.from(hex, 'hex'), Binary.SUBTYPE_UUID);

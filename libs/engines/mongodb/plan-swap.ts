@@ -2,10 +2,10 @@ import { randomBytes } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import { AppError } from '#errors';
 import type { ExpectedNamespace, LeasedWork, StagedDatabase, SwapPlan } from '../port.js';
-import { type LiveDefinition, type NamespaceDefinition, readDefinitions } from './catalogue.js';
+import { type LiveDefinition, listIndexes, readDefinitions } from './catalogue.js';
 import type { MongodbContext } from './connection.js';
 import { serverCode, serverCodeOf, throwTargetError } from './errors.js';
-import { hasIndexBuild, listOwn, toUuid } from './find-namespaces.js';
+import { listOwn, toUuid } from './find-namespaces.js';
 import { inParallel } from './in-parallel.js';
 import { LeasedCommands } from './leased-commands.js';
 import { oldName, operationPrefix } from './names.js';
@@ -55,14 +55,16 @@ function nextOld(own: readonly { readonly name: string }[], operationId: string)
 }
 
 async function requireFree(commands: LeasedCommands, work: LeasedWork, live: readonly LiveDefinition[]): Promise<void> {
-  let busy: readonly LiveDefinition[] = live.filter(({ kind }) => kind === 'collection');
+  let busy = live.filter(({ kind }) => kind === 'collection');
   let reason = '';
   for (let round = 0; round < probeRounds; round += 1) {
-    const reasons = await inParallel(busy, probesAtOnce, (state) => holderOf(commands, work.operationId, state, round === 0 ? state.hasIndexBuild : undefined));
+    const reasons = await inParallel(busy, probesAtOnce, (state) => holderOf(commands, work.operationId, state));
     busy = busy.filter((_, index) => reasons[index] !== null);
     if (busy.length === 0) return;
     reason = reasons.find((found) => found !== null) ?? '';
-    if (round < probeRounds - 1) await delay(500, undefined, { signal: work.signal });
+    if (round === probeRounds - 1) break;
+    await delay(500, undefined, { signal: work.signal });
+    busy = await inParallel(busy, probesAtOnce, async (state) => ({ ...state, hasIndexBuild: (await listIndexes(commands.context, state.name, work.signal)).hasIndexBuild }));
   }
   throw new AppError('SWAP_BLOCKED', `${reason} blocks collection "${busy[0]?.name ?? ''}"`);
 }
@@ -72,16 +74,15 @@ async function requireFree(commands: LeasedCommands, work: LeasedWork, live: rea
  * the UUID is nobody's: it needs no more privileges than SWAP itself, and `currentOp` does not tell which database an idle
  * transaction has written to.
  */
-async function holderOf(commands: LeasedCommands, operationId: string, { name }: NamespaceDefinition, knownBuild?: boolean): Promise<string | null> {
-  const { context, work } = commands;
-  const { databaseName } = context.db;
+async function holderOf(commands: LeasedCommands, operationId: string, { name, hasIndexBuild }: LiveDefinition): Promise<string | null> {
+  if (hasIndexBuild) return 'An index build';
+  const { databaseName } = commands.context.db;
   const probe = {
     renameCollection: `${databaseName}.${name}`,
     to: `${databaseName}.${operationPrefix(operationId)}probe`,
     collectionUUID: toUuid(randomBytes(16).toString('hex')),
   };
   try {
-    if (knownBuild ?? (await hasIndexBuild(context, name, work.signal))) return 'An index build';
     await commands.once(probe, { database: 'admin', longestMs: probeMs });
   } catch (error) {
     const code = serverCodeOf(error);
