@@ -12,7 +12,7 @@ import { ArchiveFiles, type ArchiveRef, archiveRefOf } from './archive-files.js'
 import { factsOf } from './archive-facts.js';
 import { archiveKeyOf, manifestKeyOf, readManifest } from './archive-objects.js';
 import { defaultBackupName } from './backup-naming.js';
-import { type BackupEntity, BackupTrigger, type Codec } from './backup.entity.js';
+import { type BackupEntity, BackupTrigger, type Codec, readWhole } from './backup.entity.js';
 import { BackupsRepository } from './backups.repository.js';
 
 /** A place in the store that the control plane knows. */
@@ -214,7 +214,7 @@ export class BackupCatalogue {
       const archive = await this.files.openAny(scope, ref);
       try {
         await archive.verify(unhurried);
-        return { origin: archive.origin, facts: { ...(await factsOf(archive, unhurried)), verification: { at, ok: true, code: null, message: 'Read whole when it was registered from the store', sha256: ref.sha256 } } };
+        return { origin: archive.origin, facts: { ...(await factsOf(archive, unhurried)), verification: readWhole(ref.sha256, 'Read whole when it was registered from the store', at) } };
       } finally {
         await archive.close();
       }

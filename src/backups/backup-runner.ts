@@ -8,7 +8,7 @@ import { failureOfAny } from '../operations/operation-failure.js';
 import { TenantsService } from '../tenants/tenants.service.js';
 import { ArchiveFiles } from './archive-files.js';
 import { ArchiveRecorder, type WrittenArchive } from './archive-recorder.js';
-import { type BackupEntity, isUsable } from './backup.entity.js';
+import { type BackupEntity, isUsable, readWhole } from './backup.entity.js';
 import type { BackupWork } from './backup-work.js';
 import { BackupsRepository } from './backups.repository.js';
 
@@ -152,7 +152,7 @@ export class BackupRunner {
       consistency: dump.consistency === 'snapshot' ? ('SNAPSHOT' as const) : ('FUZZY' as const),
       clusterTime: dump.clusterTime,
       engineVersion: dump.engineVersion,
-      verification: { at: new Date().toISOString(), ok: true, code: null, message: 'Read back whole from the archive store', sha256: ref.sha256 },
+      verification: readWhole(ref.sha256, 'Read back whole from the archive store'),
     };
     return work.fenced(async (manager) => {
       await this.backups.update(work, backup.id, ['RUNNING', 'COMPLETED'], { ...facts, finishedAt: () => 'clock_timestamp()' }, manager);

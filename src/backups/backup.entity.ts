@@ -102,7 +102,12 @@ export class BackupEntity {
   @Column('timestamptz', { name: 'locked_until', nullable: true }) lockedUntil!: Date | null;
 }
 
-/** Whether every byte of a file with this hash was read and found right: hash, tags, counts and sums. */
+/** Every byte of the file with this hash was read and found right: hash, tags, counts and sums. */
+export function readWhole(sha256: string, message: string, at = new Date().toISOString()): VerificationRow {
+  return { at, ok: true, code: null, message, sha256 };
+}
+
+/** Whether `readWhole` was said last, and of a file with this hash. */
 export function wasReadWhole({ verification }: BackupEntity, sha256: string): boolean {
   return verification?.ok === true && verification.sha256 === sha256;
 }

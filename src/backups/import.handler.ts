@@ -8,7 +8,7 @@ import type { JsonObject, OperationContext, OperationHandler, SettledOperation }
 import { OperationHandlers } from '../operations/operation-handlers.js';
 import { factsOf } from './archive-facts.js';
 import { ArchiveFiles, archiveRefOf } from './archive-files.js';
-import { type BackupEntity, isUsable } from './backup.entity.js';
+import { type BackupEntity, isUsable, readWhole } from './backup.entity.js';
 import { BackupsRepository } from './backups.repository.js';
 
 const importInput = z.strictObject({ backupId: z.uuid() });
@@ -82,7 +82,7 @@ export class ImportHandler implements OperationHandler<ImportInput>, OnModuleIni
       const facts = {
         state: 'COMPLETED' as const,
         ...(await factsOf(archive, context)),
-        verification: { at: new Date().toISOString(), ok: true, code: null, message: 'Read whole when it was imported', sha256: ref.sha256 },
+        verification: readWhole(ref.sha256, 'Read whole when it was imported'),
       };
       context.signal.throwIfAborted();
       if (backup.storeKey !== null) await this.files.protect(backup.storeKey);

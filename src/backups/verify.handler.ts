@@ -7,7 +7,7 @@ import type { JsonObject, OperationContext, OperationHandler } from '../operatio
 import { OperationHandlers } from '../operations/operation-handlers.js';
 import { archiveRefOf, type ArchiveRef, ArchiveFiles, isArchiveFault } from './archive-files.js';
 import { BackupCopies } from './backup-copies.js';
-import { isUsable, type VerificationRow } from './backup.entity.js';
+import { isUsable, readWhole, type VerificationRow } from './backup.entity.js';
 import { BackupsRepository } from './backups.repository.js';
 
 const verifyInput = z.strictObject({ backupId: z.uuid() });
@@ -82,7 +82,7 @@ export class VerifyHandler implements OperationHandler<VerifyInput>, OnModuleIni
       } finally {
         await archive.close();
       }
-      return { at, ok: true, code: null, message: 'Every byte was read; hash, tags, counts and sums are right', sha256: ref.sha256 };
+      return readWhole(ref.sha256, 'Every byte was read; hash, tags, counts and sums are right', at);
     } catch (error) {
       context.signal.throwIfAborted();
       const fault = asAppError(error);
