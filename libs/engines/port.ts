@@ -255,6 +255,8 @@ export interface EngineSession {
   requirePrivileges(purpose: 'BACKUP' | 'RESTORE'): Promise<void>;
   /** Live namespaces as a user knows them (no `hf_*` collections), sorted by name. */
   catalogue(): Promise<readonly NamespaceState[]>;
+  /** The same namespaces, by one command: the catalogue asks the server for each. */
+  namespaces(): Promise<readonly ExpectedNamespace[]>;
   /**
    * What the sink got from a call that threw is of no use; each call needs a new sink. After COLLECTION_CHANGED another call on the same
    * session reads the collections that were lost before all others, which makes it unlikely that they are lost again. After

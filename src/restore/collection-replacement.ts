@@ -76,7 +76,7 @@ export class CollectionReplacement {
     await this.stageRemoval.note(context);
     await this.stage(session, await source(), work);
     await context.faultPoint('restore.staged');
-    const live = (await session.catalogue()).filter(({ name }) => chosen.has(name)).map(({ name, uuid }) => ({ name, uuid }));
+    const live = (await session.namespaces()).filter(({ name }) => chosen.has(name));
     const safety = await this.preparation.takeSafetyBackup(context, session, course.safetyName, names);
     await context.faultPoint('restore.safe');
     const late = await this.maintenance.begin(context, course.maintenanceMessage);

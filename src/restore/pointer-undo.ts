@@ -59,7 +59,7 @@ export class PointerUndo {
     if (kept === null) throw new AppError('NOT_UNDOABLE', `The former database ${to} is no longer kept`);
     const session = await this.pointer.openKept(context, kept);
     try {
-      const now = new Set((await session.catalogue()).map(identityOf));
+      const now = new Set((await session.namespaces()).map(identityOf));
       const missing = former.filter((one) => !now.has(identityOf(one))).map(({ name }) => name);
       if (former.length > 0 && missing.length === former.length) throw new AppError('NOT_UNDOABLE', `The former database ${to} holds nothing any more of what it held; restore a backup instead`);
       return missing.length === 0 ? [] : [`Dropped or replaced in the former database since the workspace left it: ${missing.slice(0, 10).join(', ')}`];

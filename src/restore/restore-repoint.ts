@@ -59,7 +59,7 @@ export class RestoreRepoint {
     try {
       const session = await this.tenants.openTarget(context);
       try {
-        return (await session.catalogue()).map(({ name, uuid }) => ({ name, uuid }));
+        return [...(await session.namespaces())];
       } finally {
         await session.close();
       }

@@ -141,7 +141,7 @@ export class CopyTargets {
     await this.claims.requireFree(target);
     const session = await this.open(scope, target);
     try {
-      if ((await session.catalogue()).length > 0) throw new AppError('DATABASE_EXISTS', `The database ${target.database} exists already and holds collections`, { field: ['target'] });
+      if ((await session.namespaces()).length > 0) throw new AppError('DATABASE_EXISTS', `The database ${target.database} exists already and holds collections`, { field: ['target'] });
     } finally {
       await session.close();
     }

@@ -1,7 +1,7 @@
 import type {
   CounterReset, DumpOptions, DumpResult, EngineSession, ExpectedNamespace, FrameSink, LeasedWork, MergeConflict, MergeForecast, MergePlan, MergeReport, NamespaceState, PayloadSource, StagedDatabase, SwapPlan, SwapReport, SwapStep, TargetInspection, Work,
 } from '../port.js';
-import { readCatalogue } from './catalogue.js';
+import { listHeads, readCatalogue } from './catalogue.js';
 import { checkStaged } from './check-stage.js';
 import { dropOldOf, dropStage, dropWholeDatabase } from './cleanup.js';
 import type { MongodbContext } from './connection.js';
@@ -35,6 +35,10 @@ export class MongodbSession implements EngineSession {
 
   catalogue(): Promise<readonly NamespaceState[]> {
     return readCatalogue(this.context);
+  }
+
+  async namespaces(): Promise<readonly ExpectedNamespace[]> {
+    return (await listHeads(this.context)).map(({ name, uuid }) => ({ name, uuid }));
   }
 
   dump(sink: FrameSink, options: DumpOptions, work: Work): Promise<DumpResult> {

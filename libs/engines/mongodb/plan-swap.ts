@@ -56,6 +56,7 @@ function nextOld(own: readonly { readonly name: string }[], operationId: string)
 
 async function requireFree(commands: LeasedCommands, work: LeasedWork, live: readonly LiveDefinition[]): Promise<void> {
   let busy = live.filter(({ kind }) => kind === 'collection');
+  if (!busy.some(({ hasIndexBuild }) => hasIndexBuild) && (await hasNoTransaction(commands, work))) return;
   let reason = '';
   for (let round = 0; round < probeRounds; round += 1) {
     const reasons = await inParallel(busy, probesAtOnce, (state) => holderOf(commands, work.operationId, state));
@@ -67,6 +68,21 @@ async function requireFree(commands: LeasedCommands, work: LeasedWork, live: rea
     busy = await inParallel(busy, probesAtOnce, async (state) => ({ ...state, hasIndexBuild: (await listIndexes(commands.context, state.name, work.signal)).hasIndexBuild }));
   }
   throw new AppError('SWAP_BLOCKED', `${reason} blocks collection "${busy[0]?.name ?? ''}"`);
+}
+
+/**
+ * Whether no transaction is open in the whole database; false where it cannot be told. A hash of no collection takes the database's shared lock, which waits for whatever a
+ * transaction has read or written in it (seen on 6.0.5), and needs the role `read` alone: one command, where a look at each of thousands of collections takes seconds while the users are out.
+ */
+async function hasNoTransaction(commands: LeasedCommands, work: LeasedWork): Promise<boolean> {
+  try {
+    const hash = { dbHash: 1, collections: [`${operationPrefix(work.operationId)}none`], maxTimeMS: commands.maxTimeMS(probeMs) };
+    await commands.context.db.command(hash, { signal: work.signal, readPreference: 'primary' });
+    return true;
+  } catch (error) {
+    if (serverCodeOf(error) === undefined) throw error;
+    return false;
+  }
 }
 
 /**

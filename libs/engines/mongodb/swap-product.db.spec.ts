@@ -107,6 +107,11 @@ describe('a product that goes on during a restore', () => {
     await db.collection<{ _id: number }>('b').insertOne({ _id: 2 }, { session: transaction });
     await expect(plan()).rejects.toMatchObject({ code: 'SWAP_BLOCKED', message: 'An open transaction blocks collection "b"' });
     await transaction.abortTransaction();
+    transaction.startTransaction();
+    await db.collection('b').findOne({}, { session: transaction });
+    await expect(plan()).rejects.toMatchObject({ code: 'SWAP_BLOCKED', message: 'An open transaction blocks collection "b"' });
+    await expect(session.planSwap({ ...staged, namespaces: staged.namespaces.filter(({ name }) => name === 'a') }, expected, worker(operation), ['a'])).resolves.toMatchObject({ steps: [{ name: 'a' }, { name: 'a' }] });
+    await transaction.abortTransaction();
     await transaction.endSession();
 
     const admin = context.client.db('admin');
