@@ -46,7 +46,7 @@ const lastGoodOf = (tenant: string): string =>
 
 /** @param tenant a place for the tenant's id */
 const inUseOf = (tenant: string): string =>
-  `select b.id from backup b join operation o on o.backup_id = b.id or o.input->>'otherBackupId' = b.id::text or o.id = b.operation_id
+  `select b.id from backup b join operation o on o.backup_id = b.id or o.input_outline->>'otherBackupId' = b.id::text or o.id = b.operation_id
    where o.tenant_id = ${tenant} and b.tenant_id = ${tenant} and o.state in ('QUEUED', 'RUNNING')`;
 
 /** Of restores that begin at a time that people were told of; their plans are used up. @param tenant a place for the tenant's id */
@@ -67,7 +67,7 @@ const storedOf = (tenant: string): string =>
 
 /** @param tenant a place for the tenant's id */
 const undoableOf = (tenant: string): string =>
-  `select b.id, b.expires_at from backup b join operation o on o.id = b.operation_id and o.journal->>'finalSafetyId' = b.id::text
+  `select b.id, b.expires_at from backup b join operation o on o.id = b.operation_id and o.journal_outline->>'finalSafetyId' = b.id::text
    where b.tenant_id = ${tenant} and b.trigger = 'SAFETY' and b.state = 'COMPLETED' and b.deleted_at is null and b.expires_at > clock_timestamp() and o.state = 'COMPLETED'`;
 
 /** No lock of a store keeps its bytes, as far as is known. */
@@ -229,7 +229,7 @@ export class BackupsRepository {
     const rows: { id: string }[] = await manager.query(
       `select o.id from operation o
        where o.state in ('QUEUED', 'RUNNING')
-         and (o.backup_id = $1 or o.input->>'otherBackupId' = $1::text or o.id = (select operation_id from backup where id = $1))`,
+         and (o.backup_id = $1 or o.input_outline->>'otherBackupId' = $1::text or o.id = (select operation_id from backup where id = $1))`,
       [backupId],
     );
     return rows.map((row) => row.id);
@@ -280,7 +280,7 @@ export class BackupsRepository {
   async expireAfterEnd(scope: TenantScope, operationId: string, afterMs: number, manager: EntityManager): Promise<void> {
     await manager.query(
       `update backup b set expires_at = o.finished_at + $3 * interval '1 millisecond' from operation o
-       where o.id = $2 and o.tenant_id = $1 and b.operation_id = o.id and b.id::text = o.journal->>'finalSafetyId'`,
+       where o.id = $2 and o.tenant_id = $1 and b.operation_id = o.id and b.id::text = o.journal_outline->>'finalSafetyId'`,
       [scope.tenantId, operationId, afterMs],
     );
   }

@@ -3,11 +3,11 @@ import { DataSource, type EntityManager } from 'typeorm';
 import { AppError } from '#errors';
 import { runInTransaction } from '../platform/database/data-source.js';
 import type { JsonObject, OperationFailure, OperationKind } from './operation-handler.js';
-import { type FinalState, OperationEntity, type OperationProgress, type OperationStep } from './operation.entity.js';
+import { type FinalState, type OperationProgress, type OperationStep, WholeOperationEntity } from './operation.entity.js';
 
 /** An operation that this worker has the lease of. */
 export interface Claim {
-  readonly operation: OperationEntity;
+  readonly operation: WholeOperationEntity;
   /** By the database's clock, at the moment of the claim. */
   readonly deadlineInMs: number;
 }
@@ -214,7 +214,7 @@ export class LeasedOperationRepository {
     );
     const [claimed] = rows;
     if (claimed === undefined) return null;
-    const operation = await this.dataSource.manager.findOneByOrFail(OperationEntity, { id: claimed.id });
+    const operation = await this.dataSource.manager.findOneByOrFail(WholeOperationEntity, { id: claimed.id });
     return { operation, deadlineInMs: Number(claimed.deadline_in_ms) };
   }
 

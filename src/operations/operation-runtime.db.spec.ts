@@ -64,6 +64,28 @@ describe('operations', () => {
       expect(handler.settledWith).toMatchObject([{ id: operation.id, tenantId, state: 'COMPLETED', result: { rows: 3 }, failure: null }]);
     });
 
+    it('is shown without what grows with the collections of its database', async () => {
+      const list = Array.from({ length: 1_000 }, (_, number) => ({ name: `c${number}`, uuid: null }));
+      const handler = new ScriptedHandler({
+        run: async (context) => {
+          await context.commit({ swapPlan: { steps: list }, live: list, archive: list, warnings: [], pointer: { from: 'a', to: 'b', former: list }, keepOld: true });
+          await context.saveJournal({ swapReport: { replaced: list }, finalSafetyId: 'x' });
+          return {};
+        },
+      });
+      const process = await start({ handlers: [handler] });
+      const tenantId = await process.makeTenant();
+      const { operation } = await process.begin(handler, tenantId, { input: { live: list, choice: { collections: list }, keepOld: true, dryRun: false } });
+      expect(await process.ended(operation.id)).toMatchObject({ input: { live: list }, journal: { swapPlan: { steps: list }, pointer: { former: list } } });
+      const outline = [{ keepOld: true, dryRun: false }, { pointer: { from: 'a', to: 'b' }, keepOld: true, finalSafetyId: 'x' }];
+      const [listed] = (await process.repository.page(tenantId, {}, { limit: 10, after: null })).rows;
+      for (const shown of [listed, await process.repository.findAnywhere(operation.id)]) {
+        expect([shown?.inputOutline, shown?.journalOutline]).toEqual(outline);
+        expect(shown).not.toHaveProperty('input');
+        expect(shown).not.toHaveProperty('journal');
+      }
+    });
+
     it('starts at once, not at the next sweep', async () => {
       const handler = new ScriptedHandler({ run: () => Promise.resolve({}) });
       const process = await start({ handlers: [handler], timing: { sweepEveryMs: 600_000 } });

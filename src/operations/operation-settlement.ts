@@ -3,7 +3,7 @@ import { DataSource, type EntityManager } from 'typeorm';
 import { redact } from '#errors';
 import { isConnectionLoss } from '../platform/database/connection-loss.js';
 import { OperationHandlers } from './operation-handlers.js';
-import { isFinal, OperationEntity } from './operation.entity.js';
+import { isFinal, WholeOperationEntity } from './operation.entity.js';
 
 const leftOversAtOnce = 20;
 
@@ -19,7 +19,7 @@ export class OperationSettlement {
 
   /** The operation must be final in `manager`'s transaction. */
   async settle(id: string, manager: EntityManager): Promise<void> {
-    const operation = await manager.findOneByOrFail(OperationEntity, { id });
+    const operation = await manager.findOneByOrFail(WholeOperationEntity, { id });
     const handler = this.handlers.find(operation.kind);
     // Another process, one that knows this kind of work, will find it.
     if (handler === null || !isFinal(operation.state)) return;

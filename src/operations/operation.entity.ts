@@ -21,7 +21,7 @@ export interface OperationProgress {
 // PostgreSQL's bigint arrives as text; a token counts take-overs and stays far below 2^53.
 const wholeNumber: ValueTransformer = { from: (value: string) => Number(value), to: (value: number) => value };
 
-/** Written by `OperationsRepository` and, under a lease, by `LeasedOperationRepository`; by nothing else. */
+/** What people and lists see of an operation. Written by `OperationsRepository` and, under a lease, by `LeasedOperationRepository`; by nothing else. */
 @Entity('operation')
 export class OperationEntity {
   @PrimaryColumn('uuid') id!: string;
@@ -33,8 +33,9 @@ export class OperationEntity {
   @Column('jsonb') steps!: readonly OperationStep[];
   @Column('jsonb') progress!: OperationProgress;
   @Column('integer') revision!: number;
-  @Column('jsonb') input!: JsonObject;
-  @Column('jsonb') journal!: JsonObject;
+  /** Without what grows with the collections of the database, which `WholeOperationEntity` has. */
+  @Column('jsonb', { name: 'input_outline' }) inputOutline!: JsonObject;
+  @Column('jsonb', { name: 'journal_outline' }) journalOutline!: JsonObject;
   @Column('boolean') committed!: boolean;
   @Column('timestamptz', { name: 'cancel_requested_at', nullable: true }) cancelRequestedAt!: Date | null;
   @Column('timestamptz') deadline!: Date;
@@ -53,6 +54,13 @@ export class OperationEntity {
   @Column('timestamptz', { name: 'started_at', nullable: true }) startedAt!: Date | null;
   @Column('timestamptz', { name: 'finished_at', nullable: true }) finishedAt!: Date | null;
   @Column('timestamptz', { name: 'settled_at', nullable: true }) settledAt!: Date | null;
+}
+
+/** With all that its work is given and leaves: megabytes with thousands of collections, so for those alone who do the work or build on it. */
+@Entity('operation')
+export class WholeOperationEntity extends OperationEntity {
+  @Column('jsonb') input!: JsonObject;
+  @Column('jsonb') journal!: JsonObject;
 }
 
 export type FinalState = 'COMPLETED' | 'FAILED' | 'CANCELED';

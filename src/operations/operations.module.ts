@@ -20,14 +20,14 @@ import { OperationSettlement } from './operation-settlement.js';
 import { OperationSnapshots } from './operation-snapshots.js';
 import { operationTiming } from './operation-timing.js';
 import { OperationWorker } from './operation-worker.js';
-import { OperationEntity } from './operation.entity.js';
+import { OperationEntity, WholeOperationEntity } from './operation.entity.js';
 import { OperationsResolver } from './operations.resolver.js';
 import { OperationsRepository } from './operations.repository.js';
 import { OperationsService } from './operations.service.js';
 import { MaintenanceOperationResolver, TenantOperationsResolver } from './tenant-operations.resolver.js';
 
 @Module({
-  imports: [TypeOrmModule.forFeature([OperationEntity]), EventsModule, TenantsModule, QueueModule.forQueues(operationQueue)],
+  imports: [TypeOrmModule.forFeature([OperationEntity, WholeOperationEntity]), EventsModule, TenantsModule, QueueModule.forQueues(operationQueue)],
   providers: [
     OperationHandlers,
     OperationsRepository,

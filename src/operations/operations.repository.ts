@@ -4,7 +4,7 @@ import { BatchedReads, EntitiesById, RowsOfEach } from '../platform/database/bat
 import { findPage, type Page, type PageOfRows } from '../platform/database/page.js';
 import { currentTraceParent } from '../platform/telemetry/trace-context.js';
 import type { JsonObject, OperationFailure, OperationKind, OperationState } from './operation-handler.js';
-import { OperationEntity, type OperationStep } from './operation.entity.js';
+import { OperationEntity, type OperationStep, WholeOperationEntity } from './operation.entity.js';
 
 export interface OperationFilter {
   readonly kinds?: readonly OperationKind[] | null;
@@ -67,6 +67,10 @@ export class OperationsRepository {
 
   find(tenantId: string, id: string, manager: EntityManager = this.dataSource.manager): Promise<OperationEntity | null> {
     return manager.findOneBy(OperationEntity, { tenantId, id });
+  }
+
+  findWhole(tenantId: string, id: string, manager: EntityManager = this.dataSource.manager): Promise<WholeOperationEntity | null> {
+    return manager.findOneBy(WholeOperationEntity, { tenantId, id });
   }
 
   /** For ids that come from outside: the caller authorizes against the row's tenant before it shows anything. */

@@ -11,7 +11,7 @@ import type { JsonObject, OperationKind, StartOperation } from './operation-hand
 import { operationQueue } from './operation-queue.js';
 import { OperationSettlement } from './operation-settlement.js';
 import { stepsOf } from './operation-steps.js';
-import { isFinal, type OperationEntity } from './operation.entity.js';
+import { isFinal, type OperationEntity, type WholeOperationEntity } from './operation.entity.js';
 import { type OperationFilter, OperationsRepository } from './operations.repository.js';
 import { canceled } from './running-operation.js';
 
@@ -110,6 +110,13 @@ export class OperationsService {
   /** @throws AppError NOT_FOUND */
   async get(tenantId: string, id: string): Promise<OperationEntity> {
     const operation = await this.repository.find(tenantId, id);
+    if (operation === null) throw notFound('Operation');
+    return operation;
+  }
+
+  /** With what its work was given and has left. @throws AppError NOT_FOUND */
+  async getWhole(tenantId: string, id: string, manager?: EntityManager): Promise<WholeOperationEntity> {
+    const operation = await this.repository.findWhole(tenantId, id, manager);
     if (operation === null) throw notFound('Operation');
     return operation;
   }

@@ -10,7 +10,7 @@ import { leaseLost, type LeasedOperationRepository, type LogLine } from './lease
 import type { JsonObject, OperationContext } from './operation-handler.js';
 import { enterStep } from './operation-steps.js';
 import type { OperationTiming } from './operation-timing.js';
-import type { OperationEntity, OperationProgress, OperationStep } from './operation.entity.js';
+import type { OperationProgress, OperationStep, WholeOperationEntity } from './operation.entity.js';
 import type { OperationTrack } from './operation-track.js';
 import type { ProgressMeter } from './progress-meter.js';
 
@@ -19,7 +19,7 @@ const maxLogLength = 2_000;
 const retryMs = 200;
 
 export interface RunningOperationParts {
-  readonly operation: OperationEntity;
+  readonly operation: WholeOperationEntity;
   readonly input: JsonObject;
   readonly rows: LeasedOperationRepository;
   readonly meter: ProgressMeter;

@@ -89,7 +89,7 @@ export class ReleaseHandler implements OperationHandler<ReleaseInput>, OnModuleI
   }
 
   private async dropOld(context: OperationContext<ReleaseInput>): Promise<JsonObject> {
-    const { journal } = await this.operations.get(context.tenantId, context.input.operationId);
+    const { journal } = await this.operations.getWhole(context.tenantId, context.input.operationId);
     const plan = journal['swapPlan'] as unknown as SwapPlan | undefined;
     if (plan === undefined || journal['keepOld'] !== true) throw new AppError('NOTHING_KEPT', 'The restore has kept no old collections');
     const session = await this.tenants.openTarget(context);

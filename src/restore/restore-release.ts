@@ -39,7 +39,7 @@ export class RestoreRelease {
       if (replay !== null) return replay;
       requireConfirmed((await this.tenants.getForUpdate(manager, tenantId)).name, confirmName);
       const isDatabase = restore.state === 'COMPLETED' && (await this.claims.giveUp({ tenantId }, id, manager));
-      if (!isDatabase && (restore.state !== 'COMPLETED' || restore.journal['keepOld'] !== true)) throw new AppError('NOTHING_KEPT', 'The operation has kept neither old collections nor a former database');
+      if (!isDatabase && (restore.state !== 'COMPLETED' || restore.journalOutline['keepOld'] !== true)) throw new AppError('NOTHING_KEPT', 'The operation has kept neither old collections nor a former database');
       const { operation } = await this.operations.start(manager, { ...request, input: { operationId: id }, startedBy: stampOf(actor) });
       await this.audit.record({ action: 'restore.old-released', tenantId, actor, subject: { type: 'Operation', id: operation.id }, detail: { restore: id } }, manager);
       return operation;

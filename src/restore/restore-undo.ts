@@ -19,9 +19,10 @@ import { undoOf } from './restore-approvals.js';
 import { RestorePlanner, sourceOf } from './restore-planner.js';
 import type { PlanCheckRow, RestorePlanEntity } from './restore-plan.entity.js';
 import { RestorePlansRepository } from './restore-plans.repository.js';
+import type { PointerJournal } from './restore-repoint.js';
 import { RestoresService } from './restores.service.js';
 import { UndoHandler, type UndoInput } from './undo.handler.js';
-import { pointerOf, UndoTerm } from './undo-term.js';
+import { hasMovedPointer, UndoTerm } from './undo-term.js';
 
 type PointerRequest = Omit<StartOperation<UndoInput>, 'input' | 'startedBy'>;
 
@@ -67,7 +68,7 @@ export class RestoreUndo {
     const first = await runInTransaction(this.dataSource, (manager) => this.operations.findReplay(manager, request));
     if (first !== null) return first;
     await this.policies.requireFreshLogin(actor, scope);
-    if (pointerOf(undone) !== null) return this.beginPointer(actor, undone, request, confirmName);
+    if (hasMovedPointer(undone)) return this.beginPointer(actor, undone, request, confirmName);
     const plan = await this.plan(actor, undone, confirmName);
     return runInTransaction(this.dataSource, async (manager) => {
       const replay = await this.operations.findReplay(manager, request);
@@ -102,7 +103,8 @@ export class RestoreUndo {
       requireNotSuspended(tenant);
       if (tenant.targetDeployment !== kept.deployment) throw new AppError('NOT_UNDOABLE', 'The workspace has a database on another server now');
       await this.approvals.require(actor, undoOf(undone), manager);
-      const former = pointerOf(undone)?.former ?? [];
+      const { journal } = await this.operations.getWhole(undone.tenantId, undone.id, manager);
+      const former = (journal['pointer'] as unknown as PointerJournal | undefined)?.former ?? [];
       const input = { pointer: { from: tenant.targetDatabase, to: kept.database, former: [...former] }, undo: { operationId: undone.id, warning: await this.term.warning(undone, manager) } };
       const { operation } = await this.operations.start(manager, { ...request, input, startedBy: stampOf(actor) });
       await this.audit.record({ action: 'restore.undo-started', ...scope, actor, subject: { type: 'Operation', id: operation.id }, detail: { undone: undone.id, database: kept.database } }, manager);

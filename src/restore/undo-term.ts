@@ -7,7 +7,6 @@ import type { OperationEntity } from '../operations/operation.entity.js';
 import { OperationsService } from '../operations/operations.service.js';
 import { DatabaseClaims, type KeptDatabase } from '../tenants/database-claims.js';
 import { TenantsService } from '../tenants/tenants.service.js';
-import type { PointerJournal } from './restore-repoint.js';
 
 /** Until when, and from what, an operation can be taken back: by the database's clock. */
 @Injectable()
@@ -50,7 +49,7 @@ export class UndoTerm {
   /** Null when it cannot be undone, or no longer. */
   async until(operation: OperationEntity): Promise<Date | null> {
     if (whyNever(operation) !== null) return null;
-    if (pointerOf(operation) !== null) {
+    if (hasMovedPointer(operation)) {
       const kept = await this.claims.findKept(operation, operation.id);
       return kept?.purpose === 'KEPT' && !kept.isExpired ? kept.expiresAt : null;
     }
@@ -63,7 +62,7 @@ export class UndoTerm {
     const { tenantId, finishedAt } = operation;
     if (finishedAt === null) return null;
     const later = await this.operations.completedSince({ tenantId }, ['RESTORE', 'UNDO', 'RESET'], finishedAt, manager);
-    const count = later.filter((other) => other.id !== operation.id && other.result?.['dryRun'] !== true && other.input['copy'] === undefined).length;
+    const count = later.filter((other) => other.id !== operation.id && other.result?.['dryRun'] !== true && other.inputOutline['copy'] === undefined).length;
     if (count === 0) return null;
     const since = count === 1 ? 'A newer restore, undo or reset has' : `${count} newer restores, undos or resets have`;
     return `${since} replaced the data since; undo goes back to before this one and takes ${count === 1 ? 'that one' : 'those'} back as well`;
@@ -79,20 +78,20 @@ export class UndoTerm {
   }
 }
 
-function safetyIdOf({ journal }: OperationEntity): string | null {
-  const id = journal['finalSafetyId'];
+function safetyIdOf({ journalOutline }: OperationEntity): string | null {
+  const id = journalOutline['finalSafetyId'];
   return typeof id === 'string' ? id : null;
 }
 
-/** What a REPOINT, or the undo of one, has moved; null of any other operation. */
-export function pointerOf({ journal }: OperationEntity): PointerJournal | null {
-  return (journal['pointer'] as unknown as PointerJournal | undefined) ?? null;
+/** Of a REPOINT, or the undo of one. */
+export function hasMovedPointer({ journalOutline }: OperationEntity): boolean {
+  return journalOutline['pointer'] !== undefined;
 }
 
-function whyNever({ kind, state, result, input }: OperationEntity): string | null {
+function whyNever({ kind, state, result, inputOutline }: OperationEntity): string | null {
   if (kind !== 'RESTORE' && kind !== 'UNDO' && kind !== 'RESET') return `A ${kind.toLowerCase()} cannot be undone`;
   if (state !== 'COMPLETED') return `The ${kind.toLowerCase()} is ${state}: it has changed nothing that could be undone`;
-  if (input['keepOld'] === true && input['repoint'] === undefined) return 'It took no safety backup; what was live is kept in the database instead';
-  if (input['copy'] !== undefined) return 'It put the archive into a new database and replaced nothing';
+  if (inputOutline['keepOld'] === true && inputOutline['repoint'] === undefined) return 'It took no safety backup; what was live is kept in the database instead';
+  if (inputOutline['copy'] !== undefined) return 'It put the archive into a new database and replaced nothing';
   return result?.['dryRun'] === true ? 'A dry run changes nothing that could be undone' : null;
 }

@@ -14,7 +14,7 @@ import { OperationSettlement } from '../../src/operations/operation-settlement.t
 import { OperationSnapshots } from '../../src/operations/operation-snapshots.ts';
 import { operationTiming, type OperationTiming } from '../../src/operations/operation-timing.ts';
 import { OperationWorker } from '../../src/operations/operation-worker.ts';
-import { OperationEntity } from '../../src/operations/operation.entity.ts';
+import { OperationEntity, WholeOperationEntity } from '../../src/operations/operation.entity.ts';
 import { OperationsRepository } from '../../src/operations/operations.repository.ts';
 import { OperationsService, type StartedOperation } from '../../src/operations/operations.service.ts';
 import { dataSourceOptions, openDataSource, runInTransaction } from '../../src/platform/database/data-source.ts';
@@ -78,7 +78,7 @@ export class OperationProcess {
   }
 
   static async start(options: OperationProcessOptions): Promise<OperationProcess> {
-    const dataSource = await openDataSource({ ...dataSourceOptions(options.databaseUrl), entities: [OperationEntity] });
+    const dataSource = await openDataSource({ ...dataSourceOptions(options.databaseUrl), entities: [OperationEntity, WholeOperationEntity] });
     const process = new OperationProcess(dataSource, options);
     await process.bus.onModuleInit();
     await process.queue.onModuleInit();
@@ -111,12 +111,12 @@ export class OperationProcess {
     );
   }
 
-  async get(id: string): Promise<OperationEntity> {
-    return this.dataSource.manager.findOneByOrFail(OperationEntity, { id });
+  async get(id: string): Promise<WholeOperationEntity> {
+    return this.dataSource.manager.findOneByOrFail(WholeOperationEntity, { id });
   }
 
   /** Waits until the row is as the test wants it; what it is instead is in the error. */
-  async until(id: string, wanted: (operation: OperationEntity) => boolean, withinMs = 20_000): Promise<OperationEntity> {
+  async until(id: string, wanted: (operation: WholeOperationEntity) => boolean, withinMs = 20_000): Promise<WholeOperationEntity> {
     const lateAt = performance.now() + withinMs;
     for (;;) {
       const operation = await this.get(id).catch(() => null);
@@ -126,7 +126,7 @@ export class OperationProcess {
     }
   }
 
-  ended(id: string, withinMs?: number): Promise<OperationEntity> {
+  ended(id: string, withinMs?: number): Promise<WholeOperationEntity> {
     return this.until(id, ({ state }) => state !== 'QUEUED' && state !== 'RUNNING', withinMs);
   }
 }

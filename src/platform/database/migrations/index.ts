@@ -31,6 +31,7 @@ import { StoreLocks1763811000000 } from './1763811000000-store-locks.js';
 import { LoginLimits1763816000000 } from './1763816000000-login-limits.js';
 import { ApiKeys1763817000000 } from './1763817000000-api-keys.js';
 import { StoreIdentities1763820000000 } from './1763820000000-store-identities.js';
+import { OperationOutlines1763830000000 } from './1763830000000-operation-outlines.js';
 
 /** In the order in which they run; one that has shipped is never edited. */
 export const migrations = [
@@ -67,4 +68,5 @@ export const migrations = [
   LoginLimits1763816000000,
   ApiKeys1763817000000,
   StoreIdentities1763820000000,
+  OperationOutlines1763830000000,
 ];
