@@ -72,9 +72,9 @@ export class BenchEnvironment {
     return processorMsOf(this.mongod.identity.pid);
   }
 
-  /** A restore that is fast and wrong is no restore. */
-  async requireUnchanged(who: string): Promise<void> {
-    if ((await fingerprint(this.client.db(database), this.server.plan)) !== this.server.original) throw new Error(`After the restore by ${who} the database is not what it was`);
+  /** A restore that is fast and wrong is no restore. `restored` is where it put the data. */
+  async requireUnchanged(who: string, restored = database): Promise<void> {
+    if ((await fingerprint(this.client.db(restored), this.server.plan)) !== this.server.original) throw new Error(`After the restore by ${who} the database is not what it was`);
   }
 
   /** Whatever is started beside the server: stopped before it, once, however the run ends. Gives back what stops it earlier. */

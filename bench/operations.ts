@@ -2,7 +2,7 @@ import { performance } from 'node:perf_hooks';
 import type { StoryApi } from '../scripts/demo/story-api.ts';
 import { accepted, ControlPlane, type Refusable } from './control-plane.ts';
 import type { BenchEnvironment } from './environment.ts';
-import type { BenchCodec, BenchOptions } from './options.ts';
+import type { BenchCodec, BenchCutover, BenchOptions } from './options.ts';
 import { peakMemoryOf } from './process-figures.ts';
 
 /** One operation as a user sees it. */
@@ -37,8 +37,8 @@ export async function measureOperations(environment: BenchEnvironment, options: 
         await environment.settle();
         const { run, backupId } = await backUp(plane, tenantId, codec);
         await environment.settle();
-        const restored = await restore(client, tenantId, backupId, codec);
-        await environment.requireUnchanged(`the worker (${codec})`);
+        const restored = await restore(client, tenantId, backupId, codec, options.cutover);
+        await environment.requireUnchanged(`the worker (${codec})`, await databaseOf(client, tenantId));
         for (const one of [run, restored]) say(describe(one, round));
         runs.push(run, restored);
       }
@@ -55,10 +55,10 @@ async function backUp(plane: ControlPlane, tenantId: string, codec: BenchCodec):
   return { run: await follow(plane.client, 'backup', codec, operationId, began), backupId };
 }
 
-async function restore(client: StoryApi, tenantId: string, backupId: string, codec: BenchCodec): Promise<OperationRun> {
+async function restore(client: StoryApi, tenantId: string, backupId: string, codec: BenchCodec, cutover: BenchCutover): Promise<OperationRun> {
   const { restorePlanCreate } = await client.request<{ restorePlanCreate: Refusable & { plan: { id: string } } }>(
     'mutation ($input: RestorePlanCreateInput!) { restorePlanCreate(input: $input) { plan { id } userErrors { code message } } }',
-    { input: { tenantId, source: { backupId } } },
+    { input: { tenantId, source: { backupId }, cutover: cutover.toUpperCase() } },
   );
   const { plan } = accepted(restorePlanCreate);
   const began = performance.now();
@@ -67,6 +67,12 @@ async function restore(client: StoryApi, tenantId: string, backupId: string, cod
     { input: { planId: plan.id, confirmName } },
   );
   return follow(client, 'restore', codec, accepted(restoreStart).operation.id, began);
+}
+
+/** Another one after a restore with REPOINT. */
+async function databaseOf(client: StoryApi, tenantId: string): Promise<string> {
+  const { tenant } = await client.request<{ tenant: { database: { name: string } } }>('query ($id: ID!) { tenant(id: $id) { database { name } } }', { id: tenantId });
+  return tenant.database.name;
 }
 
 async function follow(client: StoryApi, kind: OperationRun['kind'], codec: BenchCodec, operationId: string, began: number): Promise<OperationRun> {

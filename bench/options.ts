@@ -10,12 +10,17 @@ export type Part = (typeof parts)[number];
 export const scaleParts = ['catalogue', 'tenants', 'subscribers', 'writer'] as const;
 export type ScalePart = (typeof scaleParts)[number];
 
+export const cutovers = ['swap', 'repoint'] as const;
+export type BenchCutover = (typeof cutovers)[number];
+
 export interface BenchOptions {
   readonly data: DataPlan;
   /** Rounds; in each round every contestant runs once. */
   readonly pairs: number;
   readonly codecs: readonly BenchCodec[];
   readonly parts: ReadonlySet<Part>;
+  /** How whole operations put restored data in place. */
+  readonly cutover: BenchCutover;
   /** Many tenants, subscribers and rows instead of one big database; null: not asked for. */
   readonly scale: { readonly parts: ReadonlySet<ScalePart>; readonly subscribers: number; readonly tenants: number } | null;
   readonly cacheMegabytes: number;
@@ -45,6 +50,7 @@ export const usage = `npm run bench -- [options]
   --pairs <n>         rounds; default 5 (whole operations: 2 at most)
   --codecs <list>     of ${codecs.join(',')}; default all
   --parts <list>      of ${parts.join(',')}; default all
+  --cutover <name>    of whole restores: swap or repoint; default swap
   --cache <n>         mongod's cache in MB; default 1024
   --profile <folder>  write CPU profiles of our own processes there
   --scale             many tenants, subscribers and rows instead: --parts of ${scaleParts.join(',')}
@@ -67,6 +73,7 @@ export function parseOptions(args: readonly string[]): BenchOptions {
       pairs: { type: 'string' },
       codecs: { type: 'string' },
       parts: { type: 'string' },
+      cutover: { type: 'string' },
       cache: { type: 'string' },
       profile: { type: 'string' },
       scale: { type: 'boolean' },
@@ -98,6 +105,7 @@ export function parseOptions(args: readonly string[]): BenchOptions {
           tenants: values.tenants === undefined ? defaultTenants : count('tenants', values.tenants),
         }
       : null,
+    cutover: list('cutover', values.cutover, ['swap'], cutovers)[0] ?? 'swap',
     cacheMegabytes: values.cache === undefined ? 1024 : count('cache', values.cache),
     quick,
     help: values.help ?? false,
