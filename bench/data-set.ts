@@ -1,8 +1,6 @@
 import { Binary, BSON, type Db, type Document, type IndexDescription, ObjectId } from 'mongodb';
 import { inParallel } from '../libs/engines/mongodb/in-parallel.ts';
 
-/** Of the mixed data set, which is what sizes in bytes are reckoned by. */
-export const bytesPerDocument = 535;
 
 /** What a run's database holds. */
 export interface DataSet {
@@ -18,6 +16,9 @@ export interface DataSet {
 /** mixed: what a product has. many: as many documents in thousands of collections. one: in one collection. large: as many bytes in documents of nearly 16 MiB. */
 export const dataShapes = ['mixed', 'many', 'one', 'large'] as const;
 export type DataShape = (typeof dataShapes)[number];
+
+/** What sizes in bytes are reckoned by, on the average of a data set. Of `large`, so many bytes stand for a document. */
+export const bytesPerDocument: Readonly<Record<DataShape, number>> = { mixed: 535, many: 405, one: 204, large: 535 };
 
 export interface DataPlan {
   readonly documents: number;
@@ -211,7 +212,7 @@ function shapesOf({ shape, collections }: Pick<DataPlan, 'shape' | 'collections'
     case 'one':
       return [{ ...events, share: 1 }];
     case 'large':
-      return [{ name: 'scans', share: bytesPerDocument / largeBytes, indexes: [], make: (random, index) => ({ _id: random.id(index), content: new Binary(random.bytes(largeBytes)) }) }];
+      return [{ name: 'scans', share: bytesPerDocument.large / largeBytes, indexes: [], make: (random, index) => ({ _id: random.id(index), content: new Binary(random.bytes(largeBytes)) }) }];
   }
 }
 

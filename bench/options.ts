@@ -86,13 +86,14 @@ export function parseOptions(args: readonly string[]): BenchOptions {
   });
   const quick = values.quick ?? false;
   const megabytes = values.size === undefined ? (values.megabytes === undefined ? null : count('megabytes', values.megabytes)) : megabytesOf(values.size);
-  const wanted = megabytes === null ? null : Math.round((megabytes * 1e6) / bytesPerDocument);
+  const shape = list('shape', values.shape, ['mixed'], dataShapes)[0] ?? 'mixed';
+  const wanted = megabytes === null ? null : Math.round((megabytes * 1e6) / bytesPerDocument[shape]);
   const asked = scaleParts.filter((part) => (part === 'subscribers' || part === 'tenants') && values[part] !== undefined);
   const isScale = values.scale === true || asked.length > 0;
   return {
     data: {
       documents: values.documents === undefined ? (wanted ?? (quick ? quickDocuments : defaultDocuments)) : count('documents', values.documents),
-      shape: list('shape', values.shape, ['mixed'], dataShapes)[0] ?? 'mixed',
+      shape,
       collections: values.collections === undefined ? defaultCollections : count('collections', values.collections),
     },
     pairs: values.pairs === undefined ? (quick ? 1 : 5) : count('pairs', values.pairs),
