@@ -37,13 +37,17 @@ export class BenchEnvironment {
     this.server = server;
   }
 
-  static async start(plan: DataPlan, cacheMegabytes: number, env: NodeJS.ProcessEnv, say: (line: string) => void): Promise<BenchEnvironment> {
+  static async start(plan: DataPlan, cacheMegabytes: number, env: NodeJS.ProcessEnv, say: (line: string) => void, signal: AbortSignal): Promise<BenchEnvironment> {
     const binary = await findMongod({ env, cacheDir: env['HOLDFAST_CACHE_DIR'] ?? join(homedir(), '.cache', 'holdfast'), say });
     const folder = await mkdtemp(join(tmpdir(), 'holdfast-bench-'));
     for (const name of ['mongod', 'store']) await mkdir(join(folder, name), { mode: 0o700 });
     const mongod = await Mongod.start({ binary, dataDir: join(folder, 'mongod'), replSet: 'bench' });
     let client: MongoClient | null = null;
+    // Whatever is under way then fails.
+    const giveUp = (): void => void Promise.allSettled([client?.close(), mongod.stop()]);
+    signal.addEventListener('abort', giveUp, { once: true });
     try {
+      signal.throwIfAborted();
       await initiate('bench', [mongod]);
       await mongod.command({ setParameter: 1, wiredTigerEngineRuntimeConfig: `cache_size=${cacheMegabytes}M${plan.shape === 'many' ? `,${fewOpenFiles}` : ''}` });
       // Files that hold what no checkpoint has stay open.
@@ -59,6 +63,8 @@ export class BenchEnvironment {
       await mongod.stop();
       await rm(folder, { recursive: true, force: true });
       throw error;
+    } finally {
+      signal.removeEventListener('abort', giveUp);
     }
   }
 

@@ -23,7 +23,8 @@ async function main(options: BenchOptions): Promise<void> {
   if (tools === null && options.scale === null) say(`The public tools are left out: ${missing.join(', ')} not found on PATH or in MONGO_TOOLS_DIR`);
   const before = loadavg()[0] ?? 0;
   say(`Filling a database with ${options.data.documents} documents`);
-  const environment = await BenchEnvironment.start(options.data, options.cacheMegabytes, process.env, say);
+  const environment = await filled(options);
+  if (environment === null) return;
   const stop = once(() => environment.stop());
   const giveUp = (): void => void stop().finally(() => process.exit(130));
   for (const signal of interruptions) process.once(signal, giveUp);
@@ -44,6 +45,22 @@ async function main(options: BenchOptions): Promise<void> {
   } finally {
     await stop();
     // The end of the program disconnects, and is no interruption.
+    for (const signal of interruptions) process.off(signal, giveUp);
+  }
+}
+
+/** Null where it was interrupted, which a large data set takes minutes for; nothing of it is left then. */
+async function filled({ data, cacheMegabytes }: BenchOptions): Promise<BenchEnvironment | null> {
+  const interruption = new AbortController();
+  const giveUp = (): void => interruption.abort();
+  for (const signal of interruptions) process.once(signal, giveUp);
+  try {
+    return await BenchEnvironment.start(data, cacheMegabytes, process.env, say, interruption.signal);
+  } catch (error) {
+    if (!interruption.signal.aborted) throw error;
+    process.exitCode = 130;
+    return null;
+  } finally {
     for (const signal of interruptions) process.off(signal, giveUp);
   }
 }
