@@ -1,7 +1,6 @@
 import { Binary, BSON, type Db, type Document, type IndexDescription, ObjectId } from 'mongodb';
 import { inParallel } from '../libs/engines/mongodb/in-parallel.ts';
 
-
 /** What a run's database holds. */
 export interface DataSet {
   readonly documents: number;

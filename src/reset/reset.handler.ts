@@ -11,8 +11,7 @@ import { TenantEncryption } from '../encryption/tenant-encryption.js';
 import type { JsonObject, OperationContext, OperationHandler, SettledOperation } from '../operations/operation-handler.js';
 import { OperationHandlers } from '../operations/operation-handlers.js';
 import { CollectionReplacement, type Replacement, type ReplacementCourse } from '../restore/collection-replacement.js';
-import { journalOf } from '../restore/restore-finish.js';
-import type { RestoreJournal } from '../restore/restore-journal.js';
+import { journalOf, type RestoreJournal } from '../restore/restore-journal.js';
 import { TenantsService } from '../tenants/tenants.service.js';
 import { ResetsRepository } from './resets.repository.js';
 

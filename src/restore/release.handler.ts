@@ -1,7 +1,7 @@
 import { Injectable, type OnModuleInit } from '@nestjs/common';
 import type { EntityManager } from 'typeorm';
 import { z } from 'zod';
-import type { EngineSession, SwapPlan } from '#engines';
+import type { EngineSession } from '#engines';
 import { AppError } from '#errors';
 import { Permission } from '../access/permission.js';
 import { AuditService } from '../audit/audit.service.js';
@@ -11,6 +11,7 @@ import { OperationsService } from '../operations/operations.service.js';
 import { DatabaseClaims, type KeptDatabase } from '../tenants/database-claims.js';
 import { TenantPointer } from '../tenants/tenant-pointer.js';
 import { TenantsService } from '../tenants/tenants.service.js';
+import { journalOf, type RestoreJournal } from './restore-journal.js';
 import { leasedWork } from './stage-removal.js';
 
 const releaseInput = z.strictObject({ operationId: z.uuid() });
@@ -89,9 +90,8 @@ export class ReleaseHandler implements OperationHandler<ReleaseInput>, OnModuleI
   }
 
   private async dropOld(context: OperationContext<ReleaseInput>): Promise<JsonObject> {
-    const { journal } = await this.operations.getWhole(context.tenantId, context.input.operationId);
-    const plan = journal['swapPlan'] as unknown as SwapPlan | undefined;
-    if (plan === undefined || journal['keepOld'] !== true) throw new AppError('NOTHING_KEPT', 'The restore has kept no old collections');
+    const { swapPlan: plan, keepOld }: Partial<RestoreJournal> = journalOf(await this.operations.getWhole(context.tenantId, context.input.operationId));
+    if (plan === undefined || keepOld !== true) throw new AppError('NOTHING_KEPT', 'The restore has kept no old collections');
     const session = await this.tenants.openTarget(context);
     try {
       const tenant = await this.tenants.get(context);

@@ -2,7 +2,7 @@ import { Injectable } from '@nestjs/common';
 import type { EngineSession } from '#engines';
 import { SafetyBackups } from '../backups/safety-backups.js';
 import type { JsonObject, OperationContext } from '../operations/operation-handler.js';
-import type { RestoreJournal } from './restore-journal.js';
+import { journalOf, type RestoreJournal } from './restore-journal.js';
 import { RestoreMaintenance } from './restore-maintenance.js';
 import { mergedRows } from './restore-merge.js';
 import { pointerWarnings } from './restore-repoint.js';
@@ -102,10 +102,6 @@ export class RestoreFinish {
     // What was dropped before it could be set aside is in the earlier one alone.
     if (finalSafetyId !== safetyBackupId && gone.size === 0) await this.safety.replace(context, safetyBackupId);
   }
-}
-
-export function journalOf(context: OperationContext<JsonObject>): RestoreJournal {
-  return context.journal as unknown as RestoreJournal;
 }
 
 /** Counts of documents: those of the archive came in, those that were live went out. */

@@ -1,4 +1,5 @@
 import type { MergePlan, MergeReport, SwapPlan, SwapReport } from '#engines';
+import type { JsonObject } from '../operations/operation-handler.js';
 import type { PointerJournal } from './restore-repoint.js';
 
 /** Documents of one namespace, before or after. */
@@ -31,4 +32,9 @@ export interface RestoreJournal {
   readonly maintenanceOff?: boolean;
   readonly cleanupFrom?: string;
   readonly finalSafetyId?: string;
+}
+
+/** Of an operation past its commit point, running or read from its whole row. */
+export function journalOf({ journal }: { readonly journal: JsonObject }): RestoreJournal {
+  return journal as unknown as RestoreJournal;
 }

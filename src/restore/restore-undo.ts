@@ -16,10 +16,10 @@ import { PoliciesService } from '../policies/policies.service.js';
 import { requireConfirmed, requireNotSuspended, TenantsService } from '../tenants/tenants.service.js';
 import type { RestoreUndoInput } from './dto/undo.inputs.js';
 import { undoOf } from './restore-approvals.js';
+import { journalOf } from './restore-journal.js';
 import { RestorePlanner, sourceOf } from './restore-planner.js';
 import type { PlanCheckRow, RestorePlanEntity } from './restore-plan.entity.js';
 import { RestorePlansRepository } from './restore-plans.repository.js';
-import type { PointerJournal } from './restore-repoint.js';
 import { RestoresService } from './restores.service.js';
 import { UndoHandler, type UndoInput } from './undo.handler.js';
 import { hasMovedPointer, UndoTerm } from './undo-term.js';
@@ -28,7 +28,7 @@ type PointerRequest = Omit<StartOperation<UndoInput>, 'input' | 'startedBy'>;
 
 const auditedRefusals: ReadonlySet<ErrorCode> = new Set(['CONFIRM_NAME_MISMATCH', 'UNDO_EXPIRED', 'NOT_UNDOABLE', 'STEP_UP_REQUIRED', 'APPROVAL_REQUIRED']);
 
-/** Starts undos: one click, but the same plan, bindings and confirmation as any restore. */
+/** Starts undos: one click, but the same plan, bindings and confirmation as with every restore. */
 @Injectable()
 export class RestoreUndo {
   constructor(
@@ -103,8 +103,7 @@ export class RestoreUndo {
       requireNotSuspended(tenant);
       if (tenant.targetDeployment !== kept.deployment) throw new AppError('NOT_UNDOABLE', 'The workspace has a database on another server now');
       await this.approvals.require(actor, undoOf(undone), manager);
-      const { journal } = await this.operations.getWhole(undone.tenantId, undone.id, manager);
-      const former = (journal['pointer'] as unknown as PointerJournal | undefined)?.former ?? [];
+      const former = journalOf(await this.operations.getWhole(undone.tenantId, undone.id, manager)).pointer?.former ?? [];
       const input = { pointer: { from: tenant.targetDatabase, to: kept.database, former: [...former] }, undo: { operationId: undone.id, warning: await this.term.warning(undone, manager) } };
       const { operation } = await this.operations.start(manager, { ...request, input, startedBy: stampOf(actor) });
       await this.audit.record({ action: 'restore.undo-started', ...scope, actor, subject: { type: 'Operation', id: operation.id }, detail: { undone: undone.id, database: kept.database } }, manager);
