@@ -6,6 +6,7 @@ import { isLost } from './errors.js';
 import { bsonType, documentsOf, findElement, textOf } from './raw-bson.js';
 import { discarded } from './young-garbage.js';
 
+/** How long freeing a cursor, or learning which one to free, may hold up who no longer wants it. */
 const closeLimitMs = 2_000;
 
 /**
@@ -44,10 +45,15 @@ export class RawCursor {
     // find and getMore must share a session; without causal consistency the driver leaves readConcern alone.
     const session = transaction ?? context.client.startSession({ causalConsistency: false });
     try {
-      const first = await run(context.db, command, session, signal);
-      return new RawCursor(context.db, session, transaction === undefined, signal, transaction === undefined ? context.pace : null, first);
+      // The end of its transaction frees a cursor; any other would stay on the server for minutes.
+      const first = transaction ? await run(context.db, command, session, signal) : await runToKnownCursor(context.db, command, session, signal);
+      const cursor = new RawCursor(context.db, session, transaction === undefined, signal, transaction === undefined ? context.pace : null, first);
+      if (signal?.aborted) await cursor.close();
+      signal?.throwIfAborted();
+      return cursor;
     } catch (error) {
       if (transaction === undefined) await session.endSession();
+      signal?.throwIfAborted();
       throw error;
     }
   }
@@ -121,6 +127,26 @@ interface CursorReply {
   readonly collection: string;
   readonly batch: Buffer;
   readonly atClusterTime: bigint | undefined;
+}
+
+/**
+ * As `run`, but once aborted it waits a moment for the reply: the driver ends a command by closing its connection, and a cursor that the
+ * server has just made would be known to nobody.
+ */
+async function runToKnownCursor(db: Db, command: Document, session: ClientSession, signal: AbortSignal | undefined): Promise<CursorReply> {
+  signal?.throwIfAborted();
+  const unanswered = new AbortController();
+  let limit: NodeJS.Timeout | undefined;
+  const onAbort = (): void => {
+    limit = setTimeout(() => unanswered.abort(signal?.reason), closeLimitMs);
+  };
+  signal?.addEventListener('abort', onAbort, { once: true });
+  try {
+    return await run(db, command, session, unanswered.signal);
+  } finally {
+    signal?.removeEventListener('abort', onAbort);
+    clearTimeout(limit);
+  }
 }
 
 async function run(db: Db, command: Document, session: ClientSession, signal: AbortSignal | undefined): Promise<CursorReply> {
