@@ -128,7 +128,7 @@ export interface DumpResult {
 /** A verified archive's payload: whoever makes it has read the whole of it once and compared sums and counts. */
 export interface PayloadSource {
   readonly namespaces: readonly NamespaceSummary[];
-  /** The whole uncompressed payload from its first byte; may be called more than once. */
+  /** The whole uncompressed payload from its first byte; may be called more than once. A chunk is its owner's again when the next one is asked for. */
   payload(): AsyncIterable<Buffer>;
 }
 

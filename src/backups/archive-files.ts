@@ -271,7 +271,7 @@ export class StoredArchive {
   /** For whoever has verified the archive. */
   get payload(): PayloadSource {
     const { archive } = this;
-    return { namespaces: this.namespaces, payload: () => archive.payload() };
+    return { namespaces: this.namespaces, payload: () => archive.payload({ lent: true }) };
   }
 
   /** Names of the collections that it is a backup of; null: of the whole database. */
@@ -282,7 +282,7 @@ export class StoredArchive {
   /** For whoever has verified the selection. */
   select(names: ReadonlySet<string>): PayloadSource {
     const { archive } = this;
-    return { namespaces: this.namespaces.filter(({ name }) => names.has(name)), payload: () => archive.selection(names) };
+    return { namespaces: this.namespaces.filter(({ name }) => names.has(name)), payload: () => archive.selection(names, { lent: true }) };
   }
 
   get namespaces(): readonly NamespaceSummary[] {

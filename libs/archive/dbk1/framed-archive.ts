@@ -2,6 +2,7 @@ import { AppError } from '#errors';
 import { createHash } from 'node:crypto';
 import { availableParallelism } from 'node:os';
 import { ByteReader } from '../byte-reader.js';
+import { release } from '../release.js';
 import { selectPrelude } from '../select.js';
 import { decompressFrame } from './codec.js';
 import type { Codec, PayloadType } from './header.js';
@@ -10,6 +11,8 @@ import type { ArchiveManifest } from './manifest.js';
 export interface ReadOptions {
   /** Frames decompressed side by side; default 4, more with more than four cores. */
   readonly parallelism?: number;
+  /** True: the memory of a chunk is given back when the next one is asked for. Whoever reads must have copied what is still needed. */
+  readonly lent?: boolean;
 }
 
 export interface ArchiveFrame {
@@ -57,7 +60,7 @@ export abstract class FramedArchive {
    * manifest: nothing is proven before the iteration has ended. Throws ARCHIVE_CORRUPT, ARCHIVE_TOO_LARGE.
    */
   async *payload(options: ReadOptions = {}): AsyncGenerator<Buffer, void, undefined> {
-    for await (const frame of this.payloadFrames(options)) yield frame.payload;
+    yield* this.chunksOf(this.payloadFrames(options), options);
   }
 
   /** As `payload`, with the namespace that each frame claims. */
@@ -79,7 +82,15 @@ export abstract class FramedArchive {
   /** The payload of an archive that holds these collections alone; only their frames and the prelude are read. Throws ARCHIVE_CORRUPT. */
   async *selection(names: ReadonlySet<string>, options: ReadOptions = {}): AsyncGenerator<Buffer, void, undefined> {
     yield selectPrelude(await this.prelude(), names);
-    for await (const frame of this.frames(this.indexesOf(names), options)) yield frame.payload;
+    yield* this.chunksOf(this.frames(this.indexesOf(names), options), options);
+  }
+
+  private async *chunksOf(frames: AsyncIterable<ArchiveFrame>, { lent = false }: ReadOptions): AsyncGenerator<Buffer, void, undefined> {
+    for await (const { payload } of frames) {
+      yield payload;
+      // Without a codec a frame is a view of what was read.
+      if (lent && this.codec !== 'none') release(payload);
+    }
   }
 
   /** The compressed stream: what a `.gz` file of this backup holds. Throws ARCHIVE_CORRUPT. */

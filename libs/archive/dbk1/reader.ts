@@ -4,6 +4,7 @@ import type { ArchiveSource } from '../source.js';
 import { decrypt, nonceType, tagBytes } from './cipher.js';
 import { FramedArchive } from './framed-archive.js';
 import type { ArchiveHeader, Codec, PayloadType } from './header.js';
+import { discarded } from '../young-garbage.js';
 import { locateTrailer, readArchiveHeader, recordBytes, type ArchiveLayout } from './layout.js';
 import type { ArchiveManifest } from './manifest.js';
 import { brokenSegment, openTrailer, unlockArchive, type OpenOptions } from './open.js';
@@ -61,6 +62,8 @@ export class OpenArchive extends FramedArchive {
         if (bytes.readUInt32BE() !== length) throw brokenSegment(index);
         const plain = decrypt(this.archiveKey, nonceType.segment, index, bytes.subarray(4));
         if (plain === null) throw brokenSegment(index);
+        // Itself, and where the frame that it belongs to is put together.
+        discarded(2 * plain.length);
         yield plain.subarray(index === first ? start - first * segmentSize : 0, index === last ? end - last * segmentSize : plain.length);
       }
     } finally {

@@ -1,9 +1,11 @@
 import type { Document } from 'mongodb';
+import { release } from '#archive';
 import { AppError } from '#errors';
+import type { Batch } from './batches.js';
 import { serverCodeOf, throwTargetError } from './errors.js';
 import { TryAgain, type LeasedCommands } from './leased-commands.js';
 import { toUuid } from './find-namespaces.js';
-import { RawWriter, type RawBatch, type RawWriteOptions } from './raw-insert.js';
+import { RawWriter, type RawWriteOptions } from './raw-insert.js';
 import { documentsWithZeroTimestamp, keepsZeroTimestamps, rewriteStatement } from './zero-timestamps.js';
 
 /** One collection that is being filled. */
@@ -43,10 +45,22 @@ export class BatchWriter {
     this.idle = Array.from({ length: connections }, () => new RawWriter(client, db, server.topology === 'replicaSet'));
   }
 
-  /** Returns when the write has begun, which it does when the pace lets it, so that no more than one batch per connection waits in memory. Throws what an earlier batch failed with. */
-  async write(destination: Destination, batch: RawBatch): Promise<void> {
+  /**
+   * Writes a batch to all of the destinations and gives its memory back. Returns when the writes have begun, which they do when the pace lets them, so that no more than one batch
+   * per connection waits in memory. Throws what an earlier batch failed with.
+   */
+  async write(destinations: readonly Destination[], batch: Batch): Promise<void> {
+    const writes: Promise<void>[] = [];
+    try {
+      for (const destination of destinations) writes.push((await this.begin(destination, batch)).done);
+    } finally {
+      void Promise.all(writes).then(() => release(batch.bytes));
+    }
+  }
+
+  private async begin(destination: Destination, batch: Batch): Promise<{ readonly done: Promise<void> }> {
     const { context, work } = this.commands;
-    await context.pace?.take(batch.pieces.reduce((bytes, piece) => bytes + piece.length, 0), work.signal);
+    await context.pace?.take(batch.bytes.length, work.signal);
     if (destination.ordered) await this.tails.get(destination);
     while (this.failure === null && this.idle.length === 0) await new Promise<void>((resolve) => this.waiting.push(resolve));
     if (this.failure !== null) throw this.failure.error;
@@ -63,6 +77,7 @@ export class BatchWriter {
       });
     this.running.add(done);
     if (destination.ordered) this.tails.set(destination, done);
+    return { done };
   }
 
   /** Returns when everything is written. */
@@ -76,7 +91,7 @@ export class BatchWriter {
     await Promise.all(this.idle.map((writer) => writer.close()));
   }
 
-  private async insert(writer: RawWriter, destination: Destination, batch: RawBatch): Promise<void> {
+  private async insert(writer: RawWriter, destination: Destination, batch: Batch): Promise<void> {
     const doing = `writing collection "${destination.label}"`;
     const options = (): RawWriteOptions => ({
       uuid: toUuid(destination.uuid),
@@ -91,7 +106,7 @@ export class BatchWriter {
       let sent = 0;
       await this.commands.repeat(doing, async () => {
         sent += 1;
-        const reply = await writer.insert(destination.name, batch, options());
+        const reply = await writer.insert(destination.name, { pieces: [batch.bytes], documents: batch.documents }, options());
         if (await mendMixedSchema(destination, reply)) throw new TryAgain();
         requireWritten(destination, reply, batch.documents, !writer.retryable && sent > 1);
       });
@@ -117,10 +132,10 @@ async function mendMixedSchema(destination: Destination, reply: Document): Promi
   return true;
 }
 
-function* rewrites(batch: RawBatch): Generator<Buffer[], void, undefined> {
+function* rewrites(batch: Batch): Generator<Buffer[], void, undefined> {
   let statements: Buffer[] = [];
   let bytes = 0;
-  for (const document of batch.pieces.flatMap(documentsWithZeroTimestamp)) {
+  for (const document of documentsWithZeroTimestamp(batch.bytes)) {
     const statement = rewriteStatement(document);
     statements.push(statement);
     bytes += statement.length;

@@ -1,45 +1,53 @@
-import type { RawBatch } from './raw-insert.js';
-
 const batchBytes = 1024 * 1024;
 // The server takes at most 100,000 documents in a command.
 const batchDocuments = 100_000;
 
-/** Gathers runs of whole documents into batches of about 1 MiB, which the driver copies three times, and so far below the 48 MB that a message may have. */
+/** Whole BSON documents, one after the other, in memory of their own: whoever has written them gives it back with `release`. */
+export interface Batch {
+  readonly bytes: Buffer;
+  readonly documents: number;
+}
+
+/** Gathers whole documents into batches of at most 1 MiB, or of one larger document: the driver copies a batch three times, and a message may have 48 MB. */
 export class BatchBuilder {
-  private pieces: Buffer[] = [];
-  private bytes = 0;
+  private batch: Buffer | null = null;
+  private filled = 0;
   private documents = 0;
 
-  /** Adds a run and yields the batches that are full. */
-  *add(run: Buffer): Generator<RawBatch, void, undefined> {
+  /** Copies a run of documents and yields the batches that are full. The run's memory is its owner's again at the end. */
+  *add(run: Buffer): Generator<Batch, void, undefined> {
     let from = 0;
-    for (let at = 0; at < run.length; ) {
-      at += run.readInt32LE(at);
-      this.documents += 1;
-      if (this.bytes + at - from >= batchBytes || this.documents >= batchDocuments) {
+    let at = 0;
+    while (at < run.length) {
+      const end = at + run.readInt32LE(at);
+      if (this.documents > 0 && (this.filled + end - from > batchBytes || this.documents >= batchDocuments)) {
         this.append(run.subarray(from, at));
         from = at;
         yield this.take();
       }
+      this.documents += 1;
+      at = end;
     }
-    if (from < run.length) this.append(run.subarray(from));
+    this.append(run.subarray(from));
   }
 
   /** What is left, maybe nothing. */
-  *rest(): Generator<RawBatch, void, undefined> {
+  *rest(): Generator<Batch, void, undefined> {
     if (this.documents > 0) yield this.take();
   }
 
-  private append(piece: Buffer): void {
-    this.pieces.push(piece);
-    this.bytes += piece.length;
+  private append(documents: Buffer): void {
+    if (documents.length === 0) return;
+    this.batch ??= Buffer.allocUnsafeSlow(Math.max(batchBytes, documents.length));
+    this.filled += documents.copy(this.batch, this.filled);
   }
 
-  private take(): RawBatch {
-    const batch = { pieces: this.pieces, documents: this.documents };
-    this.pieces = [];
-    this.bytes = 0;
+  private take(): Batch {
+    const { batch, filled, documents } = this;
+    if (batch === null) throw new Error('No batch was begun');
+    this.batch = null;
+    this.filled = 0;
     this.documents = 0;
-    return batch;
+    return { bytes: batch.subarray(0, filled), documents };
   }
 }

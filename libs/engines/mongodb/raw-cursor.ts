@@ -1,10 +1,10 @@
 import { Long, type ClientSession, type Db, type Document } from 'mongodb';
 import { setTimeout as delay } from 'node:timers/promises';
+import { discarded } from '#archive';
 import type { Pace } from '../port.js';
 import type { MongodbContext } from './connection.js';
 import { isLost } from './errors.js';
 import { bsonType, documentsOf, findElement, textOf } from './raw-bson.js';
-import { discarded } from './young-garbage.js';
 
 /** How long freeing a cursor, or learning which one to free, may hold up who no longer wants it. */
 const closeLimitMs = 2_000;

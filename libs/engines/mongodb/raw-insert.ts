@@ -1,5 +1,5 @@
 import { BSON, Long, type Binary, type ClientSession, type Db, type Document, type MongoClient } from 'mongodb';
-import { discarded } from './young-garbage.js';
+import { discarded } from '#archive';
 
 /** Whole BSON documents, one after the other, in pieces that hold whole documents each. */
 export interface RawBatch {

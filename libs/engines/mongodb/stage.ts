@@ -49,7 +49,7 @@ export async function stageArchive(context: MongodbContext, source: PayloadSourc
     const progress = progressOf(source, work);
     const builders = new Map<Staging, BatchBuilder>();
     const flush = async (item: Staging, batches: ReturnType<BatchBuilder['rest']>): Promise<void> => {
-      for (const batch of batches) for (const destination of item.destinations) await writer.write(destination, batch);
+      for (const batch of batches) await writer.write(item.destinations, batch);
     };
     let pending = 0;
     // The source is verified, and CHECK compares what arrived with its sums.

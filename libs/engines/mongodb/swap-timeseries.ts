@@ -164,9 +164,9 @@ async function fill(run: SwapRun, step: StepOf<'timeseries'>, claim: Claim): Pro
   try {
     const builder = new BatchBuilder();
     for await (const buckets of rawBatches(run.context, { name: claim.name, uuid: stagedUuid }, run.work.signal)) {
-      for (const document of documentsOf(buckets)) for (const batch of builder.add(document)) await writer.write(destination, batch);
+      for (const document of documentsOf(buckets)) for (const batch of builder.add(document)) await writer.write([destination], batch);
     }
-    for (const batch of builder.rest()) await writer.write(destination, batch);
+    for (const batch of builder.rest()) await writer.write([destination], batch);
     await writer.drain();
     await buildIndexes(run.commands, name, name, spec.indexes);
     const staged = await readSums(run.context, { name: claim.name, uuid: stagedUuid }, run.work.signal);
