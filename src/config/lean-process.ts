@@ -11,7 +11,13 @@ export const allocator = { MALLOC_ARENA_MAX: '1', MALLOC_MMAP_THRESHOLD_: '13107
  * Of V8. Loading the program alone would let the young generation grow by 40 MB; and V8 collects after every so many megabytes of buffers, where marking
  * beside the work each time costs more than it saves. Set while the program runs, --optimize-for-size only lets the old generation grow in smaller steps.
  */
-export const collectorFlags = ['--semi-space-growth-factor=1', '--no-incremental-marking', '--optimize-for-size'] as const;
+const fixedYoung = '--semi-space-growth-factor=1';
+export const collectorFlags = [fixedYoung, '--no-incremental-marking', '--optimize-for-size'] as const;
+
+const growingYoung = '--semi-space-growth-factor=2';
+
+let isLean = false;
+let roomsOpen = 0;
 
 /**
  * Keeps a process small that moves gigabytes through buffers and makes few objects. To be called before the program is loaded: a young generation
@@ -22,6 +28,24 @@ export function leanProcess(): void {
     process.execve(process.execPath, [process.execPath, ...process.execArgv, ...process.argv.slice(1)], { ...process.env, ...allocator });
   }
   for (const flag of collectorFlags) setFlagsFromString(flag);
+  isLean = true;
+}
+
+/**
+ * Runs work that has thousands of small commands under way side by side and few buffers. In a young generation of its first size V8 would copy what is under way again and again: a third of
+ * the processor time of a SWAP of thousands of collections. What it grows by, 30 MB at most, is given back at the end, which takes 0.1 s.
+ */
+export async function withRoomForObjects<T>(work: () => Promise<T>): Promise<T> {
+  if (!isLean) return work();
+  if (roomsOpen++ === 0) setFlagsFromString(growingYoung);
+  try {
+    return await work();
+  } finally {
+    if (--roomsOpen === 0) {
+      setFlagsFromString(fixedYoung);
+      collectAll();
+    }
+  }
 }
 
 /**
@@ -29,6 +53,11 @@ export function leanProcess(): void {
  * operation, and keep the pages that it lay on.
  */
 export function releaseStartMemory(): void {
+  collectAll();
+}
+
+/** The one kind of collection after which V8 gives pages back to the system and the young generation shrinks. */
+function collectAll(): void {
   setFlagsFromString('--expose-gc');
   const collect = runInNewContext('gc') as (options: { type: 'major'; execution: 'sync'; flavor: 'last-resort' }) => void;
   collect({ type: 'major', execution: 'sync', flavor: 'last-resort' });

@@ -1,6 +1,7 @@
 import { Injectable } from '@nestjs/common';
-import type { EngineSession } from '#engines';
+import type { EngineSession, SwapReport } from '#engines';
 import { SafetyBackups } from '../backups/safety-backups.js';
+import { withRoomForObjects } from '../config/lean-process.js';
 import type { JsonObject, OperationContext } from '../operations/operation-handler.js';
 import { journalOf, type RestoreJournal } from './restore-journal.js';
 import { RestoreMaintenance } from './restore-maintenance.js';
@@ -8,6 +9,9 @@ import { mergedRows } from './restore-merge.js';
 import { pointerWarnings } from './restore-repoint.js';
 import { noneMerged } from './restore-result.model.js';
 import { leasedWork, StageRemoval } from './stage-removal.js';
+
+/** From here on the objects of the commands weigh more than the collection at the end. */
+const manySteps = 2_000;
 
 /** What differs between the kinds of work that end here. */
 export interface FinishCourse {
@@ -49,7 +53,8 @@ export class RestoreFinish {
     const { swapPlan, swapReport } = journalOf(context);
     if (swapReport !== undefined) return;
     await context.enter(swapPhase);
-    const report = await session.swap(swapPlan, leasedWork(context), (index) => context.faultPoint(`restore.swap.${index}`));
+    const swap = (): Promise<SwapReport> => session.swap(swapPlan, leasedWork(context), (index) => context.faultPoint(`restore.swap.${index}`));
+    const report = swapPlan.steps.length < manySteps ? await swap() : await withRoomForObjects(swap);
     await context.faultPoint('restore.swapped');
     await context.saveJournal({ swapReport: { ...report } });
     await context.faultPoint('restore.swap-noted');
