@@ -33,7 +33,7 @@ export function leanProcess(): void {
 
 /**
  * Runs work that has thousands of small commands under way side by side and few buffers. In a young generation of its first size V8 would copy what is under way again and again: a third of
- * the processor time of a SWAP of thousands of collections. What it grows by, 30 MB at most, is given back at the end, which takes 0.1 s.
+ * the processor time of a SWAP of thousands of collections. What it grows by, some 50 MB, is given back at the end, which takes 0.1 s.
  */
 export async function withRoomForObjects<T>(work: () => Promise<T>): Promise<T> {
   if (!isLean) return work();
