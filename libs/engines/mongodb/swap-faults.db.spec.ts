@@ -103,7 +103,7 @@ describe('a swap that is cut short', () => {
       expect((await namesIn(context.db)).filter((name) => name.includes('hf_'))).toEqual([]);
     }
     expect(killedAt).toBeGreaterThan(30);
-  });
+  }, 180_000);
 
   it('is not harmed by a worker that stops before any command, and goes on when another has finished', async () => {
     let stoppedAt = 0;
