@@ -39,7 +39,7 @@ describe('a database that dies', () => {
     const offStage = bench.at('restore.staged', () => mongod.kill());
     const staging = performance.now();
     expect(await ended(admin, idOf(await restoreStart(admin, plan.id, tenant.name)))).toMatchObject({ state: 'FAILED', failure: { code: expect.stringMatching(/^TARGET_(LOST|UNREACHABLE)$/) } });
-    expect(performance.now() - staging).toBeLessThan(45_000);
+    expect(performance.now() - staging).toBeLessThan(90_000);
     offStage();
     await mongod.restart();
     expect(differences(before, await print(tenant)).filter((name) => !name.startsWith('hf_'))).toEqual([]);
@@ -47,7 +47,7 @@ describe('a database that dies', () => {
     expect(await restore(admin, tenant.id, backup.id)).toMatchObject({ state: 'COMPLETED' });
     expect(differences(before, await print(tenant))).toEqual([]);
     await mongod.stop();
-  }, 120_000);
+  }, 180_000);
 
   it('fails clearly while the database is away, and its plan says so before', async () => {
     const mongod = await startMongod({});
