@@ -49,8 +49,8 @@ export { ArchiveWriter, type ArchiveSummary, type ArchiveWriterOptions } from '.
 export { deriveTenantKey, KeyRing, type MasterKey, type TenantKeys } from './keys.js';
 export { openPlainArchive, sniffArchive, type ArchiveFormat, type PlainArchive, type PlainOptions } from './plain.js';
 export { openRecoveryKit, sealRecoveryKit, shortestPassphrase, type RecoveryKitContent } from './recovery-kit.js';
-export { compareWithManifest, scanPayload, verifyArchive, type OnDocuments, type OnScanProgress, type ScanProgress, type ScanResult, verifySelection } from './scan.js';
 export { release } from './release.js';
+export { compareWithManifest, scanPayload, verifyArchive, type OnDocuments, type OnScanProgress, type ScanProgress, type ScanResult, verifySelection } from './scan.js';
 export { selectPayload, selectPrelude } from './select.js';
 export { bufferSource, fileSource, type ArchiveSource } from './source.js';
 export { discarded } from './young-garbage.js';

@@ -3,7 +3,6 @@ import type { ArchiveFrame, FramedArchive } from './dbk1/framed-archive.js';
 import type { ArchiveManifest, ManifestNamespace, NamespaceSummary } from './dbk1/manifest.js';
 import { parseCollectionMetadata, type CollectionMeta, type MongodumpHeader } from './mongodump/format.js';
 import { type ArchiveNamespace, MongodumpParser, type MongodumpEvent } from './mongodump/parser.js';
-import { release } from './release.js';
 import { selectPrelude } from './select.js';
 
 /** What a payload holds, counted by reading the whole of it. */
@@ -85,7 +84,7 @@ export async function scanPayload(payload: AsyncIterable<Buffer>, onProgress?: O
 export async function verifyArchive(archive: FramedArchive, onProgress?: OnScanProgress, onDocuments?: OnDocuments): Promise<ScanResult> {
   if (archive.payloadType !== 'mongodump') throw new AppError('ARCHIVE_UNSUPPORTED', `The archive holds a payload of type ${archive.payloadType}`);
   const scanner = new Scanner(onProgress, onDocuments);
-  for await (const frame of archive.payloadFrames()) pushFrame(scanner, frame, archive);
+  for await (const frame of archive.payloadFrames({ lent: true })) pushFrame(scanner, frame, archive);
   const result = scanner.finish();
   compareWithManifest(result, archive.manifest);
   return result;
@@ -101,13 +100,13 @@ export async function verifySelection(archive: FramedArchive, names: ReadonlySet
   const scanner = new Scanner(onProgress, onDocuments);
   scanner.push(selectPrelude(await archive.prelude(), names));
   const indexes = manifest.namespaces.flatMap(({ name }, index) => (names.has(name) ? [index] : []));
-  for await (const frame of archive.frames(indexes)) pushFrame(scanner, frame, archive);
+  for await (const frame of archive.frames(indexes, { lent: true })) pushFrame(scanner, frame, archive);
   const result = scanner.finish();
   compareNamespaces(result.namespaces, manifest.namespaces.filter(({ name }) => names.has(name)));
   return result;
 }
 
-function pushFrame(scanner: Scanner, { namespaceIndex, payload }: ArchiveFrame, { codec, manifest }: FramedArchive): void {
+function pushFrame(scanner: Scanner, { namespaceIndex, payload }: ArchiveFrame, { manifest }: FramedArchive): void {
   const claimed = manifest.namespaces[namespaceIndex]?.name;
   scanner.push(payload, (event) => {
     if (event.type === 'prelude' ? namespaceIndex !== -1 : event.namespace.meta.collection !== claimed) {
@@ -115,8 +114,6 @@ function pushFrame(scanner: Scanner, { namespaceIndex, payload }: ArchiveFrame, 
     }
   });
   if (!scanner.isAtBoundary) throw new AppError('ARCHIVE_CORRUPT', 'The archive is damaged: a frame does not end where a block ends');
-  // Without a codec a frame is a view of what was read.
-  if (codec !== 'none') release(payload);
 }
 
 /** Throws ARCHIVE_CORRUPT naming the first namespace that differs from the manifest. */

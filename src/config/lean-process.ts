@@ -7,14 +7,14 @@ import { runInNewContext } from 'node:vm';
  */
 export const allocator = { MALLOC_ARENA_MAX: '1', MALLOC_MMAP_THRESHOLD_: '131072' };
 
+const fixedYoung = '--semi-space-growth-factor=1';
+const growingYoung = '--semi-space-growth-factor=2';
+
 /**
  * Of V8. Loading the program alone would let the young generation grow by 40 MB; and V8 collects after every so many megabytes of buffers, where marking
  * beside the work each time costs more than it saves. Set while the program runs, --optimize-for-size only lets the old generation grow in smaller steps.
  */
-const fixedYoung = '--semi-space-growth-factor=1';
 export const collectorFlags = [fixedYoung, '--no-incremental-marking', '--optimize-for-size'] as const;
-
-const growingYoung = '--semi-space-growth-factor=2';
 
 let isLean = false;
 let roomsOpen = 0;

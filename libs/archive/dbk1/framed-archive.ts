@@ -11,7 +11,7 @@ import type { ArchiveManifest } from './manifest.js';
 export interface ReadOptions {
   /** Frames decompressed side by side; default 4, more with more than four cores. */
   readonly parallelism?: number;
-  /** True: the memory of a chunk is given back when the next one is asked for. Whoever reads must have copied what is still needed. */
+  /** True: the memory of a frame is given back when the next one is asked for. Whoever reads must have copied what is still needed. */
   readonly lent?: boolean;
 }
 
@@ -51,7 +51,7 @@ export abstract class FramedArchive {
   async prelude(): Promise<Buffer> {
     const [first] = this.ranges();
     if (first === undefined) throw new AppError('ARCHIVE_CORRUPT', 'The archive is empty');
-    for await (const { payload } of this.inflate([first], 1)) return payload;
+    for await (const { payload } of this.inflate([first], { parallelism: 1 })) return payload;
     throw new AppError('ARCHIVE_CORRUPT', 'The archive has no first frame');
   }
 
@@ -60,13 +60,13 @@ export abstract class FramedArchive {
    * manifest: nothing is proven before the iteration has ended. Throws ARCHIVE_CORRUPT, ARCHIVE_TOO_LARGE.
    */
   async *payload(options: ReadOptions = {}): AsyncGenerator<Buffer, void, undefined> {
-    yield* this.chunksOf(this.payloadFrames(options), options);
+    for await (const frame of this.payloadFrames(options)) yield frame.payload;
   }
 
   /** As `payload`, with the namespace that each frame claims. */
   async *payloadFrames(options: ReadOptions = {}): AsyncGenerator<ArchiveFrame, void, undefined> {
     const hash = createHash('sha256');
-    for await (const frame of this.inflate(this.ranges(), options.parallelism)) {
+    for await (const frame of this.inflate(this.ranges(), options)) {
       hash.update(frame.payload);
       yield frame;
     }
@@ -76,21 +76,13 @@ export abstract class FramedArchive {
   /** The frames of these namespaces (-1: the prelude), in archive order; only their byte ranges are read. */
   async *frames(namespaceIndexes: Iterable<number>, options: ReadOptions = {}): AsyncGenerator<ArchiveFrame, void, undefined> {
     const wanted = new Set(namespaceIndexes);
-    yield* this.inflate(this.ranges().filter(({ namespaceIndex }) => wanted.has(namespaceIndex)), options.parallelism);
+    yield* this.inflate(this.ranges().filter(({ namespaceIndex }) => wanted.has(namespaceIndex)), options);
   }
 
   /** The payload of an archive that holds these collections alone; only their frames and the prelude are read. Throws ARCHIVE_CORRUPT. */
   async *selection(names: ReadonlySet<string>, options: ReadOptions = {}): AsyncGenerator<Buffer, void, undefined> {
     yield selectPrelude(await this.prelude(), names);
-    yield* this.chunksOf(this.frames(this.indexesOf(names), options), options);
-  }
-
-  private async *chunksOf(frames: AsyncIterable<ArchiveFrame>, { lent = false }: ReadOptions): AsyncGenerator<Buffer, void, undefined> {
-    for await (const { payload } of frames) {
-      yield payload;
-      // Without a codec a frame is a view of what was read.
-      if (lent && this.codec !== 'none') release(payload);
-    }
+    for await (const frame of this.frames(this.indexesOf(names), options)) yield frame.payload;
   }
 
   /** The compressed stream: what a `.gz` file of this backup holds. Throws ARCHIVE_CORRUPT. */
@@ -116,8 +108,16 @@ export abstract class FramedArchive {
     });
   }
 
+  private async *inflate(ranges: readonly FrameRange[], { parallelism, lent = false }: ReadOptions): AsyncGenerator<ArchiveFrame, void, undefined> {
+    for await (const frame of this.inflateAhead(ranges, parallelism)) {
+      yield frame;
+      // Without a codec a frame is a view of what was read.
+      if (lent && this.codec !== 'none') release(frame.payload);
+    }
+  }
+
   /** Decompresses frames on the thread pool, bounded in number and bytes, and yields them in order. */
-  private async *inflate(ranges: readonly FrameRange[], parallelism = Math.min(Math.max(availableParallelism(), 4), 16)): AsyncGenerator<ArchiveFrame, void, undefined> {
+  private async *inflateAhead(ranges: readonly FrameRange[], parallelism = Math.min(Math.max(availableParallelism(), 4), 16)): AsyncGenerator<ArchiveFrame, void, undefined> {
     const ahead: { readonly range: FrameRange; readonly payload: Promise<Buffer> }[] = [];
     let aheadBytes = 0;
     const next = async (): Promise<ArchiveFrame> => {

@@ -1,10 +1,10 @@
 import { AppError } from '#errors';
 import { ByteReader } from '../byte-reader.js';
 import type { ArchiveSource } from '../source.js';
+import { discarded } from '../young-garbage.js';
 import { decrypt, nonceType, tagBytes } from './cipher.js';
 import { FramedArchive } from './framed-archive.js';
 import type { ArchiveHeader, Codec, PayloadType } from './header.js';
-import { discarded } from '../young-garbage.js';
 import { locateTrailer, readArchiveHeader, recordBytes, type ArchiveLayout } from './layout.js';
 import type { ArchiveManifest } from './manifest.js';
 import { brokenSegment, openTrailer, unlockArchive, type OpenOptions } from './open.js';
