@@ -25,7 +25,7 @@ export interface IncompleteObject {
 
 /** A write under way. Nothing is visible under the key until `commit` has resolved. */
 export interface ObjectUpload {
-  /** Backpressure comes from the stream; a failure destroys it with a coded AppError (STORAGE_FULL, STORAGE_UNAVAILABLE). */
+  /** Backpressure comes from the stream, which is done with the bytes of a write when it calls back; a failure destroys it with a coded AppError (STORAGE_FULL, STORAGE_UNAVAILABLE). */
   readonly body: Writable;
   /** Ends the body, makes the bytes durable (file and folder fsynced, or multipart completed) and visible, atomically. */
   commit(): Promise<void>;

@@ -28,6 +28,33 @@ async function sizes(...args: string[]): Promise<{ readonly before: number; read
   return JSON.parse(stdout) as Awaited<ReturnType<typeof sizes>>;
 }
 
+const buffersMade = 400;
+const pagesOfBuffers = (buffersMade * 1024 * 1024) / 4096;
+
+/** Makes buffers of 1 MiB, writes to each, and lets go of it. */
+const buffers = `
+  import { leanProcess } from ${JSON.stringify(module)};
+  if (process.argv.includes('lean')) leanProcess();
+  const make = (times) => {
+    for (let n = 0; n < times; n += 1) {
+      const { buffer } = Buffer.allocUnsafeSlow(1024 * 1024).fill(n);
+      buffer.transfer(0);
+    }
+  };
+  make(8);
+  const before = process.resourceUsage().minorPageFault;
+  make(${buffersMade});
+  console.log(process.resourceUsage().minorPageFault - before);
+`;
+
+describe('the memory of buffers', () => {
+  it('is used again in a lean process instead of asked of the system page by page', async () => {
+    const { MALLOC_ARENA_MAX: _, ...env } = process.env;
+    const { stdout } = await promisify(execFile)(process.execPath, ['--input-type=module', '--eval', buffers, 'lean'], { cwd: fileURLToPath(new URL('.', import.meta.url)), env });
+    expect(Number(stdout)).toBeLessThan(pagesOfBuffers / 10);
+  });
+});
+
 describe('room for objects', () => {
   it('lets the young generation of a lean process grow, and takes it back', async () => {
     const { before, inside, after, again, error } = await sizes('lean');

@@ -10,19 +10,20 @@ export const maxPreludeBytes = 256 * 1024 * 1024;
 
 const outputChunkBytes = 256 * 1024;
 
-/** One independent gzip member or zstd frame, made on the thread pool. */
-export function compressFrame(codec: Codec, payload: Buffer, level: number | undefined): Promise<Buffer> {
-  return new Promise((resolve, reject) => {
-    const done = (error: Error | null, result: Buffer): void => (error === null ? resolve(result) : reject(error));
-    switch (codec) {
-      case 'none':
-        return resolve(payload);
-      case 'gzip':
-        return zlib.gzip(payload, { level: level ?? 6, chunkSize: outputChunkBytes }, done);
-      case 'zstd':
-        return zlib.zstdCompress(payload, { chunkSize: outputChunkBytes, pledgedSrcSize: payload.length, params: { [zlib.constants.ZSTD_c_compressionLevel]: level ?? 3 } }, done);
-    }
-  });
+/**
+ * One independent gzip member or zstd frame, made on the thread pool. It comes in the pieces that zlib made, which are to be given back with `release`: joined into one, they
+ * would be left to V8, which collects them with its old generation only.
+ */
+export async function compressFrame(codec: Codec, payload: Buffer, level: number | undefined): Promise<readonly Buffer[]> {
+  if (codec === 'none') return [payload];
+  const engine =
+    codec === 'gzip'
+      ? zlib.createGzip({ level: level ?? 6, chunkSize: outputChunkBytes })
+      : zlib.createZstdCompress({ chunkSize: outputChunkBytes, pledgedSrcSize: payload.length, params: { [zlib.constants.ZSTD_c_compressionLevel]: level ?? 3 } });
+  engine.end(payload);
+  const pieces: Buffer[] = [];
+  for await (const piece of engine as AsyncIterable<Buffer>) pieces.push(piece);
+  return pieces;
 }
 
 interface InflatedInfo {

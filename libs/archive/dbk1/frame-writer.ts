@@ -21,7 +21,7 @@ export const batchBytes = 1 << 20;
 
 /**
  * What all writers of archives share. Frames are compressed side by side on the thread pool and stored in the order of the calls; memory is
- * bounded by `parallelism` frames. The destination gives backpressure and is neither ended nor destroyed: its owner
+ * bounded by `parallelism` frames. The destination gives backpressure, is done with the bytes of a write when it calls back, and is neither ended nor destroyed: its owner
  * commits or aborts. After a failure every call rejects with its cause.
  */
 export abstract class FrameWriter {
@@ -31,7 +31,7 @@ export abstract class FrameWriter {
   private readonly frames: Frame[] = [];
   private payloadBytes = 0;
   private compressedBytes = 0;
-  private written = 0;
+  private fileBytes = 0;
 
   private failure: { readonly error: unknown } | null = null;
   private isFinished = false;
@@ -55,7 +55,7 @@ export abstract class FrameWriter {
 
   /** Of the file so far. */
   protected get sizeBytes(): number {
-    return this.written;
+    return this.fileBytes;
   }
 
   /**
@@ -112,13 +112,13 @@ export abstract class FrameWriter {
     await this.lastWrite;
     this.requireHealthy();
     this.destination.off('error', this.onError);
-    return { sizeBytes: this.written, sha256: this.fileHash.digest('hex') };
+    return { sizeBytes: this.fileBytes, sha256: this.fileHash.digest('hex') };
   }
 
-  /** One write is under way while the next batch is encrypted. */
+  /** Begins a write when the one before it is done: that one's bytes may be used again when it resolves, these not before the next write has resolved. */
   protected async write(bytes: Buffer): Promise<void> {
     this.fileHash.update(bytes);
-    this.written += bytes.length;
+    this.fileBytes += bytes.length;
     await this.lastWrite;
     this.requireHealthy();
     this.lastWrite = new Promise((resolve, reject) => {
@@ -158,15 +158,17 @@ export abstract class FrameWriter {
     this.rejectWrite(error);
   }
 
-  private async store(before: Promise<void>, compressed: Promise<Buffer>, place: number): Promise<void> {
+  private async store(before: Promise<void>, compressed: Promise<readonly Buffer[]>, place: number): Promise<void> {
     await before;
-    const bytes = await compressed;
+    const pieces = await compressed;
     this.requireHealthy();
     const [, payloadOffset, namespaceIndex] = this.frames[place]!;
     this.frames[place] = [this.compressedBytes, payloadOffset, namespaceIndex];
-    this.compressedBytes += bytes.length;
-    await this.append(bytes);
-    if (this.framing.codec !== 'none') release(bytes);
+    for (const piece of pieces) {
+      this.compressedBytes += piece.length;
+      await this.append(piece);
+    }
+    if (this.framing.codec !== 'none') pieces.forEach(release);
     this.slots.release();
   }
 }

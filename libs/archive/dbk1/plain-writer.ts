@@ -14,6 +14,8 @@ export interface PlainArchiveSummary {
 export class PlainArchiveWriter extends FrameWriter {
   private batch = Buffer.allocUnsafeSlow(batchBytes);
   private batchFill = 0;
+  /** The batch that is being written, or was. */
+  private written = Buffer.allocUnsafeSlow(batchBytes);
 
   constructor(destination: Writable, options: FrameWriterOptions) {
     super(destination, options);
@@ -34,12 +36,10 @@ export class PlainArchiveWriter extends FrameWriter {
     }
   }
 
-  /** Each batch is new: a destination that passes chunks on may keep them after its callback. */
   protected override async flush(): Promise<void> {
     if (this.batchFill === 0) return;
-    const bytes = this.batch.subarray(0, this.batchFill);
-    this.batch = Buffer.allocUnsafeSlow(batchBytes);
+    await this.write(this.batch.subarray(0, this.batchFill));
+    [this.batch, this.written] = [this.written, this.batch];
     this.batchFill = 0;
-    await this.write(bytes);
   }
 }

@@ -1,6 +1,7 @@
 import { createHash, randomBytes, type CipherGCM } from 'node:crypto';
 import type { Writable } from 'node:stream';
 import { deriveArchiveKey, deriveKeyCheck } from '../keys.js';
+import { release } from '../release.js';
 import { encryptor, nonceType, tagBytes } from './cipher.js';
 import { batchBytes, FrameWriter, type FrameWriterOptions } from './frame-writer.js';
 import { defaultSegmentSize, encodeHeader, saltBytes, type ArchiveContext } from './header.js';
@@ -43,6 +44,8 @@ export class ArchiveWriter extends FrameWriter {
   private segmentFill = 0;
   private batch: Buffer;
   private batchFill = 0;
+  /** The batch that is being written, or was. */
+  private written: Buffer;
 
   constructor(destination: Writable, options: ArchiveWriterOptions) {
     super(destination, options);
@@ -55,6 +58,7 @@ export class ArchiveWriter extends FrameWriter {
     this.headerSha256 = headerSha256.toString('hex');
     this.saltHex = salt.toString('hex');
     this.batch = this.newBatch();
+    this.written = this.newBatch();
     this.begin(header);
   }
 
@@ -87,7 +91,9 @@ export class ArchiveWriter extends FrameWriter {
     while (position < bytes.length) {
       this.cipher ??= encryptor(this.archiveKey, nonceType.segment, this.segments);
       const end = Math.min(position + this.segmentSize - this.segmentFill, bytes.length);
-      this.cipher.update(bytes.subarray(position, end)).copy(this.batch, this.batchFill + 4 + this.segmentFill);
+      const encrypted = this.cipher.update(bytes.subarray(position, end));
+      encrypted.copy(this.batch, this.batchFill + 4 + this.segmentFill);
+      release(encrypted);
       this.segmentFill += end - position;
       position = end;
       if (this.segmentFill === this.segmentSize) await this.closeSegment();
@@ -112,16 +118,14 @@ export class ArchiveWriter extends FrameWriter {
     if (this.batchFill + this.recordBytes > this.batch.length) await this.flushBatch();
   }
 
-  /** Never reused: a destination that passes chunks on may keep them after its callback. */
   private newBatch(): Buffer {
     return Buffer.allocUnsafeSlow(Math.max(1, Math.floor(batchBytes / this.recordBytes)) * this.recordBytes);
   }
 
   private async flushBatch(): Promise<void> {
     if (this.batchFill === 0) return;
-    const bytes = this.batch.subarray(0, this.batchFill);
-    this.batch = this.newBatch();
+    await this.write(this.batch.subarray(0, this.batchFill));
+    [this.batch, this.written] = [this.written, this.batch];
     this.batchFill = 0;
-    await this.write(bytes);
   }
 }
