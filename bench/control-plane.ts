@@ -77,6 +77,14 @@ export class ControlPlane {
     return accepted(tenantCreate).tenant.id;
   }
 
+  /** 0: none. */
+  async limitRate(tenantId: string, bytesPerSecond: number): Promise<void> {
+    const { tenantUpdate } = await this.client.request<{ tenantUpdate: Refusable }>('mutation ($input: TenantUpdateInput!) { tenantUpdate(input: $input) { userErrors { code message } } }', {
+      input: { tenantId, maxBytesPerSecond: String(bytesPerSecond) },
+    });
+    accepted(tenantUpdate);
+  }
+
   async startBackup(tenantId: string, codec: string): Promise<{ readonly backupId: string; readonly operationId: string }> {
     const { backupCreate } = await this.client.request<{ backupCreate: Refusable & { backup: { id: string }; operation: { id: string } } }>(
       'mutation ($input: BackupCreateInput!) { backupCreate(input: $input) { backup { id } operation { id } userErrors { code message } } }',

@@ -31,6 +31,7 @@ export async function measureOperations(environment: BenchEnvironment, options: 
   try {
     const { client, api, workers } = plane;
     const tenantId = await plane.createTenant('bench', confirmName, { uri: environment.server.target.uri, database: environment.server.target.database });
+    if (options.limitBytesPerSecond !== null) await plane.limitRate(tenantId, options.limitBytesPerSecond);
     const runs: OperationRun[] = [];
     for (let round = 1; round <= Math.min(options.pairs, mostRounds); round += 1) {
       for (const codec of options.codecs) {

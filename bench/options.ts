@@ -21,6 +21,8 @@ export interface BenchOptions {
   readonly parts: ReadonlySet<Part>;
   /** How whole operations put restored data in place. */
   readonly cutover: BenchCutover;
+  /** The tenant's limit in whole operations; null: none. */
+  readonly limitBytesPerSecond: number | null;
   /** Many tenants, subscribers and rows instead of one big database; null: not asked for. */
   readonly scale: { readonly parts: ReadonlySet<ScalePart>; readonly subscribers: number; readonly tenants: number } | null;
   readonly cacheMegabytes: number;
@@ -51,6 +53,7 @@ export const usage = `npm run bench -- [options]
   --codecs <list>     of ${codecs.join(',')}; default all
   --parts <list>      of ${parts.join(',')}; default all
   --cutover <name>    of whole restores: swap or repoint; default swap
+  --limit <n>         of whole operations, in MB a second; default none
   --cache <n>         mongod's cache in MB; default 1024
   --profile <folder>  write CPU profiles of our own processes there
   --scale             many tenants, subscribers and rows instead: --parts of ${scaleParts.join(',')}
@@ -74,6 +77,7 @@ export function parseOptions(args: readonly string[]): BenchOptions {
       codecs: { type: 'string' },
       parts: { type: 'string' },
       cutover: { type: 'string' },
+      limit: { type: 'string' },
       cache: { type: 'string' },
       profile: { type: 'string' },
       scale: { type: 'boolean' },
@@ -107,6 +111,7 @@ export function parseOptions(args: readonly string[]): BenchOptions {
         }
       : null,
     cutover: list('cutover', values.cutover, ['swap'], cutovers)[0] ?? 'swap',
+    limitBytesPerSecond: values.limit === undefined ? null : count('limit', values.limit) * 1e6,
     cacheMegabytes: values.cache === undefined ? 1024 : count('cache', values.cache),
     quick,
     help: values.help ?? false,

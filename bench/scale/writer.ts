@@ -1,7 +1,7 @@
 import { performance } from 'node:perf_hooks';
 import { setTimeout as delay } from 'node:timers/promises';
 import { MongoClient } from 'mongodb';
-import { accepted, type ControlPlane, type Refusable } from '../control-plane.ts';
+import type { ControlPlane } from '../control-plane.ts';
 import type { JobTarget } from '../job.ts';
 
 export interface WriterTimes {
@@ -64,20 +64,13 @@ export async function measureWriter(plane: ControlPlane, tenantId: string, targe
     await writing(delay(2_000));
     const idle = await measure('idle', () => delay(idleMs).then(() => null));
     const free = await measure(`${unlimitedBackups} backups at the defaults`, backUpAgainAndAgain);
-    await setRate(plane, tenantId, limitBytesPerSecond);
+    await plane.limitRate(tenantId, limitBytesPerSecond);
     const limited = await measure(`a backup limited to ${limitBytesPerSecond / 1e6} MB/s`, backUp);
-    await setRate(plane, tenantId, 0);
+    await plane.limitRate(tenantId, 0);
     const again = await measure('idle again', () => delay(idleMs).then(() => null));
     return [idle, free, limited, again];
   } finally {
     await writes.drop().catch(() => undefined);
     await client.close();
   }
-}
-
-async function setRate(plane: ControlPlane, tenantId: string, bytesPerSecond: number): Promise<void> {
-  const { tenantUpdate } = await plane.client.request<{ tenantUpdate: Refusable }>('mutation ($input: TenantUpdateInput!) { tenantUpdate(input: $input) { userErrors { code message } } }', {
-    input: { tenantId, maxBytesPerSecond: String(bytesPerSecond) },
-  });
-  accepted(tenantUpdate);
 }

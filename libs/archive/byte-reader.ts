@@ -15,10 +15,15 @@ export class ByteReader {
       this.rest = this.rest.subarray(length);
       return bytes;
     }
+    return this.takeCopy(length);
+  }
+
+  /** As `take`, always in memory of its own. */
+  async takeCopy(length: number): Promise<Buffer> {
     // Copied before the next chunk is asked for: its owner may reuse the memory then.
     let bytes: Buffer = Buffer.allocUnsafe(Math.min(length, Math.max(this.rest.length * 2, 1 << 17)));
     let filled = this.rest.copy(bytes);
-    this.rest = Buffer.alloc(0);
+    this.rest = this.rest.subarray(filled);
     while (filled < length) {
       const chunk = await this.nextChunk();
       if (chunk === null) break;

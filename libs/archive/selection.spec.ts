@@ -33,7 +33,7 @@ const bodyOf = (index: number): Buffer => Buffer.concat([encodeNamespaceHeader('
 
 async function archive(): Promise<Buffer> {
   const pieces: Buffer[] = [];
-  const sink = new Writable({ write: (chunk: Buffer, _encoding, done) => (pieces.push(chunk), done()) });
+  const sink = new Writable({ write: (chunk: Buffer, _encoding, done) => (pieces.push(Buffer.from(chunk)), done()) });
   const writer = new ArchiveWriter(sink, {
     keyId: 'test', tenantKey: deriveTenantKey(keys.current!, tenantId), context: { tenant: tenantId, backup: 'b', label: 'test', createdAt: '2026-01-01T00:00:00.000Z' }, codec: 'none', payloadType: 'mongodump', segmentSize: 4_096,
   });

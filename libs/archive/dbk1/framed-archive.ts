@@ -111,8 +111,7 @@ export abstract class FramedArchive {
   private async *inflate(ranges: readonly FrameRange[], { parallelism, lent = false }: ReadOptions): AsyncGenerator<ArchiveFrame, void, undefined> {
     for await (const frame of this.inflateAhead(ranges, parallelism)) {
       yield frame;
-      // Without a codec a frame is a view of what was read.
-      if (lent && this.codec !== 'none') release(frame.payload);
+      if (lent) release(frame.payload);
     }
   }
 
@@ -127,12 +126,21 @@ export abstract class FramedArchive {
     };
     for await (const { range, compressed } of this.compressedFrames(ranges)) {
       while (ahead.length >= parallelism || (ahead.length > 0 && aheadBytes + range.payloadBytes > readAheadBytes)) yield await next();
-      const payload = decompressFrame(this.codec, compressed, range.payloadBytes);
+      const payload = this.decompress(compressed, range.payloadBytes);
       payload.catch(() => undefined);
       ahead.push({ range, payload });
       aheadBytes += range.payloadBytes;
     }
     while (ahead.length > 0) yield await next();
+  }
+
+  /** Gives the memory of `compressed` back: zlib would keep it until V8 collects its old generation. */
+  private async decompress(compressed: Buffer, payloadBytes: number): Promise<Buffer> {
+    try {
+      return await decompressFrame(this.codec, compressed, payloadBytes);
+    } finally {
+      if (this.codec !== 'none') release(compressed);
+    }
   }
 
   private async *compressedFrames(ranges: readonly FrameRange[]): AsyncGenerator<{ readonly range: FrameRange; readonly compressed: Buffer }, void, undefined> {
@@ -145,7 +153,7 @@ export abstract class FramedArchive {
       try {
         for (; position < end; position += 1) {
           const range = ranges[position]!;
-          yield { range, compressed: await reader.take(range.compressedEnd - range.compressedStart) };
+          yield { range, compressed: await reader.takeCopy(range.compressedEnd - range.compressedStart) };
         }
       } finally {
         await reader.close();

@@ -1,4 +1,5 @@
 import type { Writable } from 'node:stream';
+import { release } from '../release.js';
 import { batchBytes, FrameWriter, type FrameWriterOptions } from './frame-writer.js';
 import type { ArchiveManifest, ManifestInput } from './manifest.js';
 
@@ -24,7 +25,9 @@ export class PlainArchiveWriter extends FrameWriter {
   /** Resolves when the destination has taken every byte. */
   async finish(input: ManifestInput): Promise<PlainArchiveSummary> {
     const manifest = await this.endFrames(input, () => 0);
-    return { ...(await this.end()), manifest };
+    const ended = await this.end();
+    for (const batch of [this.batch, this.written]) release(batch);
+    return { ...ended, manifest };
   }
 
   protected override async append(bytes: Buffer): Promise<void> {

@@ -74,8 +74,10 @@ export class ArchiveWriter extends FrameWriter {
     const footer = Buffer.from('........DBKE');
     footer.writeBigUInt64BE(BigInt(this.sizeBytes));
     await this.write(Buffer.concat([length, ...sealed, footer]));
+    const ended = await this.end();
+    for (const batch of [this.batch, this.written]) release(batch);
     return {
-      ...(await this.end()),
+      ...ended,
       salt: this.saltHex,
       headerSha256: this.headerSha256,
       segments: payload.segments,

@@ -1,3 +1,4 @@
+import { release } from '#archive';
 import type { FrameSink } from '../port.js';
 
 /** Whole blocks up to this size make a frame; a larger document gets a frame of its own. */
@@ -36,7 +37,7 @@ export class FramePool {
   /** Gives `frame[0, length)` to the sink; the buffer returns to the pool when the sink is done with it. */
   write(namespaceIndex: number, frame: Buffer, length: number): void {
     const written = this.sink.writeFrame(namespaceIndex, frame.subarray(0, length)).then(
-      () => this.release(frame),
+      () => this.takeBack(frame),
       (reason: unknown) => this.fail(reason),
     );
     this.writing.add(written);
@@ -49,17 +50,18 @@ export class FramePool {
     for (const turn of this.waiting.splice(0)) turn.reject(this.failure.reason);
   }
 
-  /** Resolves when the sink is done with every frame; rejects with what failed. */
+  /** Resolves when the sink is done with every frame, whose memory is then given back; rejects with what failed. */
   async drain(): Promise<void> {
     while (this.writing.size > 0 && !this.failure) await Promise.race(this.writing);
     this.throwIfFailed();
+    this.free.splice(0).forEach(release);
   }
 
   private throwIfFailed(): void {
     if (this.failure) throw this.failure.reason;
   }
 
-  private release(frame: Buffer): void {
+  private takeBack(frame: Buffer): void {
     if (frame.length === frameBytes) this.free.push(frame);
     const next = this.waiting.shift();
     // The slot passes on to whoever waits first.
