@@ -29,15 +29,16 @@ async function sizes(...args: string[]): Promise<{ readonly before: number; read
 }
 
 const buffersMade = 400;
-const pagesOfBuffers = (buffersMade * 1024 * 1024) / 4096;
+const bufferBytes = 512 * 1024;
+const pagesOfBuffers = (buffersMade * bufferBytes) / 4096;
 
-/** Makes buffers of 1 MiB, writes to each, and lets go of it. */
+/** Makes buffers, writes to each, and lets go of it. */
 const buffers = `
   import { leanProcess } from ${JSON.stringify(module)};
   if (process.argv.includes('lean')) leanProcess();
   const make = (times) => {
     for (let n = 0; n < times; n += 1) {
-      const { buffer } = Buffer.allocUnsafeSlow(1024 * 1024).fill(n);
+      const { buffer } = Buffer.allocUnsafeSlow(${bufferBytes}).fill(n);
       buffer.transfer(0);
     }
   };

@@ -44,8 +44,11 @@ export abstract class FramedArchive {
   /** Bytes of the file that `selection` reads, with what was read to open it; each counts once. */
   abstract selectionBytes(names: ReadonlySet<string>): number;
   abstract close(): Promise<void>;
-  /** The compressed stream from `start` up to, not including, `end`; only what lies in between is read. */
-  protected abstract stream(start: number, end: number): AsyncGenerator<Buffer, void, undefined>;
+  /**
+   * The compressed stream from `start` up to, not including, `end`; only what lies in between is read. Of what is `lent` the memory may be given back when the next
+   * piece is asked for.
+   */
+  protected abstract stream(start: number, end: number, lent?: boolean): AsyncGenerator<Buffer, void, undefined>;
 
   /** Frame 0: what the archive holds, without reading the rest. Throws ARCHIVE_CORRUPT. */
   async prelude(): Promise<Buffer> {
@@ -149,7 +152,7 @@ export abstract class FramedArchive {
       // Frames that follow one another are read in one go.
       let end = position + 1;
       while (end < ranges.length && ranges[end]!.compressedStart === ranges[end - 1]!.compressedEnd) end += 1;
-      const reader = new ByteReader(this.stream(ranges[position]!.compressedStart, ranges[end - 1]!.compressedEnd));
+      const reader = new ByteReader(this.stream(ranges[position]!.compressedStart, ranges[end - 1]!.compressedEnd, true));
       try {
         for (; position < end; position += 1) {
           const range = ranges[position]!;

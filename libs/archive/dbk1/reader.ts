@@ -1,5 +1,6 @@
 import { AppError } from '#errors';
 import { ByteReader } from '../byte-reader.js';
+import { release } from '../release.js';
 import type { ArchiveSource } from '../source.js';
 import { discarded } from '../young-garbage.js';
 import { decrypt, nonceType, tagBytes } from './cipher.js';
@@ -46,7 +47,7 @@ export class OpenArchive extends FramedArchive {
     return this.source.close();
   }
 
-  protected override async *stream(start: number, end: number): AsyncGenerator<Buffer, void, undefined> {
+  protected override async *stream(start: number, end: number, lent = false): AsyncGenerator<Buffer, void, undefined> {
     if (end <= start) return;
     const { segmentSize } = this.header;
     const record = recordBytes(this.header);
@@ -62,9 +63,10 @@ export class OpenArchive extends FramedArchive {
         if (bytes.readUInt32BE() !== length) throw brokenSegment(index);
         const plain = decrypt(this.archiveKey, nonceType.segment, index, bytes.subarray(4));
         if (plain === null) throw brokenSegment(index);
-        // Itself, and where the frame that it belongs to is put together.
-        discarded(2 * plain.length);
         yield plain.subarray(index === first ? start - first * segmentSize : 0, index === last ? end - last * segmentSize : plain.length);
+        if (lent) release(plain);
+        // What was read of the file, and where a frame is put together.
+        discarded(2 * length);
       }
     } finally {
       await reader.close();

@@ -3,17 +3,17 @@ import { BSON } from 'mongodb';
 import { BatchBuilder } from './batches.js';
 
 const documentOf = (n: number, padding: number): Buffer => Buffer.from(BSON.serialize({ n, pad: 'x'.repeat(padding) }));
-const mebibyte = 1024 * 1024;
+const mostBytes = 512 * 1024;
 
 describe('batches of documents', () => {
-  it('hold every document in order, at most 1 MiB of them, or one larger', () => {
-    const documents = [100, 600_000, 500_000, 3_000_000, 10, 20, 1_048_500, 5].map((padding, n) => documentOf(n, padding));
+  it('hold every document in order, at most 512 KiB of them, or one larger', () => {
+    const documents = [100, 300_000, 250_000, 1_500_000, 10, 20, 524_200, 5].map((padding, n) => documentOf(n, padding));
     const builder = new BatchBuilder();
     const batches = [Buffer.concat(documents.slice(0, 2)), ...documents.slice(2, 5), Buffer.concat(documents.slice(5))].flatMap((run) => [...builder.add(run)]);
     batches.push(...builder.rest());
     expect(Buffer.concat(batches.map(({ bytes }) => bytes)).equals(Buffer.concat(documents))).toBe(true);
     expect(batches.map((batch) => batch.documents)).toEqual([2, 1, 1, 2, 2]);
-    expect(batches.filter(({ bytes }) => bytes.length > mebibyte).map((batch) => batch.documents)).toEqual([1]);
+    expect(batches.filter(({ bytes }) => bytes.length > mostBytes).map((batch) => batch.documents)).toEqual([1]);
     expect([...builder.rest()]).toEqual([]);
   });
 

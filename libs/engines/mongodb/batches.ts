@@ -1,4 +1,5 @@
-const batchBytes = 1024 * 1024;
+// Of less than what a lean process gives back to the system: the driver makes three copies of each batch.
+const batchBytes = 512 * 1024;
 // The server takes at most 100,000 documents in a command.
 const batchDocuments = 100_000;
 
@@ -8,7 +9,7 @@ export interface Batch {
   readonly documents: number;
 }
 
-/** Gathers whole documents into batches of at most 1 MiB, or of one larger document: the driver copies a batch three times, and a message may have 48 MB. */
+/** Gathers whole documents into batches of at most 512 KiB, or of one larger document: a message may have 48 MB. */
 export class BatchBuilder {
   private batch: Buffer | null = null;
   private filled = 0;
