@@ -57,6 +57,8 @@ export class BenchEnvironment {
       const dataSet = await fill(client.db(database), plan);
       const { version } = await client.db('admin').command({ buildInfo: 1 });
       const original = await fingerprint(client.db(database), plan);
+      // From here on: those of cached cursors stay open too, and filling in without them takes minutes.
+      if (plan.shape === 'many') await mongod.command({ setParameter: 1, wiredTigerCursorCacheSize: 1 });
       return new BenchEnvironment(folder, mongod, client, { target: { uri, database, folder: join(folder, 'store') }, dataSet, plan, version: String(version), original });
     } catch (error) {
       await client?.close();

@@ -1,4 +1,3 @@
-import { createHash } from 'node:crypto';
 import { Inject, Injectable } from '@nestjs/common';
 import { type ArchiveWriterOptions, type ArchiveFrame, type ArchiveManifest, type FramedArchive, MongodumpParser, type OnDocuments, openArchive, openManifestedArchive, type OpenArchive, verifyArchive, verifySelection } from '#archive';
 import type { NamespaceSummary, PayloadSource, Work } from '#engines';
@@ -13,6 +12,7 @@ import { BackupCopies } from './backup-copies.js';
 import type { BackupEntity } from './backup.entity.js';
 import { ArchiveStores } from '../platform/storage/archive-stores.js';
 import { isAway } from '../platform/storage/guarded-store.js';
+import { sha256Of } from '../platform/storage/object-hash.js';
 import { PlainStoredArchive } from './plain-archive.js';
 
 /** What binds a stored file to its row: a file that differs in any of it is not the one that was written. */
@@ -356,13 +356,9 @@ export class StoredArchive {
   }
 
   private async requireHash(report: (bytes: number) => void): Promise<void> {
-    const hash = createHash('sha256');
     let hashed = 0;
-    for await (const chunk of this.object.stream()) {
-      hash.update(chunk);
-      report((hashed += chunk.length));
-    }
-    if (hash.digest('hex') !== this.ref.sha256) throw new AppError('ARCHIVE_REPLACED', 'The SHA-256 of the stored file is not that of the file that was written');
+    const sha256 = await sha256Of(this.object, (bytes) => report((hashed += bytes)));
+    if (sha256 !== this.ref.sha256) throw new AppError('ARCHIVE_REPLACED', 'The SHA-256 of the stored file is not that of the file that was written');
   }
 }
 

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { type ArchiveSource, type OnDocuments, openPlainArchive, type PlainArchive, scanPayload, type ScanResult, selectPayload } from '#archive';
+import { type ArchiveSource, discarded, type OnDocuments, openPlainArchive, type PlainArchive, scanPayload, type ScanResult, selectPayload } from '#archive';
 import type { PayloadSource, Work } from '#engines';
 import { AppError } from '#errors';
 import { type ArchivedNamespace, definitionsOf, type Provenance } from './archived-namespaces.js';
@@ -116,6 +116,7 @@ class HashedSource implements ArchiveSource {
       this.hash.update(chunk);
       this.bytesDone += chunk.length;
       yield chunk;
+      discarded(chunk.length);
     }
   }
 

@@ -3,7 +3,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { StoredObject } from '../port.js';
 import { storageError, systemCode, truncated } from './storage-error.js';
 
-const chunkBytes = 1024 * 1024;
+const chunkBytes = 512 * 1024;
 const readTries = 3;
 const retryMs = 50;
 

@@ -49,7 +49,7 @@ export async function isSame(store: ArchiveStore, { storeKey, sizeBytes, sha256 
   if ((await store.stat(storeKey))?.sizeBytes !== sizeBytes) return false;
   const object = await store.open(storeKey);
   try {
-    return (await sha256Of(object, () => Promise.resolve(signal.throwIfAborted()))) === sha256;
+    return (await sha256Of(object, () => signal.throwIfAborted())) === sha256;
   } finally {
     await object.close();
   }
