@@ -4,6 +4,9 @@ import { leanProcess, releaseStartMemory } from './config/lean-process.js';
 import { ConfigurationError } from './config/parse-environment.js';
 import { redact } from '#errors';
 
+/** Of buffers that nobody uses, in a worker. */
+const garbageBytes = 24 * 1024 * 1024;
+
 async function main(): Promise<void> {
   const config = loadConfig();
   await requireFreePort(config.port, config.host);
@@ -12,7 +15,10 @@ async function main(): Promise<void> {
   const app = await createApp(config);
   app.enableShutdownHooks();
   await app.listen(config.port, config.host);
-  if (!config.runsApi) releaseStartMemory();
+  if (config.runsApi) return;
+  const { collectEach } = await import('#archive');
+  collectEach(garbageBytes);
+  releaseStartMemory();
 }
 
 /** Before anything is connected or migrated, so that a second start by mistake says one line and does nothing. */

@@ -53,4 +53,4 @@ export { release } from './release.js';
 export { compareWithManifest, scanPayload, verifyArchive, type OnDocuments, type OnScanProgress, type ScanProgress, type ScanResult, verifySelection } from './scan.js';
 export { selectPayload, selectPrelude } from './select.js';
 export { bufferSource, fileSource, type ArchiveSource } from './source.js';
-export { discarded } from './young-garbage.js';
+export { collectEach, discarded } from './young-garbage.js';
