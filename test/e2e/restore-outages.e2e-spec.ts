@@ -1,4 +1,6 @@
+import { randomBytes } from 'node:crypto';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
+import { Binary } from 'mongodb';
 import { differences } from '../../scripts/demo/fingerprint.ts';
 import { createTestTenant } from '../support/app.ts';
 import { backupCreate, ended, idOf, makePlan, restore, restoreStart, seedShop, takeBackup, withDatabase } from '../support/backup-calls.ts';
@@ -24,7 +26,11 @@ describe('a database that dies', () => {
   it('ends a backup clearly, and a restore, whose stage the next one removes', async () => {
     const mongod = await startMongod({});
     const tenant = await createTestTenant(admin, { uri: mongod.uri, database: 'dies' });
-    await withDatabase(tenant, (db) => seedShop(db, 200));
+    await withDatabase(tenant, async (db) => {
+      await seedShop(db, 200);
+      // More than the frames of a dump hold: while the first of them is written, no dump can have read all of it.
+      await db.collection('scans').insertMany(Array.from({ length: 12 }, (_, n) => ({ n, pages: new Binary(randomBytes(1024 * 1024)) })));
+    });
     const backup = await takeBackup(admin, tenant.id);
     const before = await print(tenant);
 
