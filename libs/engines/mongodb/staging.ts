@@ -1,0 +1,178 @@
+import { parseCollectionMetadata, type CollectionMeta } from '#archive';
+import { AppError } from '#errors';
+import type { LeasedWork } from '../port.js';
+import type { BatchWriter, Destination } from './batch-writer.js';
+import { dropStageUpTo } from './cleanup.js';
+import { collectionSpec, type CollectionSpec } from './collection-spec.js';
+import { findIndexes, findNamespaces, type FoundNamespace } from './find-namespaces.js';
+import { inParallel } from './in-parallel.js';
+import type { LeasedCommands } from './leased-commands.js';
+import { bucketsPrefix, stagedName, trialName } from './names.js';
+import { isDocument, nameOf } from './ordered-bson.js';
+import { buildIndexes, createNamespace, rehearseTimeToLive, rehearseView } from './staged-definitions.js';
+
+const definitionsAtOnce = 4;
+/** The server makes their files one after the other; more of them wait for its journal together. */
+const creationsAtOnce = 8;
+/** The server has the files of a collection open from its creation, or its next document, to the checkpoint after it. */
+const groupSize = 256;
+const mostReported = 1_000;
+
+/** A namespace of the archive on its way into the stage. */
+export interface Staging {
+  readonly meta: CollectionMeta;
+  readonly options: string;
+  readonly indexes: readonly string[];
+  readonly spec: CollectionSpec;
+  /** Physical name; for a time series of the plain copy of its buckets. */
+  readonly staged: string;
+  /** Name of the trial of a time series, and of whatever else is tried. */
+  readonly trial: string;
+  readonly group: StagingGroup;
+  /** Where its documents go, once its group has begun; none for a view. */
+  destinations: readonly Destination[];
+  /** Its last document was handed to the writer. */
+  isComplete: boolean;
+  warnings: readonly string[];
+}
+
+interface StagingGroup {
+  readonly items: Staging[];
+  hasBegun: boolean;
+}
+
+/**
+ * The namespaces of an archive as the stage gets them. A group of them is created when the first of its documents comes, and each gets its indexes when it is complete and the next group
+ * begins: of an archive with thousands of collections the server works on a few at a time.
+ */
+export class StagingGroups {
+  readonly items: readonly Staging[];
+  private readonly groups: StagingGroup[] = [];
+  /** Begun and not finished. */
+  private unfinished: Staging[] = [];
+
+  private constructor(
+    private readonly commands: LeasedCommands,
+    private readonly writer: BatchWriter,
+    collections: readonly CollectionMeta[],
+    { operationId, fencingToken }: LeasedWork,
+  ) {
+    this.items = collections.map((meta, index): Staging => {
+      if (index % groupSize === 0) this.groups.push({ items: [], hasBegun: false });
+      const group = this.groups.at(-1) as StagingGroup;
+      const { options, indexes } = parseCollectionMetadata(meta.metadata);
+      const spec = collectionSpec(meta.collection, meta.kind, options ?? '{}', indexes);
+      const names = { staged: stagedName(operationId, fencingToken, index), trial: trialName(operationId, fencingToken, index) };
+      const item = { meta, options: options ?? '{}', indexes, spec, ...names, group, destinations: [], isComplete: false, warnings: [] };
+      group.items.push(item);
+      return item;
+    });
+  }
+
+  /** Drops what earlier attempts of the operation left. Creates nothing yet. */
+  static async plan(commands: LeasedCommands, writer: BatchWriter, collections: readonly CollectionMeta[], work: LeasedWork): Promise<StagingGroups> {
+    const groups = new StagingGroups(commands, writer, collections, work);
+    await dropStageUpTo(commands, work.operationId, work.fencingToken);
+    return groups;
+  }
+
+  /** Returns when `item` can be written. */
+  async begin({ group }: Staging): Promise<void> {
+    if (group.hasBegun) return;
+    await this.finish(({ isComplete }) => isComplete);
+    await inParallel(group.items, creationsAtOnce, (item) => create(this.commands, item));
+    const uuids = await this.uuidsOf(group);
+    for (const item of group.items) if (item.meta.kind !== 'view') item.destinations = destinationsOf(this.commands, item, uuids);
+    this.unfinished.push(...group.items);
+    group.hasBegun = true;
+  }
+
+  /** Returns when everything is there as the archive has it, namespaces without documents too. */
+  async end(): Promise<void> {
+    for (const { items } of this.groups) await this.begin(items[0] as Staging);
+    await this.finish(() => true);
+  }
+
+  private async finish(which: (item: Staging) => boolean): Promise<void> {
+    const chosen = this.unfinished.filter(which);
+    if (chosen.length === 0) return;
+    await this.writer.drain();
+    await inParallel(chosen, definitionsAtOnce, async (item) => {
+      item.warnings = await finish(this.commands, item);
+    });
+    const finished = new Set(chosen);
+    this.unfinished = this.unfinished.filter((item) => !finished.has(item));
+  }
+
+  private async uuidsOf({ items }: StagingGroup): Promise<ReadonlyMap<string, string>> {
+    const { context, work } = this.commands;
+    const names = items.flatMap(({ meta, staged, trial }) => (meta.kind === 'timeseries' ? [staged, bucketsPrefix + trial] : [staged]));
+    return uuidsByName(await this.commands.repeat('listing what is staged', () => findNamespaces(context, { name: { $in: names } }, work.signal)));
+  }
+}
+
+export function uuidsByName(found: readonly FoundNamespace[]): ReadonlyMap<string, string> {
+  return new Map(found.flatMap(({ name, uuid }) => (uuid === null ? [] : [[name, uuid] as const])));
+}
+
+async function create(commands: LeasedCommands, { meta, spec, staged, trial }: Staging): Promise<void> {
+  if (meta.kind === 'view') return rehearseView(commands, meta.collection, trial, spec);
+  if (meta.kind === 'timeseries') await createNamespace(commands, meta.collection, trial, spec.create);
+  await createNamespace(commands, meta.collection, staged, meta.kind === 'timeseries' ? new Map<string, never>() : spec.create);
+}
+
+function destinationsOf(commands: LeasedCommands, { meta, spec, staged, trial }: Staging, uuids: ReadonlyMap<string, string>): Destination[] {
+  const label = meta.collection;
+  const uuidOf = (name: string): string => {
+    const uuid = uuids.get(name);
+    if (uuid === undefined) throw new AppError('STAGE_REJECTED', `The staged copy of collection "${label}" has disappeared`);
+    return uuid;
+  };
+  const copy: Destination = { name: staged, uuid: uuidOf(staged), label, ordered: spec.create.get('capped') === true, validated: false };
+  if (meta.kind !== 'timeseries') return [copy];
+  const buckets = bucketsPrefix + trial;
+  const allowMixedSchema = async (): Promise<void> => {
+    await commands.run(`preparing time series "${label}"`, { collMod: trial, timeseriesBucketsMayHaveMixedSchemaData: true });
+  };
+  return [copy, { name: buckets, uuid: uuidOf(buckets), label, ordered: false, validated: true, allowMixedSchema }];
+}
+
+/** Indexes, and everything that can only fail now rather than in the middle of SWAP. Returns warnings. */
+async function finish(commands: LeasedCommands, item: Staging): Promise<string[]> {
+  const { meta, spec, staged, trial } = item;
+  const label = meta.collection;
+  if (meta.kind === 'view') return [];
+  const isTimeseries = meta.kind === 'timeseries';
+  await buildIndexes(commands, label, isTimeseries ? trial : staged, spec.indexes, isTimeseries ? undefined : item.destinations[0]?.uuid);
+  const warnings = await unknownOptions(commands, item, isTimeseries ? trial : staged);
+  await rehearseTimeToLive(commands, label, trial, spec, isTimeseries);
+  if (isTimeseries) await commands.run(`dropping the trial of "${label}"`, { drop: trial });
+  return [...warnings, ...(await invalidDocuments(commands, item))];
+}
+
+async function unknownOptions(commands: LeasedCommands, { meta, spec }: Staging, name: string): Promise<string[]> {
+  if (spec.indexes.length === 0) return [];
+  const { context, work } = commands;
+  const indexes = await commands.repeat(`looking at the indexes of "${meta.collection}"`, () => findIndexes(context, name, work.signal));
+  const built = new Map(indexes.map((index) => [index.get('name'), index]));
+  return spec.indexes.flatMap((index) => {
+    const present = built.get(index.get('name'));
+    const lost = present === undefined ? [] : [...index.keys()].filter((option) => !present.has(option) && option !== 'collation' && index.get(option) !== false);
+    return lost.map((option) => `The server does not know the option "${option}" of index "${nameOf(index)}" on "${meta.collection}"; it is left out`);
+  });
+}
+
+async function invalidDocuments({ context, work }: LeasedCommands, { meta, spec, staged }: Staging): Promise<string[]> {
+  const validator = spec.create.get('validator');
+  if (validator === undefined || !isDocument(validator) || validator.size === 0 || meta.kind !== 'collection') return [];
+  try {
+    const { n } = await context.db.command({ count: staged, query: { $nor: [validator] }, limit: mostReported }, { signal: work.signal });
+    const count = Number(n);
+    if (count === 0) return [];
+    const many = count >= mostReported ? `${mostReported} or more documents` : count === 1 ? '1 document' : `${count} documents`;
+    return [`${many} of "${meta.collection}" against its own validator, restored as it stands`];
+  } catch {
+    work.signal.throwIfAborted();
+    return [`Whether the documents of "${meta.collection}" meet its validator could not be counted`];
+  }
+}
