@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import { Binary, BSON, type Db, type Document, type IndexDescription, ObjectId } from 'mongodb';
 import { inParallel } from '../libs/engines/mongodb/in-parallel.ts';
 
@@ -35,8 +36,10 @@ interface CollectionShape {
 }
 
 const selectedCollection = 'articles';
-/** mongod keeps the files of a new collection open until a checkpoint holds them. */
+/** mongod keeps the files of a new collection open until a checkpoint holds them, and a little longer. */
 const collectionsPerCheckpoint = 400;
+const mostFilesOpen = 4_000;
+const betweenLooksMs = 100;
 const collectionsPerHash = 400;
 /** Of many collections, one in so many has an index. */
 const indexedEvery = 10;
@@ -221,10 +224,15 @@ function shapesOf({ shape, collections }: Pick<DataPlan, 'shape' | 'collections'
 /** Fills an empty database. The same plan gives the same database, byte for byte. */
 export async function fill(db: Db, plan: DataPlan): Promise<DataSet> {
   const shapes = shapesOf(plan);
-  const filled = await inParallel([...shapes.entries()], collectionsAtOnce, async ([place, one]) => {
-    if (place % collectionsPerCheckpoint === collectionsPerCheckpoint - 1) await db.admin().command({ fsync: 1 });
-    return fillOne(db, one, new Random(seed + 1 + place), Math.max(1, Math.round(plan.documents * one.share)));
-  });
+  const filled: Pick<DataSet, 'documents' | 'bytes'>[] = [];
+  for (let at = 0; at < shapes.length; at += collectionsPerCheckpoint) {
+    if (at > 0) {
+      await db.admin().command({ fsync: 1 });
+      await untilFilesAreClosed(db);
+    }
+    const some = shapes.slice(at, at + collectionsPerCheckpoint);
+    filled.push(...(await inParallel(some, collectionsAtOnce, (one, place) => fillOne(db, one, new Random(seed + 1 + at + place), Math.max(1, Math.round(plan.documents * one.share))))));
+  }
   return {
     documents: filled.reduce((sum, one) => sum + one.documents, 0),
     bytes: filled.reduce((sum, one) => sum + one.bytes, 0),
@@ -232,6 +240,15 @@ export async function fill(db: Db, plan: DataPlan): Promise<DataSet> {
     indexes: shapes.reduce((sum, { indexes }) => sum + indexes.length, 0),
     selected: plan.shape === 'mixed' ? selectedCollection : (shapes[0]?.name ?? ''),
   };
+}
+
+async function untilFilesAreClosed(db: Db): Promise<void> {
+  for (;;) {
+    const status = await db.admin().command({ serverStatus: 1 });
+    const { connection } = status['wiredTiger'] as { readonly connection: Readonly<Record<string, unknown>> };
+    if (Number(connection['files currently open']) < mostFilesOpen) return;
+    await delay(betweenLooksMs);
+  }
 }
 
 async function fillOne(db: Db, shape: CollectionShape, random: Random, wanted: number): Promise<{ readonly documents: number; readonly bytes: number }> {
@@ -264,6 +281,7 @@ export async function fingerprint(db: Db, plan: DataPlan): Promise<string> {
   const hashes: string[] = [];
   // One command keeps open the files of all that it reads.
   for (let at = 0; at < names.length; at += collectionsPerHash) {
+    if (at > 0) await untilFilesAreClosed(db);
     const { md5 } = await db.command({ dbHash: 1, collections: names.slice(at, at + collectionsPerHash) });
     hashes.push(String(md5));
   }

@@ -18,9 +18,14 @@ export interface BenchServer {
 }
 
 const database = 'bench';
-/** As many collections have more files than a process may have open on many machines. */
-const fewOpenFiles = 'file_manager=(close_idle_time=3,close_scan_interval=1,close_handle_minimum=500)';
-const secondsBetweenCheckpoints = 5;
+/**
+ * Thousands of collections have more files than a process may have open on many machines. The server closes those that hold nothing that no checkpoint has and that no session has used for a while;
+ * it takes how often it looks from its start alone.
+ */
+const fewOpenFiles = [
+  ...['--wiredTigerEngineConfigString', 'file_manager=(close_idle_time=3,close_scan_interval=1,close_handle_minimum=500)'],
+  ...['--syncdelay', '5', '--setParameter', 'wiredTigerSessionCloseIdleTimeSecs=1'],
+];
 
 /** One mongod of our own with the data set, and a folder for archives; both are gone when it ends. */
 export class BenchEnvironment {
@@ -41,7 +46,7 @@ export class BenchEnvironment {
     const binary = await findMongod({ env, cacheDir: env['HOLDFAST_CACHE_DIR'] ?? join(homedir(), '.cache', 'holdfast'), say });
     const folder = await mkdtemp(join(tmpdir(), 'holdfast-bench-'));
     for (const name of ['mongod', 'store']) await mkdir(join(folder, name), { mode: 0o700 });
-    const mongod = await Mongod.start({ binary, dataDir: join(folder, 'mongod'), replSet: 'bench' });
+    const mongod = await Mongod.start({ binary, dataDir: join(folder, 'mongod'), replSet: 'bench', args: plan.shape === 'many' ? fewOpenFiles : [] });
     let client: MongoClient | null = null;
     // Whatever is under way then fails.
     const giveUp = (): void => void Promise.allSettled([client?.close(), mongod.stop()]);
@@ -49,16 +54,14 @@ export class BenchEnvironment {
     try {
       signal.throwIfAborted();
       await initiate('bench', [mongod]);
-      await mongod.command({ setParameter: 1, wiredTigerEngineRuntimeConfig: `cache_size=${cacheMegabytes}M${plan.shape === 'many' ? `,${fewOpenFiles}` : ''}` });
-      // Files that hold what no checkpoint has stay open.
-      if (plan.shape === 'many') await mongod.command({ setParameter: 1, syncdelay: secondsBetweenCheckpoints });
+      await mongod.command({ setParameter: 1, wiredTigerEngineRuntimeConfig: `cache_size=${cacheMegabytes}M` });
       const uri = `mongodb://${mongod.address}/?replicaSet=bench`;
       client = await MongoClient.connect(uri);
       const dataSet = await fill(client.db(database), plan);
+      // From here on, as filling in would take minutes so: the files of cached cursors stay open too.
+      if (plan.shape === 'many') await mongod.command({ setParameter: 1, wiredTigerCursorCacheSize: 1 });
       const { version } = await client.db('admin').command({ buildInfo: 1 });
       const original = await fingerprint(client.db(database), plan);
-      // From here on: those of cached cursors stay open too, and filling in without them takes minutes.
-      if (plan.shape === 'many') await mongod.command({ setParameter: 1, wiredTigerCursorCacheSize: 1 });
       return new BenchEnvironment(folder, mongod, client, { target: { uri, database, folder: join(folder, 'store') }, dataSet, plan, version: String(version), original });
     } catch (error) {
       await client?.close();
