@@ -171,7 +171,15 @@ export interface SetAsideNamespace {
   /** UUID of `old`; null until it is known (the copy of a time series' buckets) and for views. */
   readonly uuid: string | null;
   readonly options: string;
+  /** Of a time series, as the copy of its buckets has none. A set-aside collection has its own; empty here. */
   readonly indexes: readonly string[];
+}
+
+export interface SwapOptions {
+  /** The plan knows no other live namespaces than these: one of them that is not staged is removed, all others stay as they are. Default: the whole database. */
+  readonly only?: readonly string[];
+  /** What `settledIndexes` gave right before. Default, and after null: each collection is asked for its index builds. */
+  readonly indexes?: number | null;
 }
 
 export type SwapStep =
@@ -275,11 +283,10 @@ export interface EngineSession {
   checkStage(staged: StagedDatabase, source: PayloadSource, work: Work): Promise<void>;
   /** Drops every `hf_<operation>_*` collection of STAGE, whatever token made it; live and `old` ones are not touched. Idempotent. */
   dropStage(operationId: string, work: Work): Promise<void>;
-  /**
-   * Compares live UUIDs with `expected` (LIVE_CHANGED), refuses open transactions and index builds (SWAP_BLOCKED), and decides every step.
-   * With `only` the plan knows no other live namespaces than these: one of them that is not staged is removed, all others stay as they are.
-   */
-  planSwap(staged: StagedDatabase, expected: readonly ExpectedNamespace[], work: LeasedWork, only?: readonly string[]): Promise<SwapPlan>;
+  /** Looks for index builds, of each collection by itself, so that `planSwap` need not: how many indexes the database has, null while one is being built. Best asked right before the users are shut out. */
+  settledIndexes(work: Work): Promise<number | null>;
+  /** Compares live UUIDs with `expected` (LIVE_CHANGED), refuses open transactions and index builds (SWAP_BLOCKED), and decides every step. */
+  planSwap(staged: StagedDatabase, expected: readonly ExpectedNamespace[], work: LeasedWork, options?: SwapOptions): Promise<SwapPlan>;
   /** Forward only and idempotent: real UUIDs decide what is done. `beforeStep` is awaited before each step (fault points, logs). */
   swap(plan: SwapPlan, work: LeasedWork, beforeStep?: (index: number, step: SwapStep) => Promise<void>): Promise<SwapReport>;
   /** False only if it is certain that nothing was written to the set-aside collections after `clusterTime`. */

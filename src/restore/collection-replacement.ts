@@ -83,7 +83,7 @@ export class CollectionReplacement {
     const last = await source();
     const staged = await this.stage(session, last, work);
     await context.faultPoint('restore.checked');
-    const swapPlan = await session.planSwap(staged, live, work, names);
+    const swapPlan = await session.planSwap(staged, live, work, { only: names });
     await context.faultPoint('restore.planned');
     const archive = last.namespaces.map(({ name, documents }) => ({ name, documents }));
     const journal = asJson({ ...safety, swapPlan, archive, bytesRead: 0, warnings: [...staged.warnings, ...late] });

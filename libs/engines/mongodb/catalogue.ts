@@ -94,21 +94,25 @@ export async function listIndexes(context: MongodbContext, name: string, signal?
  */
 export async function listHeads(context: MongodbContext, signal?: AbortSignal): Promise<NamespaceHead[]> {
   try {
-    const physical = await listPhysical(context, signal);
-    const uuids = new Map(physical.map(({ name, uuid }) => [name, uuid]));
-    const tenants = physical.filter(({ name }) => isTenantsName(name)).sort((a, b) => (a.name < b.name ? -1 : 1));
-    refuseUnsupported(context, tenants);
-    return tenants.map(({ name, type, uuid, options }): NamespaceHead => {
-      if (type === 'view') return { name, kind: 'view', uuid: null, physical: null, capped: false, options };
-      if (type === 'timeseries') {
-        const buckets = bucketsPrefix + name;
-        return { name, kind: 'timeseries', uuid: uuids.get(buckets) ?? null, physical: buckets, capped: false, options };
-      }
-      return { name, kind: 'collection', uuid, physical: name, capped: isTrue(findElement(options, 'capped')), options };
-    });
+    return headsOf(context, await listPhysical(context, signal));
   } catch (error) {
     throwTargetError(error, 'listing the collections', signal);
   }
+}
+
+/** The tenant's among `physical`, as `listHeads` has them. */
+export function headsOf(context: MongodbContext, physical: readonly PhysicalNamespace[]): NamespaceHead[] {
+  const uuids = new Map(physical.map(({ name, uuid }) => [name, uuid]));
+  const tenants = physical.filter(({ name }) => isTenantsName(name)).sort((a, b) => (a.name < b.name ? -1 : 1));
+  refuseUnsupported(context, tenants);
+  return tenants.map(({ name, type, uuid, options }): NamespaceHead => {
+    if (type === 'view') return { name, kind: 'view', uuid: null, physical: null, capped: false, options };
+    if (type === 'timeseries') {
+      const buckets = bucketsPrefix + name;
+      return { name, kind: 'timeseries', uuid: uuids.get(buckets) ?? null, physical: buckets, capped: false, options };
+    }
+    return { name, kind: 'collection', uuid, physical: name, capped: isTrue(findElement(options, 'capped')), options };
+  });
 }
 
 /** Adds the indexes that each namespace has now. */
@@ -123,9 +127,17 @@ export async function withIndexes(context: MongodbContext, heads: readonly Names
   }
 }
 
+/** How many indexes the whole database has, those that are being built and Holdfast's own included, by one command. Driver errors pass unchanged. */
+export async function countIndexes({ db }: MongodbContext, signal?: AbortSignal): Promise<number> {
+  return Number((await db.command({ dbStats: 1 }, signal ? { signal } : {}))['indexes']);
+}
+
 /** Of each live namespace what it is, with its definitions as Extended JSON. */
 export async function readDefinitions(context: MongodbContext, signal?: AbortSignal): Promise<LiveDefinition[]> {
-  const live = await withIndexes(context, await listHeads(context, signal), signal);
+  return definitionsOf(await withIndexes(context, await listHeads(context, signal), signal));
+}
+
+export function definitionsOf(live: readonly LiveNamespace[]): LiveDefinition[] {
   return live.map(({ name, kind, uuid, options, indexes, hasIndexBuild }) => ({ name, kind, uuid, options: bsonToExtendedJson(options), indexes: indexes.map(bsonToExtendedJson), hasIndexBuild }));
 }
 

@@ -41,12 +41,17 @@ describe('a restore of many small collections', () => {
     return { result, counts: (await Promise.all(commands.map(countOf))).map((count, index) => count - (before[index] ?? 0)) };
   }
 
-  it('asks for sizes before maintenance alone, for what is staged and for open transactions once, and for indexes where there are some', async () => {
+  it('asks for sizes and index builds before maintenance alone, for what is staged and for open transactions once, and for indexes where there are some', async () => {
     const expected = await session.catalogue();
     const work = worker(newOperation());
     const { result: staged, counts: staging } = await asked(['create', 'createIndexes', 'listIndexes'], () => session.stage(source, work));
     expect(staging).toEqual([many, 0, 0]);
     expect((await asked(['listCollections'], () => session.checkStage(staged, source, work))).counts).toEqual([1]);
-    expect((await asked(['collStats', 'listIndexes', 'renameCollection', 'dbHash'], () => session.planSwap(staged, expected, work))).counts).toEqual([0, many, 0, 1]);
+    const planning = ['collStats', 'listIndexes', 'renameCollection', 'dbHash', 'dbStats', 'listCollections'] as const;
+    expect((await asked(planning, () => session.planSwap(staged, expected, work))).counts).toEqual([0, many, 0, 1, 0, 1]);
+    const { result: indexes, counts } = await asked(planning, () => session.settledIndexes(work));
+    expect(counts).toEqual([0, many, 0, 0, 1, 1]);
+    expect((await asked(planning, () => session.planSwap(staged, expected, work, { indexes }))).counts).toEqual([0, 0, 0, 1, 1, 1]);
+    await session.dropStage(work.operationId, work);
   });
 });

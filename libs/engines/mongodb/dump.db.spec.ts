@@ -404,7 +404,7 @@ describe('set-aside collections', () => {
     await db.collection('plain').insertOne({ of: 'the new plain' });
     const old = new Map([['plain', 'hf_x_old_0'], ['capped', 'hf_x_old_1'], ['series', 'hf_x_old_2']]);
     const only = states.filter(({ name }) => old.has(name) || name === 'view').map(({ name, kind, uuid, options, indexes }) => ({
-      name, kind, old: old.get(name) ?? null, uuid: kind === 'collection' ? uuid : null, options, indexes,
+      name, kind, old: old.get(name) ?? null, uuid: kind === 'collection' ? uuid : null, options, indexes: kind === 'timeseries' ? indexes : [],
     }));
     const { result, collections, documents } = await dump({ only });
     expect(result.namespaces.map(({ name, kind }) => [name, kind])).toEqual([['capped', 'collection'], ['plain', 'collection'], ['series', 'timeseries'], ['view', 'view']]);

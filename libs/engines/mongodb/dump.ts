@@ -3,7 +3,7 @@ import { bsonToExtendedJson, encodePrelude, formatCollectionMetadata } from '#ar
 import { AppError } from '#errors';
 import { Binary, type Document, type Timestamp } from 'mongodb';
 import type { DumpOptions, DumpResult, FrameSink, NamespaceKind, NamespaceSummary, SetAsideNamespace, Work } from '../port.js';
-import { listPhysical } from './catalogue.js';
+import { listIndexes, listPhysical } from './catalogue.js';
 import type { MongodbContext } from './connection.js';
 import { isLost, serverCode, serverCodeOf, throwTargetError, toTargetError } from './errors.js';
 import { FramePool } from './frame-pool.js';
@@ -167,13 +167,14 @@ class DumpRun {
   private async setAside(only: readonly SetAsideNamespace[]): Promise<DumpNamespace[]> {
     const physical = await this.ask(listPhysical(this.context, this.signal), 'listing the collections');
     const uuids = new Map(physical.map(({ name, uuid }) => [name, uuid]));
-    return only.map(({ name, kind, old, uuid, options, indexes }, index) => {
+    return inParallel(only, maxConcurrency, async ({ name, kind, old, uuid, options, indexes }, index) => {
       const found = old === null ? null : (uuids.get(old) ?? null);
       // Without its UUID a collection that has gone would read like an empty one.
       if (old !== null && (found === null || (uuid !== null && uuid !== found))) throw collectionChanged([name]);
       const definition = options === '' ? '{}' : options;
       const capped = kind === 'collection' && (JSON.parse(definition) as { capped?: unknown }).capped === true;
-      return { index, name, kind, physical: old, uuid: found, capped, options: definition, indexes };
+      const own = kind === 'collection' && old !== null ? (await this.ask(listIndexes(this.context, old, this.signal), `listing the indexes of "${name}"`)).indexes.map(bsonToExtendedJson) : indexes;
+      return { index, name, kind, physical: old, uuid: found, capped, options: definition, indexes: own };
     });
   }
 

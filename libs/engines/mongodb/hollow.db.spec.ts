@@ -35,7 +35,7 @@ async function empty(names: readonly string[], counters: readonly CounterReset[]
   await session.checkStage(staged, source, work);
   const chosen = [...names, ...counters.map(({ name }) => name)];
   const live = (await session.catalogue()).filter(({ name }) => chosen.includes(name));
-  const plan = await session.planSwap(staged, live, work, chosen);
+  const plan = await session.planSwap(staged, live, work, { only: chosen });
   expect(await session.swap(plan, work)).toMatchObject({ interlopers: [], gone: [], warnings: [] });
   await session.dropOld(plan, work);
   await session.dropStage(work.operationId, work);

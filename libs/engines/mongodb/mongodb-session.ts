@@ -1,5 +1,5 @@
 import type {
-  CounterReset, DumpOptions, DumpResult, EngineSession, ExpectedNamespace, FrameSink, LeasedWork, MergeConflict, MergeForecast, MergePlan, MergeReport, NamespaceState, PayloadSource, StagedDatabase, SwapPlan, SwapReport, SwapStep, TargetInspection, Work,
+  CounterReset, DumpOptions, DumpResult, EngineSession, ExpectedNamespace, FrameSink, LeasedWork, MergeConflict, MergeForecast, MergePlan, MergeReport, NamespaceState, PayloadSource, StagedDatabase, SwapOptions, SwapPlan, SwapReport, SwapStep, TargetInspection, Work,
 } from '../port.js';
 import { listHeads, readCatalogue } from './catalogue.js';
 import { checkStaged } from './check-stage.js';
@@ -12,7 +12,7 @@ import { inspect } from './inspection.js';
 import { forecastMerge } from './merge-forecast.js';
 import { planMerge } from './merge-plan.js';
 import { runMerge } from './merge-run.js';
-import { planSwap } from './plan-swap.js';
+import { planSwap, settledIndexes } from './plan-swap.js';
 import { requirePrivileges, type Purpose } from './privileges.js';
 import { stageArchive } from './stage.js';
 import { runSwap } from './swap.js';
@@ -61,8 +61,12 @@ export class MongodbSession implements EngineSession {
     return mapped('dropping the stage', work, dropStage(this.context, operationId, work));
   }
 
-  planSwap(staged: StagedDatabase, expected: readonly ExpectedNamespace[], work: LeasedWork, only?: readonly string[]): Promise<SwapPlan> {
-    return mapped('planning the swap', work, planSwap(this.context, staged, expected, work, only));
+  settledIndexes(work: Work): Promise<number | null> {
+    return mapped('looking for index builds', work, settledIndexes(this.context, work));
+  }
+
+  planSwap(staged: StagedDatabase, expected: readonly ExpectedNamespace[], work: LeasedWork, options?: SwapOptions): Promise<SwapPlan> {
+    return mapped('planning the swap', work, planSwap(this.context, staged, expected, work, options));
   }
 
   swap(plan: SwapPlan, work: LeasedWork, beforeStep?: (index: number, step: SwapStep) => Promise<void>): Promise<SwapReport> {

@@ -1,11 +1,11 @@
 import { randomBytes } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import { AppError } from '#errors';
-import type { ExpectedNamespace, LeasedWork, StagedDatabase, SwapPlan } from '../port.js';
-import { type LiveDefinition, listIndexes, readDefinitions } from './catalogue.js';
+import type { ExpectedNamespace, LeasedWork, StagedDatabase, SwapOptions, SwapPlan, Work } from '../port.js';
+import { countIndexes, definitionsOf, headsOf, listHeads, listIndexes, listPhysical, type LiveDefinition, type NamespaceHead, withIndexes } from './catalogue.js';
 import type { MongodbContext } from './connection.js';
 import { serverCode, serverCodeOf, throwTargetError } from './errors.js';
-import { listOwn, toUuid } from './find-namespaces.js';
+import { toUuid } from './find-namespaces.js';
 import { inParallel } from './in-parallel.js';
 import { LeasedCommands } from './leased-commands.js';
 import { oldName, operationPrefix } from './names.js';
@@ -16,6 +16,21 @@ const probeMs = 1_000;
 const probeRounds = 4;
 
 /**
+ * Looks for index builds while the users are still in: with thousands of collections it takes seconds. Gives back how many indexes the database has, for `planSwap` to find out with one
+ * command that none was added since; null while one is being built.
+ */
+export async function settledIndexes(context: MongodbContext, work: Work): Promise<number | null> {
+  const doing = 'looking for index builds';
+  try {
+    const indexes = await countIndexes(context, work.signal);
+    const live = await withIndexes(context, await listHeads(context, work.signal), work.signal);
+    return live.some(({ hasIndexBuild }) => hasIndexBuild) ? null : indexes;
+  } catch (error) {
+    throwTargetError(error, doing, work.signal);
+  }
+}
+
+/**
  * Decides SWAP, of the whole database or of the `only` namespaces. Throws LIVE_CHANGED if the live database is no longer the expected one, SWAP_BLOCKED if an open
  * transaction or an index build holds one of its collections.
  */
@@ -24,19 +39,22 @@ export async function planSwap(
   staged: StagedDatabase,
   expected: readonly ExpectedNamespace[],
   work: LeasedWork,
-  only?: readonly string[],
+  { only, indexes = null }: SwapOptions = {},
 ): Promise<SwapPlan> {
   const commands = new LeasedCommands(context, work);
   const doing = 'planning the swap';
   const chosen = only && new Set(only);
   const isChosen = ({ name }: { readonly name: string }): boolean => chosen?.has(name) ?? true;
   try {
-    const live = (await commands.repeat(doing, () => readDefinitions(context, work.signal))).filter(isChosen);
-    requireUnchanged(live, expected.filter(isChosen));
+    const [physical, counted] = await commands.repeat(doing, () => Promise.all([listPhysical(context, work.signal), indexes === null ? null : countIndexes(context, work.signal)]));
+    const heads = headsOf(context, physical).filter(isChosen);
+    requireUnchanged(heads, expected.filter(isChosen));
+    requireStaged(staged, new Map(physical.map(({ name, uuid }) => [name, uuid])));
+    // Of collections the plan holds no indexes. One that is dropped and another one begun in the meantime look the same, and SWAP would wait for it.
+    const asked = counted !== null && counted === indexes ? heads.filter(({ kind }) => kind === 'timeseries') : heads;
+    const live = await withIndexesOf(commands, heads, asked);
     await requireFree(commands, work, live);
-    const own = await commands.repeat(doing, () => listOwn(context, work.operationId, work.signal));
-    requireStaged(staged, new Map(own.map(({ name, uuid }) => [name, uuid])));
-    return decideSteps(context.db.databaseName, work.operationId, staged, live, nextOld(own, work.operationId));
+    return decideSteps(context.db.databaseName, work.operationId, staged, live, nextOld(physical, work.operationId));
   } catch (error) {
     throwTargetError(error, doing, work.signal);
   }
@@ -48,10 +66,15 @@ export function requireStaged({ namespaces }: Pick<StagedDatabase, 'namespaces'>
   }
 }
 
+async function withIndexesOf({ context, work }: LeasedCommands, heads: readonly NamespaceHead[], asked: readonly NamespaceHead[]): Promise<LiveDefinition[]> {
+  const known = new Map((await withIndexes(context, asked, work.signal)).map((namespace) => [namespace.name, namespace]));
+  return definitionsOf(heads.map((head) => known.get(head.name) ?? { ...head, indexes: [], hasIndexBuild: false }));
+}
+
 /** Beyond the names that an earlier plan of the same operation may have used. */
-function nextOld(own: readonly { readonly name: string }[], operationId: string): number {
+function nextOld(present: readonly { readonly name: string }[], operationId: string): number {
   const prefix = oldName(operationId, 0).slice(0, -1);
-  return Math.max(0, ...own.filter(({ name }) => name.startsWith(prefix)).map(({ name }) => Number(name.slice(prefix.length)) + 1));
+  return Math.max(0, ...present.filter(({ name }) => name.startsWith(prefix)).map(({ name }) => Number(name.slice(prefix.length)) + 1));
 }
 
 async function requireFree(commands: LeasedCommands, work: LeasedWork, live: readonly LiveDefinition[]): Promise<void> {

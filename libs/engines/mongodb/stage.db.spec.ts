@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
-import { BSON, Timestamp, type Db } from 'mongodb';
+import { BSON, Timestamp, type Db, type Document } from 'mongodb';
 import { testMongo } from '../../../test/support/servers.ts';
 import { archiveOf, hashes, namesIn, newOperation, planned, worker, type TestNamespace } from '../../../test/support/restore-fixture.ts';
 import type { EngineSession } from '../port.js';
@@ -185,6 +185,26 @@ describe('staging', () => {
     await check();
     await db.dropCollection(capped ?? '');
     await expect(check()).rejects.toMatchObject(mismatch(/"capped".*disappeared/));
+  });
+
+  it('creates, fills and indexes a group of many collections before the next one', async () => {
+    const last = 256;
+    const names = Array.from({ length: last + 2 }, (_, n) => `c${String(n).padStart(3, '0')}`);
+    const byX = index('"key":{"x":{"$numberInt":"1"}},"name":"x"');
+    const source = await archiveOf(names.map((name, n) => ({ name, indexes: n === 1 || n === last ? [idIndex, byX] : [idIndex], documents: n === 7 ? [] : [bson({ _id: n, x: 1 })] })));
+    const work = worker(newOperation());
+    const staged = await session.stage(source, work);
+    await session.checkStage(staged, source, work);
+    const oplog = await context.client.db('local').collection<{ o: Document; ns: string }>('oplog.rs').find({ ns: { $regex: `^${db.databaseName}\\.` } }).sort({ $natural: 1 }).toArray();
+    const seen = oplog.flatMap(({ o, ns }) => {
+      const verb = ['create', 'startIndexBuild', 'commitIndexBuild'].find((name) => name in o) ?? 'insert';
+      const place = new RegExp(`hf_${work.operationId.replaceAll('-', '')}_1_(\\d+)$`).exec(verb === 'insert' ? ns : String(o[verb]))?.[1];
+      return place === undefined ? [] : [`${verb} ${Number(place) < last ? 'first' : 'second'}`];
+    });
+    expect(seen.filter((entry, at) => entry !== seen[at - 1])).toEqual([
+      'create first', 'insert first', 'startIndexBuild first', 'commitIndexBuild first', 'create second', 'insert second', 'startIndexBuild second', 'commitIndexBuild second',
+    ]);
+    expect(seen.filter((entry) => entry.startsWith('create'))).toHaveLength(names.length);
   });
 
   it('stops within the lease and on a cancel', async () => {

@@ -6,7 +6,7 @@ import { oldName } from './names.js';
 import { isDocument, parseOrdered, sameValue, type OrderedDocument, type OrderedValue } from './ordered-bson.js';
 
 /** Throws LIVE_CHANGED if a namespace came, went or was replaced since `expected` was read. */
-export function requireUnchanged(live: readonly NamespaceDefinition[], expected: readonly ExpectedNamespace[]): void {
+export function requireUnchanged(live: readonly ExpectedNamespace[], expected: readonly ExpectedNamespace[]): void {
   const uuids = new Map(expected.map(({ name, uuid }) => [name, uuid]));
   for (const { name, uuid } of live) {
     if (!uuids.has(name)) throw new AppError('LIVE_CHANGED', `Collection "${name}" was created since the plan was made`);
@@ -25,7 +25,7 @@ export function decideSteps(database: string, operationId: string, staged: Stage
   const old = live.map((state, index): SetAsideNamespace => {
     const { name, kind, options, indexes } = state;
     const moved = kind === 'view' ? null : oldName(operationId, firstOld + index);
-    return { name, kind, old: moved, uuid: kind === 'collection' ? state.uuid : null, options, indexes };
+    return { name, kind, old: moved, uuid: kind === 'collection' ? state.uuid : null, options, indexes: kind === 'timeseries' ? indexes : [] };
   });
   const liveByName = new Map(live.map((state, index) => [state.name, { state, old: old[index]?.old ?? null }]));
   const stagedByName = new Map(staged.namespaces.map((namespace) => [namespace.name, namespace]));

@@ -110,18 +110,22 @@ describe('a product that goes on during a restore', () => {
     transaction.startTransaction();
     await db.collection('b').findOne({}, { session: transaction });
     await expect(plan()).rejects.toMatchObject({ code: 'SWAP_BLOCKED', message: 'An open transaction blocks collection "b"' });
-    await expect(session.planSwap({ ...staged, namespaces: staged.namespaces.filter(({ name }) => name === 'a') }, expected, worker(operation), ['a'])).resolves.toMatchObject({ steps: [{ name: 'a' }, { name: 'a' }] });
+    await expect(session.planSwap({ ...staged, namespaces: staged.namespaces.filter(({ name }) => name === 'a') }, expected, worker(operation), { only: ['a'] })).resolves.toMatchObject({ steps: [{ name: 'a' }, { name: 'a' }] });
     await transaction.abortTransaction();
     await transaction.endSession();
 
+    const indexes = await session.settledIndexes(worker(operation));
     const admin = context.client.db('admin');
     await admin.command({ configureFailPoint: 'hangAfterStartingIndexBuild', mode: 'alwaysOn' });
     const build = db.collection('a').createIndex({ x: 1 });
     await admin.command({ waitForFailPoint: 'hangAfterStartingIndexBuild', timesEntered: 1, maxTimeMS: 10_000 });
-    await expect(plan()).rejects.toMatchObject({ code: 'SWAP_BLOCKED', message: 'An index build blocks collection "a"' });
+    for (const known of [undefined, { indexes }, { indexes: await session.settledIndexes(worker(operation)) }]) {
+      await expect(session.planSwap(staged, expected, worker(operation), known)).rejects.toMatchObject({ code: 'SWAP_BLOCKED', message: 'An index build blocks collection "a"' });
+    }
     await admin.command({ configureFailPoint: 'hangAfterStartingIndexBuild', mode: 'off' });
     await build;
     await plan();
+    expect(await session.settledIndexes(worker(operation))).toBe((indexes ?? 0) + 1);
     expect(await hashes(db)).toEqual(before);
   });
 

@@ -3,7 +3,7 @@ import { AppError } from '#errors';
 import type { LeasedWork, SwapPlan } from '../port.js';
 import type { MongodbContext } from './connection.js';
 import { isLost, serverCode, serverCodeOf, throwTargetError } from './errors.js';
-import { findByUuid, findNamespace, listOwn, toUuid, type FoundNamespace } from './find-namespaces.js';
+import { findByUuid, findNamespace, toUuid, type FoundNamespace } from './find-namespaces.js';
 import { LeasedCommands, TryAgain } from './leased-commands.js';
 import { lateName } from './names.js';
 
@@ -109,12 +109,11 @@ export class SwapRun {
     return lateName(this.work.operationId, index + round * this.plan.steps.length);
   }
 
-  /** Everything kept aside during SWAP, by this worker or one before it. */
-  async interlopers(): Promise<Interloper[]> {
-    const { operationId, signal } = this.work;
-    const prefix = lateName(operationId, 0).slice(0, -1);
+  /** Everything kept aside during SWAP, by this worker or one before it, among the operation's `own` collections. */
+  async interlopers(own: readonly FoundNamespace[]): Promise<Interloper[]> {
+    const prefix = lateName(this.work.operationId, 0).slice(0, -1);
     const found: Interloper[] = [];
-    for (const { name } of await this.persist('listing what was kept', () => listOwn(this.context, operationId, signal))) {
+    for (const { name } of own) {
       if (!name.startsWith(prefix)) continue;
       const step = this.plan.steps[Number(name.slice(prefix.length)) % Math.max(1, this.plan.steps.length)];
       const documents = await this.persist(`counting "${name}"`, () => this.context.db.collection(name).estimatedDocumentCount());

@@ -2,7 +2,7 @@ import type { LeasedWork, SwapPlan, SwapReport, SwapStep } from '../port.js';
 import { catalogueChangesAtOnce } from './catalogue-changes.js';
 import type { MongodbContext } from './connection.js';
 import { serverCode, serverCodeOf, throwTargetError } from './errors.js';
-import { listOwn, toUuid } from './find-namespaces.js';
+import { listOwn, toUuid, type FoundNamespace } from './find-namespaces.js';
 import { inParallel } from './in-parallel.js';
 import { timeToLiveCommand } from './staged-definitions.js';
 import { promote, setAside } from './swap-collections.js';
@@ -38,7 +38,8 @@ export async function runSwap(context: MongodbContext, plan: SwapPlan, work: Lea
       await inParallel(others, catalogueChangesAtOnce(others.length), lane);
     }
     await run.commands.majority('waiting for the replicas');
-    return { ...outcomeOf(plan), interlopers: await run.interlopers(), gone: await goneOf(run, plan), warnings: run.warnings };
+    const own = await run.persist('listing what was set aside and kept', () => listOwn(context, work.operationId, work.signal));
+    return { ...outcomeOf(plan), interlopers: await run.interlopers(own), gone: goneOf(plan, own), warnings: run.warnings };
   } catch (error) {
     throwTargetError(error, 'putting the restored collections in place', work.signal);
   }
@@ -64,8 +65,7 @@ async function perform(run: SwapRun, step: SwapStep, index: number): Promise<voi
 }
 
 /** What the plan set aside and is not there: CLEANUP would look for it in vain, for ever. */
-async function goneOf(run: SwapRun, { old }: SwapPlan): Promise<string[]> {
-  const own = await run.persist('looking at what was set aside', () => listOwn(run.context, run.work.operationId, run.work.signal));
+function goneOf({ old }: SwapPlan, own: readonly FoundNamespace[]): string[] {
   const uuids = new Map(own.map(({ name, uuid }) => [name, uuid]));
   return old.filter((namespace) => namespace.old !== null && !(uuids.has(namespace.old) && (namespace.uuid === null || uuids.get(namespace.old) === namespace.uuid))).map(({ name }) => name);
 }
