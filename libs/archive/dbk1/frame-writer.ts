@@ -40,10 +40,19 @@ export abstract class FrameWriter {
   private rejectWrite: (error: unknown) => void = () => undefined;
   private readonly onError = (error: unknown): void => this.fail(error);
 
+  /** What `append` puts together, up to `batchFill`. */
+  protected batch: Buffer;
+  protected batchFill = 0;
+  /** The batch that is being written, or was. */
+  private written: Buffer;
+
   constructor(
     private readonly destination: Writable,
     private readonly framing: FrameWriterOptions,
+    size = batchBytes,
   ) {
+    this.batch = Buffer.allocUnsafeSlow(size);
+    this.written = Buffer.allocUnsafeSlow(size);
     this.slots = new Slots(framing.parallelism ?? Math.min(Math.max(availableParallelism(), 4), 16));
     destination.on('error', this.onError);
   }
@@ -107,12 +116,20 @@ export abstract class FrameWriter {
     return { formatVersion: 1, producer, tenant, backup, engine, consistency, payload, namespaces, frames: this.frames };
   }
 
-  /** Waits until the destination has taken every byte. */
+  /** Waits until the destination has taken every byte, and gives the memory back. */
   protected async end(): Promise<{ readonly sizeBytes: number; readonly sha256: string }> {
     await this.lastWrite;
     this.requireHealthy();
+    for (const batch of [this.batch, this.written]) release(batch);
     this.destination.off('error', this.onError);
     return { sizeBytes: this.fileBytes, sha256: this.fileHash.digest('hex') };
+  }
+
+  protected async writeBatch(): Promise<void> {
+    if (this.batchFill === 0) return;
+    await this.write(this.batch.subarray(0, this.batchFill));
+    [this.batch, this.written] = [this.written, this.batch];
+    this.batchFill = 0;
   }
 
   /** Begins a write when the one before it is done: that one's bytes may be used again when it resolves, these not before the next write has resolved. */

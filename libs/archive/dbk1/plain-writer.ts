@@ -1,6 +1,5 @@
 import type { Writable } from 'node:stream';
-import { release } from '../release.js';
-import { batchBytes, FrameWriter, type FrameWriterOptions } from './frame-writer.js';
+import { FrameWriter, type FrameWriterOptions } from './frame-writer.js';
 import type { ArchiveManifest, ManifestInput } from './manifest.js';
 
 export interface PlainArchiveSummary {
@@ -13,11 +12,6 @@ export interface PlainArchiveSummary {
 
 /** Writes the compressed stream of an archive as it is, without encryption: a file for the public tools. Its manifest has to be kept elsewhere. */
 export class PlainArchiveWriter extends FrameWriter {
-  private batch = Buffer.allocUnsafeSlow(batchBytes);
-  private batchFill = 0;
-  /** The batch that is being written, or was. */
-  private written = Buffer.allocUnsafeSlow(batchBytes);
-
   constructor(destination: Writable, options: FrameWriterOptions) {
     super(destination, options);
   }
@@ -26,7 +20,6 @@ export class PlainArchiveWriter extends FrameWriter {
   async finish(input: ManifestInput): Promise<PlainArchiveSummary> {
     const manifest = await this.endFrames(input, () => 0);
     const ended = await this.end();
-    for (const batch of [this.batch, this.written]) release(batch);
     return { ...ended, manifest };
   }
 
@@ -39,10 +32,7 @@ export class PlainArchiveWriter extends FrameWriter {
     }
   }
 
-  protected override async flush(): Promise<void> {
-    if (this.batchFill === 0) return;
-    await this.write(this.batch.subarray(0, this.batchFill));
-    [this.batch, this.written] = [this.written, this.batch];
-    this.batchFill = 0;
+  protected override flush(): Promise<void> {
+    return this.writeBatch();
   }
 }

@@ -42,23 +42,19 @@ export class ArchiveWriter extends FrameWriter {
 
   private cipher: CipherGCM | null = null;
   private segmentFill = 0;
-  private batch: Buffer;
-  private batchFill = 0;
-  /** The batch that is being written, or was. */
-  private written: Buffer;
 
   constructor(destination: Writable, options: ArchiveWriterOptions) {
-    super(destination, options);
-    this.segmentSize = options.segmentSize ?? defaultSegmentSize;
-    this.recordBytes = this.segmentSize + 4 + tagBytes;
+    const { segmentSize = defaultSegmentSize } = options;
+    const recordBytes = segmentSize + 4 + tagBytes;
+    super(destination, options, Math.max(1, Math.floor(batchBytes / recordBytes)) * recordBytes);
+    this.segmentSize = segmentSize;
+    this.recordBytes = recordBytes;
     const salt = options.salt ?? randomBytes(saltBytes);
     const header = encodeHeader({ ...options, segmentSize: this.segmentSize, salt, keyCheck: deriveKeyCheck(options.tenantKey, salt) });
     const headerSha256 = createHash('sha256').update(header).digest();
     this.archiveKey = deriveArchiveKey(options.tenantKey, salt, headerSha256);
     this.headerSha256 = headerSha256.toString('hex');
     this.saltHex = salt.toString('hex');
-    this.batch = this.newBatch();
-    this.written = this.newBatch();
     this.begin(header);
   }
 
@@ -75,7 +71,6 @@ export class ArchiveWriter extends FrameWriter {
     footer.writeBigUInt64BE(BigInt(this.sizeBytes));
     await this.write(Buffer.concat([length, ...sealed, footer]));
     const ended = await this.end();
-    for (const batch of [this.batch, this.written]) release(batch);
     return {
       ...ended,
       salt: this.saltHex,
@@ -104,7 +99,7 @@ export class ArchiveWriter extends FrameWriter {
 
   protected override async flush(): Promise<void> {
     if (this.cipher !== null) await this.closeSegment();
-    await this.flushBatch();
+    await this.writeBatch();
   }
 
   private async closeSegment(): Promise<void> {
@@ -117,17 +112,6 @@ export class ArchiveWriter extends FrameWriter {
     this.cipher = null;
     this.segmentFill = 0;
     this.segments += 1;
-    if (this.batchFill + this.recordBytes > this.batch.length) await this.flushBatch();
-  }
-
-  private newBatch(): Buffer {
-    return Buffer.allocUnsafeSlow(Math.max(1, Math.floor(batchBytes / this.recordBytes)) * this.recordBytes);
-  }
-
-  private async flushBatch(): Promise<void> {
-    if (this.batchFill === 0) return;
-    await this.write(this.batch.subarray(0, this.batchFill));
-    [this.batch, this.written] = [this.written, this.batch];
-    this.batchFill = 0;
+    if (this.batchFill + this.recordBytes > this.batch.length) await this.writeBatch();
   }
 }
