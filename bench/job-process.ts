@@ -1,3 +1,5 @@
+import { collectEach } from '#archive';
+import { garbageBytes } from '../src/config/lean-process.ts';
 import type { Job, JobReply, JobResult } from './job.ts';
 import { engineBackup, engineRestore, engineSelection } from './engine-runs.ts';
 import { measureLimits } from './limits.ts';
@@ -23,5 +25,6 @@ async function answer(job: Job): Promise<JobReply> {
   }
 }
 
+collectEach(garbageBytes);
 const reply = await answer(JSON.parse(process.argv[2] ?? '') as Job);
 process.send?.(reply, () => process.disconnect());

@@ -1,11 +1,8 @@
 import { createServer } from 'node:net';
 import { loadConfig } from './config/load-config.js';
-import { leanProcess, releaseStartMemory } from './config/lean-process.js';
+import { garbageBytes, leanProcess, releaseStartMemory } from './config/lean-process.js';
 import { ConfigurationError } from './config/parse-environment.js';
 import { redact } from '#errors';
-
-/** Of buffers that nobody uses, in a worker. */
-const garbageBytes = 24 * 1024 * 1024;
 
 async function main(): Promise<void> {
   const config = loadConfig();

@@ -29,7 +29,7 @@ async function sizes(...args: string[]): Promise<{ readonly before: number; read
 }
 
 const buffersMade = 400;
-const bufferBytes = 512 * 1024;
+const bufferBytes = 1024 * 1024;
 const pagesOfBuffers = (buffersMade * bufferBytes) / 4096;
 
 /** Makes buffers, writes to each, and lets go of it. */

@@ -2,11 +2,14 @@ import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 
 /**
- * Of glibc, which reads them before any of our code runs. One arena instead of one a thread. Only what is larger than 768 KiB, as frames and the server's replies are, goes back to the
- * system when it is freed: beside smaller buffers in one heap it would leave holes that nothing fits into, 30 MB and more after some gigabytes. Smaller ones are made again in
- * the same memory: the system hands out and zeroes each page of a new one, which was a third of a restore's own processor time when blocks of 128 KiB and more went back.
+ * Of glibc, which reads them before any of our code runs. One arena instead of one a thread. Frames, batches and the server's replies are made again in the same memory instead of going back
+ * to the system when they are freed: it hands out and zeroes each page of a new one, which was a third of a restore's own processor time. What nobody uses must not lie about between them for long
+ * (`garbageBytes`), or the heap grows.
  */
-export const allocator = { MALLOC_ARENA_MAX: '1', MALLOC_MMAP_THRESHOLD_: String(768 * 1024), MALLOC_TRIM_THRESHOLD_: String(8 * 1024 * 1024) };
+export const allocator = { MALLOC_ARENA_MAX: '1', MALLOC_MMAP_THRESHOLD_: String(8 * 1024 * 1024), MALLOC_TRIM_THRESHOLD_: String(8 * 1024 * 1024) };
+
+/** So much of buffers that nobody uses may lie about in a lean process: for `collectEach`, which is of a part of the program that must be loaded after `leanProcess`. */
+export const garbageBytes = 24 * 1024 * 1024;
 
 const fixedYoung = '--semi-space-growth-factor=1';
 const growingYoung = '--semi-space-growth-factor=2';
