@@ -40,6 +40,7 @@ const selectedCollection = 'articles';
 const collectionsPerCheckpoint = 400;
 const mostFilesOpen = 4_000;
 const betweenLooksMs = 100;
+const mostLooks = 3_000;
 const collectionsPerHash = 400;
 /** Of many collections, one in so many has an index. */
 const indexedEvery = 10;
@@ -243,12 +244,13 @@ export async function fill(db: Db, plan: DataPlan): Promise<DataSet> {
 }
 
 async function untilFilesAreClosed(db: Db): Promise<void> {
-  for (;;) {
+  for (let looks = 0; looks < mostLooks; looks += 1) {
     const status = await db.admin().command({ serverStatus: 1 });
     const { connection } = status['wiredTiger'] as { readonly connection: Readonly<Record<string, unknown>> };
     if (Number(connection['files currently open']) < mostFilesOpen) return;
     await delay(betweenLooksMs);
   }
+  throw new Error(`mongod still has more than ${mostFilesOpen} files open after ${(mostLooks * betweenLooksMs) / 60_000} minutes`);
 }
 
 async function fillOne(db: Db, shape: CollectionShape, random: Random, wanted: number): Promise<{ readonly documents: number; readonly bytes: number }> {

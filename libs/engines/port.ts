@@ -171,15 +171,15 @@ export interface SetAsideNamespace {
   /** UUID of `old`; null until it is known (the copy of a time series' buckets) and for views. */
   readonly uuid: string | null;
   readonly options: string;
-  /** Of a time series, as the copy of its buckets has none. A set-aside collection has its own; empty here. */
-  readonly indexes: readonly string[];
+  /** Of a time series, as the copy of its buckets has none. A set-aside collection has its own; what a plan of an earlier version says of them is not used. */
+  readonly indexes?: readonly string[];
 }
 
 export interface SwapOptions {
   /** The plan knows no other live namespaces than these: one of them that is not staged is removed, all others stay as they are. Default: the whole database. */
   readonly only?: readonly string[];
-  /** What `settledIndexes` gave right before. Default, and after null: each collection is asked for its index builds. */
-  readonly indexes?: number | null;
+  /** What `settledIndexCount` gave right before. Default, and after null: each collection is asked for its index builds. */
+  readonly indexCount?: number | null;
 }
 
 export type SwapStep =
@@ -283,8 +283,8 @@ export interface EngineSession {
   checkStage(staged: StagedDatabase, source: PayloadSource, work: Work): Promise<void>;
   /** Drops every `hf_<operation>_*` collection of STAGE, whatever token made it; live and `old` ones are not touched. Idempotent. */
   dropStage(operationId: string, work: Work): Promise<void>;
-  /** Looks for index builds, of each collection by itself, so that `planSwap` need not: how many indexes the database has, null while one is being built. Best asked right before the users are shut out. */
-  settledIndexes(work: Work): Promise<number | null>;
+  /** Looks for index builds on thousands of collections, so that `planSwap` need not: how many indexes the database has; null while one is being built, or where `planSwap` may as well look itself. To be asked right before the users are shut out. */
+  settledIndexCount(work: Work): Promise<number | null>;
   /** Compares live UUIDs with `expected` (LIVE_CHANGED), refuses open transactions and index builds (SWAP_BLOCKED), and decides every step. */
   planSwap(staged: StagedDatabase, expected: readonly ExpectedNamespace[], work: LeasedWork, options?: SwapOptions): Promise<SwapPlan>;
   /** Forward only and idempotent: real UUIDs decide what is done. `beforeStep` is awaited before each step (fault points, logs). */

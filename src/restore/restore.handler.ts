@@ -189,9 +189,9 @@ export class RestoreHandler implements OperationHandler<RestoreInput>, OnModuleI
 
   private async commit(context: OperationContext<RestoreInput>, session: EngineSession, staged: StagedDatabase, work: LeasedWork, facts: Omit<RestoreJournal, 'swapPlan'>): Promise<void> {
     const { undo, repoint, choice } = context.input;
-    const indexes = repoint === undefined && choice.merge === null ? await session.settledIndexes(work) : null;
+    const indexCount = repoint === undefined && choice.merge === null && choice.collections === null ? await session.settledIndexCount(work) : null;
     const late = await this.maintenance.begin(context, undo === undefined ? 'A backup is being restored' : 'A restore is being undone', repoint === undefined ? undefined : lateWrites);
-    const decided = await this.decide(context, session, staged, { work, indexes }, facts);
+    const decided = await this.decide(context, session, staged, { work, indexCount }, facts);
     await context.faultPoint('restore.planned');
     const journal: RestoreJournal = { ...facts, ...decided, warnings: [...facts.warnings, ...late] };
     await context.commit(asJson(journal), (manager) => (repoint === undefined ? this.preparation.requireActive(context, manager) : this.repoint.move(context, repoint, manager)));
@@ -199,14 +199,14 @@ export class RestoreHandler implements OperationHandler<RestoreInput>, OnModuleI
   }
 
   /** Undo of a MERGE reads the safety backup as it is now: nothing is set aside that could be kept later. */
-  private async decide(context: OperationContext<RestoreInput>, session: EngineSession, staged: StagedDatabase, { work, indexes }: { readonly work: LeasedWork; readonly indexes: number | null }, facts: Omit<RestoreJournal, 'swapPlan'>): Promise<Partial<RestoreJournal> & Pick<RestoreJournal, 'swapPlan'>> {
+  private async decide(context: OperationContext<RestoreInput>, session: EngineSession, staged: StagedDatabase, { work, indexCount }: { readonly work: LeasedWork; readonly indexCount: number | null }, facts: Omit<RestoreJournal, 'swapPlan'>): Promise<Partial<RestoreJournal> & Pick<RestoreJournal, 'swapPlan'>> {
     const { choice: { collections, merge }, repoint, live: expected, keepOld } = context.input;
     if (repoint !== undefined) {
       const pointer = await this.repoint.leave(context, repoint, keepOld === true ? null : expected);
       // Nothing may be there: whatever has come since the plan is somebody else's.
       return { swapPlan: await session.planSwap(staged, [], work), pointer };
     }
-    if (merge === null) return { swapPlan: await session.planSwap(staged, expected, work, { indexes, ...(collections === null ? {} : { only: collections }) }) };
+    if (merge === null) return { swapPlan: await session.planSwap(staged, expected, work, { indexCount, ...(collections === null ? {} : { only: collections }) }) };
     const { safetyBackupId, safetyClusterTime, live } = facts;
     if (safetyBackupId === null) throw new AppError('INTERNAL', 'A merge needs its safety backup');
     const prepared = await this.merging.prepare(context, session, staged, merge, { safetyBackupId, safetyClusterTime, live });

@@ -1,4 +1,4 @@
-// Of less than what a lean process gives back to the system: the driver makes three copies of each batch.
+// The driver makes three copies of each batch; larger ones gained nothing.
 const batchBytes = 512 * 1024;
 // The server takes at most 100,000 documents in a command.
 const batchDocuments = 100_000;

@@ -45,6 +45,7 @@ export type NamespaceDefinition = Omit<NamespaceState, 'documents' | 'sizeBytes'
 export type LiveDefinition = NamespaceDefinition & Pick<LiveNamespace, 'hasIndexBuild'>;
 
 const listConcurrency = 8;
+const countingMs = 3_000;
 const noIndexes = { indexes: [], hasIndexBuild: false };
 /** mongodump leaves out every other `system.*` collection of a user's database too. */
 const copiedSystemNames = new Set(['system.js']);
@@ -127,9 +128,9 @@ export async function withIndexes(context: MongodbContext, heads: readonly Names
   }
 }
 
-/** How many indexes the whole database has, those that are being built and Holdfast's own included, by one command. Driver errors pass unchanged. */
+/** How many indexes the whole database has, those that are being built and Holdfast's own included, by one command. It waits for whoever locks a collection, for a while. Driver errors pass unchanged. */
 export async function countIndexes({ db }: MongodbContext, signal?: AbortSignal): Promise<number> {
-  return Number((await db.command({ dbStats: 1 }, signal ? { signal } : {}))['indexes']);
+  return Number((await db.command({ dbStats: 1, maxTimeMS: countingMs }, signal ? { signal } : {}))['indexes']);
 }
 
 /** Of each live namespace what it is, with its definitions as Extended JSON. */

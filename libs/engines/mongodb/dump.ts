@@ -167,7 +167,7 @@ class DumpRun {
   private async setAside(only: readonly SetAsideNamespace[]): Promise<DumpNamespace[]> {
     const physical = await this.ask(listPhysical(this.context, this.signal), 'listing the collections');
     const uuids = new Map(physical.map(({ name, uuid }) => [name, uuid]));
-    return inParallel(only, maxConcurrency, async ({ name, kind, old, uuid, options, indexes }, index) => {
+    return inParallel(only, maxConcurrency, async ({ name, kind, old, uuid, options, indexes = [] }, index) => {
       const found = old === null ? null : (uuids.get(old) ?? null);
       // Without its UUID a collection that has gone would read like an empty one.
       if (old !== null && (found === null || (uuid !== null && uuid !== found))) throw collectionChanged([name]);

@@ -12,7 +12,7 @@ import { inspect } from './inspection.js';
 import { forecastMerge } from './merge-forecast.js';
 import { planMerge } from './merge-plan.js';
 import { runMerge } from './merge-run.js';
-import { planSwap, settledIndexes } from './plan-swap.js';
+import { planSwap, settledIndexCount } from './plan-swap.js';
 import { requirePrivileges, type Purpose } from './privileges.js';
 import { stageArchive } from './stage.js';
 import { runSwap } from './swap.js';
@@ -61,8 +61,8 @@ export class MongodbSession implements EngineSession {
     return mapped('dropping the stage', work, dropStage(this.context, operationId, work));
   }
 
-  settledIndexes(work: Work): Promise<number | null> {
-    return mapped('looking for index builds', work, settledIndexes(this.context, work));
+  settledIndexCount(work: Work): Promise<number | null> {
+    return mapped('looking for index builds', work, settledIndexCount(this.context, work));
   }
 
   planSwap(staged: StagedDatabase, expected: readonly ExpectedNamespace[], work: LeasedWork, options?: SwapOptions): Promise<SwapPlan> {

@@ -11,22 +11,26 @@ import { LeasedCommands } from './leased-commands.js';
 import { oldName, operationPrefix } from './names.js';
 import { decideSteps, requireUnchanged } from './swap-plan.js';
 
+/** Fewer are asked one by one in maintenance: it takes a tenth of a second. */
+const manyCollections = 500;
 const probesAtOnce = 8;
 const probeMs = 1_000;
 const probeRounds = 4;
 
 /**
- * Looks for index builds while the users are still in: with thousands of collections it takes seconds. Gives back how many indexes the database has, for `planSwap` to find out with one
- * command that none was added since; null while one is being built.
+ * Looks for index builds while the users are still in: of thousands of collections it takes seconds. Gives back how many indexes the database has, for `planSwap` to find out with one
+ * command that none was added since; null where it can ask each collection, or has to.
  */
-export async function settledIndexes(context: MongodbContext, work: Work): Promise<number | null> {
-  const doing = 'looking for index builds';
+export async function settledIndexCount(context: MongodbContext, work: Work): Promise<number | null> {
   try {
-    const indexes = await countIndexes(context, work.signal);
-    const live = await withIndexes(context, await listHeads(context, work.signal), work.signal);
-    return live.some(({ hasIndexBuild }) => hasIndexBuild) ? null : indexes;
-  } catch (error) {
-    throwTargetError(error, doing, work.signal);
+    const heads = await listHeads(context, work.signal);
+    if (heads.length < manyCollections) return null;
+    const count = await countIndexes(context, work.signal);
+    const live = await withIndexes(context, heads, work.signal);
+    return live.some(({ hasIndexBuild }) => hasIndexBuild) ? null : count;
+  } catch {
+    work.signal.throwIfAborted();
+    return null;
   }
 }
 
@@ -39,20 +43,18 @@ export async function planSwap(
   staged: StagedDatabase,
   expected: readonly ExpectedNamespace[],
   work: LeasedWork,
-  { only, indexes = null }: SwapOptions = {},
+  { only, indexCount = null }: SwapOptions = {},
 ): Promise<SwapPlan> {
   const commands = new LeasedCommands(context, work);
   const doing = 'planning the swap';
   const chosen = only && new Set(only);
   const isChosen = ({ name }: { readonly name: string }): boolean => chosen?.has(name) ?? true;
   try {
-    const [physical, counted] = await commands.repeat(doing, () => Promise.all([listPhysical(context, work.signal), indexes === null ? null : countIndexes(context, work.signal)]));
+    const physical = await commands.repeat(doing, () => listPhysical(context, work.signal));
     const heads = headsOf(context, physical).filter(isChosen);
     requireUnchanged(heads, expected.filter(isChosen));
     requireStaged(staged, new Map(physical.map(({ name, uuid }) => [name, uuid])));
-    // Of collections the plan holds no indexes. One that is dropped and another one begun in the meantime look the same, and SWAP would wait for it.
-    const asked = counted !== null && counted === indexes ? heads.filter(({ kind }) => kind === 'timeseries') : heads;
-    const live = await withIndexesOf(commands, heads, asked);
+    const live = await withIndexesOf(commands, heads, indexCount !== null && (await hasIndexes(context, indexCount, work)));
     await requireFree(commands, work, live);
     return decideSteps(context.db.databaseName, work.operationId, staged, live, nextOld(physical, work.operationId));
   } catch (error) {
@@ -66,7 +68,19 @@ export function requireStaged({ namespaces }: Pick<StagedDatabase, 'namespaces'>
   }
 }
 
-async function withIndexesOf({ context, work }: LeasedCommands, heads: readonly NamespaceHead[], asked: readonly NamespaceHead[]): Promise<LiveDefinition[]> {
+/** Whether the database has as many indexes as before; false where it cannot be told. An index that was dropped meanwhile and one that is being built look the same: SWAP would wait for it. */
+async function hasIndexes(context: MongodbContext, count: number, work: Work): Promise<boolean> {
+  try {
+    return (await countIndexes(context, work.signal)) === count;
+  } catch (error) {
+    if (serverCodeOf(error) === undefined) throw error;
+    return false;
+  }
+}
+
+/** A plan holds the indexes of time series alone: without index builds no other namespace need be asked. */
+async function withIndexesOf({ context, work }: LeasedCommands, heads: readonly NamespaceHead[], areSettled: boolean): Promise<LiveDefinition[]> {
+  const asked = areSettled ? heads.filter(({ kind }) => kind === 'timeseries') : heads;
   const known = new Map((await withIndexes(context, asked, work.signal)).map((namespace) => [namespace.name, namespace]));
   return definitionsOf(heads.map((head) => known.get(head.name) ?? { ...head, indexes: [], hasIndexBuild: false }));
 }

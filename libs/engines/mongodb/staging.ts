@@ -43,7 +43,7 @@ interface StagingGroup {
 
 /**
  * The namespaces of an archive as the stage gets them. A group of them is created when the first of its documents comes, and each gets its indexes when it is complete and the next group
- * begins: of an archive with thousands of collections the server works on a few at a time.
+ * begins: of thousands of collections the server works on a few at a time, if their documents come in the order of their definitions, as in our own archives. (mongodump writes the largest first.)
  */
 export class StagingGroups {
   readonly items: readonly Staging[];
@@ -69,10 +69,11 @@ export class StagingGroups {
     });
   }
 
-  /** Drops what earlier attempts of the operation left. Creates nothing yet. */
+  /** Drops what earlier attempts of the operation left, and tries the views, which cost no files; what else the server refuses is found when its group begins. */
   static async plan(commands: LeasedCommands, writer: BatchWriter, collections: readonly CollectionMeta[], work: LeasedWork): Promise<StagingGroups> {
     const groups = new StagingGroups(commands, writer, collections, work);
     await dropStageUpTo(commands, work.operationId, work.fencingToken);
+    await inParallel(groups.items.filter(({ meta }) => meta.kind === 'view'), creationsAtOnce, ({ meta, trial, spec }) => rehearseView(commands, meta.collection, trial, spec));
     return groups;
   }
 
@@ -116,7 +117,7 @@ export function uuidsByName(found: readonly FoundNamespace[]): ReadonlyMap<strin
 }
 
 async function create(commands: LeasedCommands, { meta, spec, staged, trial }: Staging): Promise<void> {
-  if (meta.kind === 'view') return rehearseView(commands, meta.collection, trial, spec);
+  if (meta.kind === 'view') return;
   if (meta.kind === 'timeseries') await createNamespace(commands, meta.collection, trial, spec.create);
   await createNamespace(commands, meta.collection, staged, meta.kind === 'timeseries' ? new Map<string, never>() : spec.create);
 }

@@ -25,7 +25,7 @@ export function decideSteps(database: string, operationId: string, staged: Stage
   const old = live.map((state, index): SetAsideNamespace => {
     const { name, kind, options, indexes } = state;
     const moved = kind === 'view' ? null : oldName(operationId, firstOld + index);
-    return { name, kind, old: moved, uuid: kind === 'collection' ? state.uuid : null, options, indexes: kind === 'timeseries' ? indexes : [] };
+    return { name, kind, old: moved, uuid: kind === 'collection' ? state.uuid : null, options, ...(kind === 'timeseries' ? { indexes } : {}) };
   });
   const liveByName = new Map(live.map((state, index) => [state.name, { state, old: old[index]?.old ?? null }]));
   const stagedByName = new Map(staged.namespaces.map((namespace) => [namespace.name, namespace]));
