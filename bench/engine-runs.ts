@@ -93,7 +93,7 @@ export async function engineRestore({ uri, database, folder }: JobTarget, codec:
     });
     const source: PayloadSource = {
       namespaces: archive.manifest.namespaces.map((namespace) => ({ ...namespace, sum: namespace.sum ?? '' })),
-      payload: () => archive.payload(),
+      payload: () => archive.payload({ lent: true }),
     };
     const expected = (await session.catalogue()).map(({ name, uuid }) => ({ name, uuid }));
     const staged = await phases.time('stage', () => session.stage(source, leased));
@@ -124,7 +124,7 @@ export async function engineSelection({ uri, database, folder }: JobTarget, code
     await phases.time('verify', () => verifySelection(archive, names));
     const source: PayloadSource = {
       namespaces: archive.manifest.namespaces.filter(({ name }) => names.has(name)).map((namespace) => ({ ...namespace, sum: namespace.sum ?? '' })),
-      payload: () => archive.selection(names),
+      payload: () => archive.selection(names, { lent: true }),
     };
     const staged = await phases.time('stage', () => session.stage(source, leased));
     await phases.time('check', () => session.checkStage(staged, source, leased));
