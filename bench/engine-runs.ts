@@ -95,7 +95,7 @@ export async function engineRestore({ uri, database, folder }: JobTarget, codec:
       namespaces: archive.manifest.namespaces.map((namespace) => ({ ...namespace, sum: namespace.sum ?? '' })),
       payload: () => archive.payload({ lent: true }),
     };
-    const expected = (await session.catalogue()).map(({ name, uuid }) => ({ name, uuid }));
+    const expected = await session.namespaces();
     const staged = await phases.time('stage', () => session.stage(source, leased));
     await phases.time('check', () => session.checkStage(staged, source, leased));
     await phases.time('swap', async () => {
