@@ -3,6 +3,7 @@ import { AppError } from '#errors';
 import type { NamespaceKind, NamespaceState } from '../port.js';
 import type { MongodbContext } from './connection.js';
 import { serverCode, serverCodeOf, toTargetError, throwTargetError } from './errors.js';
+import { uuidsByName } from './find-namespaces.js';
 import { inParallel } from './in-parallel.js';
 import { bucketsPrefix, reservedPrefix } from './names.js';
 import { bsonType, findElement, textOf, type RawElement } from './raw-bson.js';
@@ -103,7 +104,7 @@ export async function listHeads(context: MongodbContext, signal?: AbortSignal): 
 
 /** The tenant's among `physical`, as `listHeads` has them. */
 export function headsOf(context: MongodbContext, physical: readonly PhysicalNamespace[]): NamespaceHead[] {
-  const uuids = new Map(physical.map(({ name, uuid }) => [name, uuid]));
+  const uuids = uuidsByName(physical);
   const tenants = physical.filter(({ name }) => isTenantsName(name)).sort((a, b) => (a.name < b.name ? -1 : 1));
   refuseUnsupported(context, tenants);
   return tenants.map(({ name, type, uuid, options }): NamespaceHead => {
@@ -116,12 +117,12 @@ export function headsOf(context: MongodbContext, physical: readonly PhysicalName
   });
 }
 
-/** Adds the indexes that each namespace has now. */
-export async function withIndexes(context: MongodbContext, heads: readonly NamespaceHead[], signal?: AbortSignal): Promise<LiveNamespace[]> {
+/** Adds the indexes that each namespace has now, or each of those `isAsked`. */
+export async function withIndexes(context: MongodbContext, heads: readonly NamespaceHead[], signal?: AbortSignal, isAsked: (head: NamespaceHead) => boolean = isNoView): Promise<LiveNamespace[]> {
   try {
     return await inParallel(heads, listConcurrency, async (head) => ({
       ...head,
-      ...(head.kind === 'view' ? noIndexes : await listIndexes(context, head.name, signal)),
+      ...(isAsked(head) ? await listIndexes(context, head.name, signal) : noIndexes),
     }));
   } catch (error) {
     throwTargetError(error, 'listing the indexes', signal);
@@ -158,6 +159,10 @@ async function readStatistics(context: MongodbContext, { name, kind }: Namespace
     if (serverCodeOf(error) === serverCode.namespaceNotFound) return { documents: 0, sizeBytes: 0 };
     throw toTargetError(error, `reading the size of "${name}"`);
   }
+}
+
+function isNoView({ kind }: NamespaceHead): boolean {
+  return kind !== 'view';
 }
 
 function refuseUnsupported({ server }: MongodbContext, namespaces: readonly PhysicalNamespace[]): void {

@@ -6,6 +6,7 @@ import type { DumpOptions, DumpResult, FrameSink, NamespaceKind, NamespaceSummar
 import { listIndexes, listPhysical } from './catalogue.js';
 import type { MongodbContext } from './connection.js';
 import { isLost, serverCode, serverCodeOf, throwTargetError, toTargetError } from './errors.js';
+import { uuidsByName } from './find-namespaces.js';
 import { FramePool } from './frame-pool.js';
 import { inParallel } from './in-parallel.js';
 import { bucketsPrefix } from './names.js';
@@ -166,7 +167,7 @@ class DumpRun {
 
   private async setAside(only: readonly SetAsideNamespace[]): Promise<DumpNamespace[]> {
     const physical = await this.ask(listPhysical(this.context, this.signal), 'listing the collections');
-    const uuids = new Map(physical.map(({ name, uuid }) => [name, uuid]));
+    const uuids = uuidsByName(physical);
     return inParallel(only, maxConcurrency, async ({ name, kind, old, uuid, options, indexes = [] }, index) => {
       const found = old === null ? null : (uuids.get(old) ?? null);
       // Without its UUID a collection that has gone would read like an empty one.

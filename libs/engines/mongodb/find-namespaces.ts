@@ -43,6 +43,11 @@ export function listOwn(context: MongodbContext, operationId: string, signal?: A
   return findNamespaces(context, { name: { $regex: `^(system\\.buckets\\.)?${operationPrefix(operationId)}` } }, signal);
 }
 
+/** Of those that have one: not of views. */
+export function uuidsByName(found: readonly { readonly name: string; readonly uuid: string | null }[]): ReadonlyMap<string, string> {
+  return new Map(found.flatMap(({ name, uuid }) => (uuid === null ? [] : [[name, uuid] as const])));
+}
+
 export async function findIndexes(context: MongodbContext, name: string, signal?: AbortSignal): Promise<OrderedDocument[]> {
   return (await readAll(context, { listIndexes: name }, signal)).map(readOrdered);
 }

@@ -4,7 +4,7 @@ import type { ExpectedNamespace, LeasedWork, MergeConflict, MergePlan, Namespace
 import { readCatalogue } from './catalogue.js';
 import type { MongodbContext } from './connection.js';
 import { throwTargetError } from './errors.js';
-import { findNamespace, listOwn } from './find-namespaces.js';
+import { findNamespace, listOwn, uuidsByName } from './find-namespaces.js';
 import { LeasedCommands } from './leased-commands.js';
 import { fenceId } from './merge-fence.js';
 import { clashesName, fenceName } from './names.js';
@@ -27,7 +27,7 @@ export async function planMerge(
     const live = (await commands.repeat(doing, () => readCatalogue(context))).filter(({ name }) => names.has(name));
     requireUnchanged(live, expected.filter(({ name }) => names.has(name)));
     const own = await commands.repeat(doing, () => listOwn(context, work.operationId, work.signal));
-    requireStaged(staged, new Map(own.map(({ name, uuid }) => [name, uuid])));
+    requireStaged(staged, uuidsByName(own));
     const { merged, missing } = sides(context, staged, live);
     const targets = merged.map(({ from, to }, index) => {
       const clashes = own.find(({ name }) => name === clashesName(work.operationId, work.fencingToken, index));

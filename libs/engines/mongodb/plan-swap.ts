@@ -5,7 +5,7 @@ import type { ExpectedNamespace, LeasedWork, StagedDatabase, SwapOptions, SwapPl
 import { countIndexes, definitionsOf, headsOf, listHeads, listIndexes, listPhysical, type LiveDefinition, type NamespaceHead, withIndexes } from './catalogue.js';
 import type { MongodbContext } from './connection.js';
 import { serverCode, serverCodeOf, throwTargetError } from './errors.js';
-import { toUuid } from './find-namespaces.js';
+import { toUuid, uuidsByName } from './find-namespaces.js';
 import { inParallel } from './in-parallel.js';
 import { LeasedCommands } from './leased-commands.js';
 import { oldName, operationPrefix } from './names.js';
@@ -53,8 +53,10 @@ export async function planSwap(
     const physical = await commands.repeat(doing, () => listPhysical(context, work.signal));
     const heads = headsOf(context, physical).filter(isChosen);
     requireUnchanged(heads, expected.filter(isChosen));
-    requireStaged(staged, new Map(physical.map(({ name, uuid }) => [name, uuid])));
-    const live = await withIndexesOf(commands, heads, indexCount !== null && (await hasIndexes(context, indexCount, work)));
+    requireStaged(staged, uuidsByName(physical));
+    // A plan holds the indexes of time series alone: without index builds no other namespace need be asked.
+    const areSettled = indexCount !== null && (await hasIndexes(context, indexCount, work));
+    const live = definitionsOf(await withIndexes(context, heads, work.signal, areSettled ? isTimeSeries : undefined));
     await requireFree(commands, work, live);
     return decideSteps(context.db.databaseName, work.operationId, staged, live, nextOld(physical, work.operationId));
   } catch (error) {
@@ -78,11 +80,8 @@ async function hasIndexes(context: MongodbContext, count: number, work: Work): P
   }
 }
 
-/** A plan holds the indexes of time series alone: without index builds no other namespace need be asked. */
-async function withIndexesOf({ context, work }: LeasedCommands, heads: readonly NamespaceHead[], areSettled: boolean): Promise<LiveDefinition[]> {
-  const asked = areSettled ? heads.filter(({ kind }) => kind === 'timeseries') : heads;
-  const known = new Map((await withIndexes(context, asked, work.signal)).map((namespace) => [namespace.name, namespace]));
-  return definitionsOf(heads.map((head) => known.get(head.name) ?? { ...head, indexes: [], hasIndexBuild: false }));
+function isTimeSeries({ kind }: NamespaceHead): boolean {
+  return kind === 'timeseries';
 }
 
 /** Beyond the names that an earlier plan of the same operation may have used. */

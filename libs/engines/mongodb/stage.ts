@@ -4,11 +4,11 @@ import type { LeasedWork, PayloadSource, StagedDatabase, StagedNamespace } from 
 import { BatchBuilder } from './batches.js';
 import { BatchWriter } from './batch-writer.js';
 import type { MongodbContext } from './connection.js';
-import { listOwn } from './find-namespaces.js';
+import { listOwn, uuidsByName } from './find-namespaces.js';
 import { LeasedCommands } from './leased-commands.js';
 import { requireTimeSeriesPrivileges } from './privileges.js';
 import { requireRestorable } from './staged-names.js';
-import { StagingGroups, uuidsByName, type Staging } from './staging.js';
+import { StagingGroups, type Staging } from './staging.js';
 
 const connections = 4;
 // Across all collections of an archive whose blocks interleave.

@@ -4,7 +4,7 @@ import type { LeasedWork } from '../port.js';
 import type { BatchWriter, Destination } from './batch-writer.js';
 import { dropStageUpTo } from './cleanup.js';
 import { collectionSpec, type CollectionSpec } from './collection-spec.js';
-import { findIndexes, findNamespaces, type FoundNamespace } from './find-namespaces.js';
+import { findIndexes, findNamespaces, uuidsByName } from './find-namespaces.js';
 import { inParallel } from './in-parallel.js';
 import type { LeasedCommands } from './leased-commands.js';
 import { bucketsPrefix, stagedName, trialName } from './names.js';
@@ -78,7 +78,17 @@ export class StagingGroups {
   }
 
   /** Returns when `item` can be written. */
-  async begin({ group }: Staging): Promise<void> {
+  begin({ group }: Staging): Promise<void> {
+    return this.beginGroup(group);
+  }
+
+  /** Returns when everything is there as the archive has it, namespaces without documents too. */
+  async end(): Promise<void> {
+    for (const group of this.groups) await this.beginGroup(group);
+    await this.finish(() => true);
+  }
+
+  private async beginGroup(group: StagingGroup): Promise<void> {
     if (group.hasBegun) return;
     await this.finish(({ isComplete }) => isComplete);
     await inParallel(group.items, creationsAtOnce, (item) => create(this.commands, item));
@@ -88,12 +98,6 @@ export class StagingGroups {
     group.hasBegun = true;
   }
 
-  /** Returns when everything is there as the archive has it, namespaces without documents too. */
-  async end(): Promise<void> {
-    for (const { items } of this.groups) await this.begin(items[0] as Staging);
-    await this.finish(() => true);
-  }
-
   private async finish(which: (item: Staging) => boolean): Promise<void> {
     const chosen = this.unfinished.filter(which);
     if (chosen.length === 0) return;
@@ -101,8 +105,7 @@ export class StagingGroups {
     await inParallel(chosen, definitionsAtOnce, async (item) => {
       item.warnings = await finish(this.commands, item);
     });
-    const finished = new Set(chosen);
-    this.unfinished = this.unfinished.filter((item) => !finished.has(item));
+    this.unfinished = this.unfinished.filter((item) => !which(item));
   }
 
   private async uuidsOf({ items }: StagingGroup): Promise<ReadonlyMap<string, string>> {
@@ -110,10 +113,6 @@ export class StagingGroups {
     const names = items.flatMap(({ meta, staged, trial }) => (meta.kind === 'timeseries' ? [staged, bucketsPrefix + trial] : [staged]));
     return uuidsByName(await this.commands.repeat('listing what is staged', () => findNamespaces(context, { name: { $in: names } }, work.signal)));
   }
-}
-
-export function uuidsByName(found: readonly FoundNamespace[]): ReadonlyMap<string, string> {
-  return new Map(found.flatMap(({ name, uuid }) => (uuid === null ? [] : [[name, uuid] as const])));
 }
 
 async function create(commands: LeasedCommands, { meta, spec, staged, trial }: Staging): Promise<void> {

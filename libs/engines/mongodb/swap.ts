@@ -2,7 +2,7 @@ import type { LeasedWork, SwapPlan, SwapReport, SwapStep } from '../port.js';
 import { catalogueChangesAtOnce } from './catalogue-changes.js';
 import type { MongodbContext } from './connection.js';
 import { serverCode, serverCodeOf, throwTargetError } from './errors.js';
-import { listOwn, toUuid, type FoundNamespace } from './find-namespaces.js';
+import { listOwn, toUuid, uuidsByName, type FoundNamespace } from './find-namespaces.js';
 import { inParallel } from './in-parallel.js';
 import { timeToLiveCommand } from './staged-definitions.js';
 import { promote, setAside } from './swap-collections.js';
@@ -66,7 +66,7 @@ async function perform(run: SwapRun, step: SwapStep, index: number): Promise<voi
 
 /** What the plan set aside and is not there: CLEANUP would look for it in vain, for ever. */
 function goneOf({ old }: SwapPlan, own: readonly FoundNamespace[]): string[] {
-  const uuids = new Map(own.map(({ name, uuid }) => [name, uuid]));
+  const uuids = uuidsByName(own);
   return old.filter((namespace) => namespace.old !== null && !(uuids.has(namespace.old) && (namespace.uuid === null || uuids.get(namespace.old) === namespace.uuid))).map(({ name }) => name);
 }
 
