@@ -30,7 +30,7 @@ export async function measureScale(environment: BenchEnvironment, options: Bench
   if (parts.has('subscribers')) {
     sections.push(subscriberText(await on(1, async (plane) => measureSubscribers(plane, await plane.createTenant('bench', 'Bench', { uri, database }), subscribers, options.pairs, say))));
   }
-  if (parts.has('writer')) sections.push(writerTable(await on(1, async (plane) => measureWriter(plane, await plane.createTenant('bench', 'Bench', { uri, database }), target, dataSet.bytes, say))));
+  if (parts.has('writer')) sections.push(writerTable(await on(1, async (plane) => measureWriter(plane, await plane.createTenant('bench', 'Bench', { uri, database }), target, dataSet.bytes))));
   const setting = [
     `Measured ${new Date().toISOString().slice(0, 16).replace('T', ' ')} UTC by \`${options.command}\`; the data set has ${(dataSet.bytes / 1e6).toFixed(1)} MB of BSON. Machine: ${cpus().length} × ${cpus()[0]?.model ?? 'unknown'},`,
     `${Math.round(totalmem() / 2 ** 30)} GiB; PostgreSQL, mongod, the API, the workers and the clients all on it. Load average before ${loadBefore.toFixed(1)}, at the end ${(loadavg()[0] ?? 0).toFixed(1)}.`,

@@ -3,6 +3,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { MongoClient } from 'mongodb';
 import type { ControlPlane } from '../control-plane.ts';
 import type { JobTarget } from '../job.ts';
+import { spreadOf } from '../statistics.ts';
 
 export interface WriterTimes {
   readonly during: string;
@@ -16,12 +17,16 @@ export interface WriterTimes {
 const collection = 'bench_writes';
 /** One product's users: each write waits for its majority. */
 const pauseMs = 10;
-const idleMs = 10_000;
-const unlimitedBackups = 4;
+const idleMs = 4_000;
+/** One backup alone is too short for a 95th percentile that would come again. */
+const rounds = 6;
 const limitBytesPerSecond = 20_000_000;
 
-/** What one writer of the product feels: idle, during a backup at the default concurrency, and during one with a limit. */
-export async function measureWriter(plane: ControlPlane, tenantId: string, target: JobTarget, dataBytes: number, say: (line: string) => void): Promise<WriterTimes[]> {
+/**
+ * What one writer of the product feels: idle, during backups at the default concurrency, and during one with a limit. It is idle before each of them, as the machine is
+ * not as fast from one minute to the next.
+ */
+export async function measureWriter(plane: ControlPlane, tenantId: string, target: JobTarget, dataBytes: number): Promise<WriterTimes[]> {
   const client = await MongoClient.connect(target.uri);
   const writes = client.db(target.database).collection<{ _id: number; text: string; revision: number }>(collection);
   try {
@@ -48,29 +53,37 @@ export async function measureWriter(plane: ControlPlane, tenantId: string, targe
       const dump = operation.steps.find(({ phase }) => phase === 'DUMP');
       return dump === undefined ? NaN : (dataBytes * 1000) / (Date.parse(dump.finishedAt) - Date.parse(dump.startedAt));
     };
-    /** One backup alone is too short for a 95th percentile that would come again. */
-    const backUpAgainAndAgain = async (): Promise<number> => {
-      const rates: number[] = [];
-      for (let backup = 0; backup < unlimitedBackups; backup += 1) rates.push(await backUp());
-      return rates.sort((a, b) => a - b)[Math.floor(rates.length / 2)] ?? NaN;
-    };
-    const measure = async (during: string, work: () => Promise<number | null>): Promise<WriterTimes> => {
-      const working = work();
-      const times = (await writing(working)).sort((a, b) => a - b);
-      const measured = { during, writes: times.length, medianMs: times[Math.floor(times.length / 2)] ?? 0, p95Ms: times[Math.floor(times.length * 0.95)] ?? 0, bytesPerSecond: await working };
-      say(`  ${during}: ${measured.writes} writes, median ${measured.medianMs.toFixed(1)} ms, p95 ${measured.p95Ms.toFixed(1)} ms`);
-      return measured;
+    const idle: number[] = [];
+    const busy: number[] = [];
+    const rates: number[] = [];
+    const beIdle = async (): Promise<void> => void idle.push(...(await writing(delay(idleMs))));
+    const busyWith = async (backup: Promise<number>, times: number[]): Promise<number> => {
+      times.push(...(await writing(backup)));
+      return backup;
     };
     await writing(delay(2_000));
-    const idle = await measure('idle', () => delay(idleMs).then(() => null));
-    const free = await measure(`${unlimitedBackups} backups at the defaults`, backUpAgainAndAgain);
+    for (let round = 0; round < rounds; round += 1) {
+      await beIdle();
+      rates.push(await busyWith(backUp(), busy));
+    }
+    await beIdle();
     await plane.limitRate(tenantId, limitBytesPerSecond);
-    const limited = await measure(`a backup limited to ${limitBytesPerSecond / 1e6} MB/s`, backUp);
+    const limited: number[] = [];
+    const limitedRate = await busyWith(backUp(), limited);
     await plane.limitRate(tenantId, 0);
-    const again = await measure('idle again', () => delay(idleMs).then(() => null));
-    return [idle, free, limited, again];
+    await beIdle();
+    return [
+      writerTimes('idle', idle, null),
+      writerTimes(`${rounds} backups at the defaults`, busy, spreadOf(rates).median),
+      writerTimes(`a backup limited to ${limitBytesPerSecond / 1e6} MB/s`, limited, limitedRate),
+    ];
   } finally {
     await writes.drop().catch(() => undefined);
     await client.close();
   }
+}
+
+function writerTimes(during: string, times: readonly number[], bytesPerSecond: number | null): WriterTimes {
+  const sorted = times.toSorted((a, b) => a - b);
+  return { during, writes: sorted.length, medianMs: spreadOf(sorted).median, p95Ms: sorted[Math.floor(sorted.length * 0.95)] ?? 0, bytesPerSecond };
 }

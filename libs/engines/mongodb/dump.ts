@@ -36,8 +36,8 @@ const changeCodes: ReadonlySet<number> = new Set([
 const defaultConcurrency = 2;
 const maxConcurrency = 16;
 const spareFrames = 4;
-/** A reply holds the documents of one getMore: this much keeps a cursor busy, and each holds it some three times. */
-const replyBytes = 1024 * 1024;
+/** A reply holds the documents of one getMore, and each is in memory some three times. A larger one takes a core of the server for milliseconds, which the product's own commands wait for. */
+const replyBytes = 256 * 1024;
 const firstDocuments = 100;
 const mostDocuments = 100_000;
 const openAttempts = 3;
