@@ -1,4 +1,5 @@
-import { DateTime } from 'luxon';
+import { DateTime, type Zone } from 'luxon';
+import { timeZone } from '../platform/time/time-zone.js';
 
 export const tiers = ['hourly', 'daily', 'weekly', 'monthly', 'yearly'] as const;
 /** From the smallest to the biggest. */
@@ -12,12 +13,12 @@ const zones = new Map<string, LocalTime>();
 export class LocalTime {
   private readonly known = new Map<string, Date | string | null>();
 
-  private constructor(private readonly zone: string) {}
+  private constructor(private readonly zone: Zone) {}
 
   /** A zone that is not known counts as UTC: without it all times would fall into one period. */
-  static of(timeZone: string): LocalTime {
-    const found = zones.get(timeZone) ?? new LocalTime(DateTime.utc().setZone(timeZone).isValid ? timeZone : 'UTC');
-    zones.set(timeZone, found);
+  static of(name: string): LocalTime {
+    const found = zones.get(name) ?? new LocalTime(timeZone(timeZone(name).isValid ? name : 'UTC'));
+    zones.set(name, found);
     return found;
   }
 

@@ -1,5 +1,6 @@
 import { Cron } from 'croner';
 import { DateTime } from 'luxon';
+import { timeZone } from '../platform/time/time-zone.js';
 import type { Cadence } from '../policies/policy-enums.js';
 
 /** When something happens again and again, on a clock of its own. */
@@ -37,9 +38,9 @@ export function nextRuns(recurrence: Recurrence, after: Date, count: number): Da
  * comes as much later as it jumps, and one that it shows twice comes once, the first time.
  */
 function* occurrencesAfter(recurrence: Recurrence, after: Date): Generator<Date, void, undefined> {
-  const { cadence, timeZone, cron } = recurrence;
+  const { cadence, cron } = recurrence;
   if (cadence === 'CRON') {
-    const clock = cron === null ? null : new Cron(cron, { timezone: timeZone });
+    const clock = cron === null ? null : new Cron(cron, { timezone: recurrence.timeZone });
     for (let time = clock?.nextRun(after); time != null; time = clock?.nextRun(time)) yield time;
     return;
   }
@@ -48,12 +49,13 @@ function* occurrencesAfter(recurrence: Recurrence, after: Date): Generator<Date,
     const paceMs = everyHours * 3_600_000;
     for (let time = steady(recurrence, paceMs, after); ; time = new Date(time.getTime() + paceMs)) yield time;
   }
-  const start = DateTime.fromJSDate(recurrence.anchor, { zone: timeZone });
+  const zone = timeZone(recurrence.timeZone);
+  const start = DateTime.fromJSDate(recurrence.anchor, { zone });
   // No time would ever be late enough, and the search would not end.
-  if (!start.isValid) throw new RangeError(`There is no time zone ${timeZone}`);
+  if (!start.isValid) throw new RangeError(`There is no time zone ${recurrence.timeZone}`);
   const at = (step: number): Date => (cadence === 'MONTHLY' ? onDay(start.plus({ months: step }), recurrence) : onDay(start.plus({ days: step * (days[cadence] ?? 1) }), recurrence));
   // Near by what has passed, then on to the first one that is late enough: a clock change shifts it by a day at most.
-  const passed = DateTime.fromJSDate(after, { zone: timeZone }).diff(start, cadence === 'MONTHLY' ? 'months' : 'days');
+  const passed = DateTime.fromJSDate(after, { zone }).diff(start, cadence === 'MONTHLY' ? 'months' : 'days');
   const near = cadence === 'MONTHLY' ? passed.months : passed.days / (days[cadence] ?? 1);
   let last = after;
   for (let step = Math.max(0, Math.floor(near) - 1); ; step += 1) {
@@ -84,7 +86,7 @@ export function cronProblem(cron: string): string | null {
 }
 
 function steady(recurrence: Recurrence, paceMs: number, after: Date): Date {
-  const first = onDay(DateTime.fromJSDate(recurrence.anchor, { zone: recurrence.timeZone }), recurrence).getTime();
+  const first = onDay(DateTime.fromJSDate(recurrence.anchor, { zone: timeZone(recurrence.timeZone) }), recurrence).getTime();
   // The first one at or after the anchor, whatever the time of day says.
   const begin = first + Math.max(0, Math.ceil((recurrence.anchor.getTime() - first) / paceMs)) * paceMs;
   const step = Math.max(0, Math.floor((after.getTime() - begin) / paceMs) + 1);
