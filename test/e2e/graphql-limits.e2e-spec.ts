@@ -50,6 +50,10 @@ describe('limits of a document', () => {
   });
 });
 
+it.each([['an answer', '{ viewer { id } }'], ['a refusal', '{ tenants(first: 0) { totalCount } }'], ['an unknown field', '{ nothing }']])('%s is kept by no cache', async (_what, query) => {
+  expect((await admin.post({ query })).headers.get('cache-control')).toBe('no-store');
+});
+
 describe('malformed requests', () => {
   it.each([
     ['a syntax error', { query: '{ viewer {' }],

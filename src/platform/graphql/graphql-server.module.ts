@@ -1,3 +1,4 @@
+import { ApolloServerPluginCacheControlDisabled } from '@apollo/server/plugin/disabled';
 import { ApolloDriver, type ApolloDriverConfig } from '@nestjs/apollo';
 import { Module } from '@nestjs/common';
 import { GraphQLModule } from '@nestjs/graphql';
@@ -8,6 +9,7 @@ import { DocumentLimits, maxDocumentTokens } from './document-limits.js';
 import { ErrorFormatter } from './error-formatter.js';
 import { GraphqlSockets } from './graphql-sockets.js';
 import { limitsPlugin } from './limits.plugin.js';
+import { noStorePlugin } from './no-store.plugin.js';
 import { NodeResolver } from './node.resolver.js';
 import { RateLimiter } from './rate-limiter.js';
 import { RequestContextFactory } from './request-context.factory.js';
@@ -41,7 +43,7 @@ export class RequestContextModule {}
         hideSchemaDetailsFromClientErrors: !config.introspection,
         parseOptions: { maxTokens: maxDocumentTokens },
         validationRules: [limits.rule],
-        plugins: [limitsPlugin(limits)],
+        plugins: [limitsPlugin(limits), ApolloServerPluginCacheControlDisabled(), noStorePlugin],
         context: ({ req }: { req: IncomingMessage }) => contexts.forRequest(req),
         formatError: (_formatted: unknown, error: unknown) => errors.format(error),
       }),
