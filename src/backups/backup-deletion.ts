@@ -121,7 +121,7 @@ export class BackupDeletion extends Sweep {
     if (backup.state === 'QUEUED' || backup.state === 'RUNNING') throw new AppError('BACKUP_IN_USE', 'The backup is still being taken');
     if ((await this.backups.operationsOn(backup.id, manager)).length > 0) throw new AppError('BACKUP_IN_USE', 'A running operation reads this backup');
     if (await this.backups.isAnnounced(backup, backup.id, manager)) throw new AppError('BACKUP_IN_USE', 'An announced restore will read this backup; cancel its announcement first');
-    const [reason] = protections(backup, (await this.backups.lastGood(backup, manager))?.id ?? null);
+    const [reason] = protections(backup, await this.backups.lastGoodId(backup, manager));
     if (reason !== undefined) throw new AppError('BACKUP_PROTECTED', `The backup is kept: ${reason}`);
   }
 }

@@ -35,14 +35,14 @@ export class BackupProtection {
 
   /** Inside a transaction that holds the tenant's row, so that no work begins meanwhile; what somebody has prepared to read counts as read. */
   async ofNow(scope: TenantScope, manager?: EntityManager): Promise<Omit<Protection, 'policy'>> {
-    const lastGood = await this.backups.lastGood(scope, manager);
+    const lastGoodId = await this.backups.lastGoodId(scope, manager);
     const inUse = await this.backups.inUse(scope, manager);
     const askedFor = await this.backups.askedFor(scope, manager);
-    return { lastGoodId: lastGood?.id ?? null, inUse: new Set([...inUse, ...askedFor]), undoable: await this.backups.undoable(scope, manager) };
+    return { lastGoodId, inUse: new Set([...inUse, ...askedFor]), undoable: await this.backups.undoable(scope, manager) };
   }
 
   private async read(scope: TenantScope): Promise<Protection> {
-    const [lastGood, inUse, undoable, policy] = await Promise.all([this.backups.lastGood(scope), this.backups.inUse(scope), this.backups.undoable(scope), this.policies.of(scope)]);
-    return { lastGoodId: lastGood?.id ?? null, inUse, undoable, policy };
+    const [lastGoodId, inUse, undoable, policy] = await Promise.all([this.backups.lastGoodId(scope), this.backups.inUse(scope), this.backups.undoable(scope), this.policies.of(scope)]);
+    return { lastGoodId, inUse, undoable, policy };
   }
 }

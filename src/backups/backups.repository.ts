@@ -148,8 +148,13 @@ export class BackupsRepository {
 
   /** The newest usable one of a whole database that somebody or a schedule took; a safety backup or an imported one only where there is no other. */
   async lastGood(scope: TenantScope, manager?: EntityManager): Promise<BackupEntity | null> {
-    const [row]: readonly IdRow[] = manager === undefined ? await this.lastGoods.of(scope.tenantId) : await manager.query(lastGoodOf('$1'), [scope.tenantId]);
-    return row === undefined ? null : this.find(scope, row.id, manager);
+    const id = await this.lastGoodId(scope, manager);
+    return id === null ? null : this.find(scope, id, manager);
+  }
+
+  async lastGoodId({ tenantId }: TenantScope, manager?: EntityManager): Promise<string | null> {
+    const [row]: readonly IdRow[] = manager === undefined ? await this.lastGoods.of(tenantId) : await manager.query(lastGoodOf('$1'), [tenantId]);
+    return row?.id ?? null;
   }
 
   /** Sizes of the last completed ones of the same scope and codec before this one, newest first, that somebody or a schedule took. */

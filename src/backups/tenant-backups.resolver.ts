@@ -9,7 +9,6 @@ import { pageOf, toConnection } from '../platform/graphql/connection.js';
 import { CurrentActor } from '../platform/graphql/current-actor.decorator.js';
 import { ArchiveStores } from '../platform/storage/archive-stores.js';
 import { TenantModel } from '../tenants/tenant.model.js';
-import { TenantsService } from '../tenants/tenants.service.js';
 import { BackupModel, toBackupModel } from './backup.model.js';
 import { BackupResultModel, VerifyResultModel } from './backup-result.model.js';
 import { BackupsRepository } from './backups.repository.js';
@@ -23,7 +22,6 @@ export class TenantBackupsResolver {
     private readonly access: AccessService,
     private readonly service: BackupsService,
     private readonly repository: BackupsRepository,
-    private readonly tenants: TenantsService,
     private readonly stores: ArchiveStores,
   ) {}
 
@@ -44,8 +42,7 @@ export class TenantBackupsResolver {
   @ResolveField(() => StorageUsageModel)
   async storage(@CurrentActor() actor: Actor, @Parent() tenant: TenantModel): Promise<StorageUsageModel> {
     const scope = await this.access.authorize(actor, tenant.uuid, Permission.BACKUP_READ);
-    const { quotaBytes } = await this.tenants.get(scope);
-    return toStorageUsage(await this.repository.storageTotals(scope), quotaBytes === null ? null : Number(quotaBytes), this.stores.main.lock);
+    return toStorageUsage(await this.repository.storageTotals(scope), tenant.quotaBytes === null ? null : Number(tenant.quotaBytes), this.stores.main.lock);
   }
 }
 

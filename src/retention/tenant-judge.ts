@@ -7,7 +7,7 @@ import type { StoredBackup } from '../backups/stored-backup.js';
 import type { RetentionRule } from '../policies/retention-rule.js';
 import { policyOf } from '../policies/tenant-policy.js';
 import { labelOf } from '../schedules/occurrences.js';
-import type { ScheduleEntity } from '../schedules/schedule.entity.js';
+import type { ScheduleOutline } from '../schedules/schedule.entity.js';
 import { SchedulesService } from '../schedules/schedules.service.js';
 import { TenantsService } from '../tenants/tenants.service.js';
 import { judge, type RetentionFacts, type Verdict } from './judgement.js';
@@ -52,7 +52,7 @@ export class TenantJudge {
 }
 
 /** Of what it takes now: by its own cadence, and by its bump while that lasts. */
-function labelsOf({ cadence, name, bump }: ScheduleEntity, now: Date): string[] {
+function labelsOf({ cadence, name, bump }: ScheduleOutline, now: Date): string[] {
   const own = labelOf(cadence, name);
   return bump !== null && now < new Date(bump.until) ? [own, labelOf(bump.cadence, name)] : [own];
 }

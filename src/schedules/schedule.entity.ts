@@ -37,6 +37,9 @@ export class ScheduleEntity {
   @Column('timestamptz', { name: 'created_at' }) createdAt!: Date;
 }
 
+/** What says how its backups are labelled and how long they are kept: a tenant's schedules are looked at with every list of backups. */
+export type ScheduleOutline = Pick<ScheduleEntity, 'id' | 'name' | 'cadence' | 'bump' | 'retention'>;
+
 /** As it is at a moment: with its bump, while that lasts. */
 export function cadenceAt({ cadence, bump }: Pick<ScheduleEntity, 'cadence' | 'bump'>, at: Date): Cadence {
   return bump !== null && at < new Date(bump.until) ? bump.cadence : cadence;

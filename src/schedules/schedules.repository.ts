@@ -2,9 +2,9 @@ import { Injectable } from '@nestjs/common';
 import { InjectEntityManager } from '@nestjs/typeorm';
 import type { EntityManager, QueryDeepPartialEntity } from 'typeorm';
 import type { TenantScope } from '../access/access.service.js';
-import { EntitiesById, RowsOfEach } from '../platform/database/batched-reads.js';
+import { RowsOfEach } from '../platform/database/batched-reads.js';
 import { findPage, type Page, type PageOfRows } from '../platform/database/page.js';
-import { ScheduleEntity } from './schedule.entity.js';
+import { ScheduleEntity, type ScheduleOutline } from './schedule.entity.js';
 
 /** A schedule with a run that nobody has seen completed in time. */
 export interface MissedRun {
@@ -14,11 +14,13 @@ export interface MissedRun {
   readonly dueAt: Date;
 }
 
+/** @param tenant a place for the tenant's id */
+const outlinesOf = (tenant: string): string => `select s.id, s.name, s.cadence, s.bump, s.retention from schedule s where s.tenant_id = ${tenant}`;
+
 /** All SQL of the `schedule` table; times are the database's. */
 @Injectable()
 export class SchedulesRepository {
-  private readonly byId = new EntitiesById(() => this.manager, ScheduleEntity);
-  private readonly ids = new RowsOfEach<{ readonly id: string }>(() => this.manager, 'select s.id from schedule s where s.tenant_id = key.id');
+  private readonly outlines = new RowsOfEach<ScheduleOutline>(() => this.manager, outlinesOf('key.id'));
   private readonly nextRuns = new RowsOfEach<{ readonly at: Date | null }>(() => this.manager, 'select min(s.next_run_at) as at from schedule s where s.tenant_id = key.id and s.active');
 
   constructor(@InjectEntityManager() private readonly manager: EntityManager) {}
@@ -52,10 +54,8 @@ export class SchedulesRepository {
     return findPage(this.manager.createQueryBuilder(ScheduleEntity, 'schedule').where('schedule.tenantId = :tenantId', { tenantId }), 'createdAt', page);
   }
 
-  async ofTenant({ tenantId }: TenantScope, manager?: EntityManager): Promise<ScheduleEntity[]> {
-    if (manager !== undefined) return manager.findBy(ScheduleEntity, { tenantId });
-    const found = await Promise.all((await this.ids.of(tenantId)).map(({ id }) => this.byId.find(id)));
-    return found.filter((schedule) => schedule !== null);
+  async ofTenant({ tenantId }: TenantScope, manager?: EntityManager): Promise<readonly ScheduleOutline[]> {
+    return manager === undefined ? this.outlines.of(tenantId) : manager.query<ScheduleOutline[]>(outlinesOf('$1'), [tenantId]);
   }
 
   count({ tenantId }: TenantScope, manager: EntityManager): Promise<number> {

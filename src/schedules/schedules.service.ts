@@ -19,7 +19,7 @@ import type { TenantEntity } from '../tenants/tenant.entity.js';
 import { TenantsService } from '../tenants/tenants.service.js';
 import { nextRunAfter } from './next-run.js';
 import { cronProblem, labelOf } from './occurrences.js';
-import { type Bump, cadenceAt, type ScheduleEntity } from './schedule.entity.js';
+import { type Bump, cadenceAt, type ScheduleEntity, type ScheduleOutline } from './schedule.entity.js';
 import { SchedulesRepository } from './schedules.repository.js';
 
 export interface ScheduleDraft {
@@ -150,7 +150,7 @@ export class SchedulesService implements OnModuleInit {
   }
 
   /** For callers that have checked the permission. */
-  ofTenant(scope: TenantScope, manager?: EntityManager): Promise<ScheduleEntity[]> {
+  ofTenant(scope: TenantScope, manager?: EntityManager): Promise<readonly ScheduleOutline[]> {
     return this.schedules.ofTenant(scope, manager);
   }
 

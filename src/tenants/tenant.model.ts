@@ -85,6 +85,9 @@ export class TenantModel implements Node {
   /** For `database`; not part of the schema. */
   databaseName!: string;
 
+  /** For `storage`; not part of the schema. */
+  quotaBytes!: bigint | null;
+
   @Field(() => ID)
   id!: string;
 
@@ -142,6 +145,7 @@ export function toTenantModel(row: TenantEntity): TenantModel {
     uuid: row.id,
     revision: row.revision,
     databaseName: row.targetDatabase,
+    quotaBytes: row.quotaBytes,
     slug: row.slug,
     name: row.name,
     environment: Environment[row.environment],
