@@ -16,6 +16,11 @@ export function spreadOf(values: readonly number[]): Spread {
   return { median, lowest, highest };
 }
 
+/** The 95th percentile; 0 where there is no value. */
+export function p95Of(values: readonly number[]): number {
+  return values.toSorted((a, b) => a - b)[Math.floor(values.length * 0.95)] ?? 0;
+}
+
 /** How many times as fast as `theirs` each round of `ours` was; rounds that either side lacks are left out. */
 export function ratiosOf(ours: readonly number[], theirs: readonly number[]): number[] {
   return ours.slice(0, theirs.length).map((own, round) => (theirs[round] ?? own) / own);

@@ -3,7 +3,7 @@ import pg from 'pg';
 import { catalogueBackups, catalogueStatements, catalogueTenants } from '../catalogue.ts';
 import type { ControlPlane } from '../control-plane.ts';
 import { processorMsOf } from '../process-figures.ts';
-import { spreadOf } from '../statistics.ts';
+import { p95Of, spreadOf } from '../statistics.ts';
 
 export interface PageTime {
   readonly list: string;
@@ -64,9 +64,8 @@ export async function measurePages(plane: ControlPlane, say: (line: string) => v
       const taken: number[] = [];
       for (let time = 0; time < repeats; time += 1) taken.push(await ask());
       const after = processorMsOf(plane.api.pid);
-      const sorted = taken.sort((a, b) => a - b);
       const cpuMs = before === null || after === null ? null : (after - before) / repeats;
-      const measured = { list, items: first, medianMs: spreadOf(taken).median, p95Ms: sorted[Math.floor(repeats * 0.95)] ?? 0, cpuMs };
+      const measured = { list, items: first, medianMs: spreadOf(taken).median, p95Ms: p95Of(taken), cpuMs };
       times.push(measured);
       say(`  ${list}, ${first}: ${measured.medianMs.toFixed(1)} ms, p95 ${measured.p95Ms.toFixed(1)} ms, cpu ${cpuMs?.toFixed(1) ?? 'unknown'} ms`);
     }

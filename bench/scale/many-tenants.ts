@@ -2,7 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { MongoClient } from 'mongodb';
 import pg from 'pg';
 import { accepted, type ControlPlane, type Refusable } from '../control-plane.ts';
-import { spreadOf } from '../statistics.ts';
+import { p95Of, spreadOf } from '../statistics.ts';
 
 export interface ManyTenants {
   readonly tenants: number;
@@ -60,7 +60,7 @@ export async function measureManyTenants(plane: ControlPlane, mongoUri: string, 
       tenants: others.length,
       workers: plane.workers.length,
       totalMs: Math.max(...ends.map(({ finished_at }) => finished_at.getTime())) - dueAt.getTime(),
-      waitMs: { median: spreadOf(waits).median, p95: waits[Math.floor(waits.length * 0.95)] ?? 0, longest: waits.at(-1) ?? 0 },
+      waitMs: { median: spreadOf(waits).median, p95: p95Of(waits), longest: waits.at(-1) ?? 0 },
       notOnce: counts.filter(({ backups }) => Number(backups) !== 1).length,
       noisyQueued: noisyVerifications,
       noisyBegunBeforeTheLast: Number(begun[0]?.count),

@@ -4,7 +4,7 @@ import { parseNotice } from '../../src/platform/events/notice.ts';
 import { operationUpdated } from '../../scripts/demo/story-api.ts';
 import type { ControlPlane } from '../control-plane.ts';
 import { processorMsOf } from '../process-figures.ts';
-import { spreadOf } from '../statistics.ts';
+import { p95Of, spreadOf } from '../statistics.ts';
 import { SubscriberSockets } from './subscriber-sockets.ts';
 
 export interface Subscribers {
@@ -76,10 +76,10 @@ export async function measureSubscribers(plane: ControlPlane, tenantId: string, 
     await sockets?.close();
     await database.end();
   }
-  const sorted = latencies.sort((a, b) => a - b);
+  const { median, highest } = spreadOf(latencies.length === 0 ? [0] : latencies);
   return {
     subscribers, aloneMs, watchedMs, events, notOnce, apiMs, clientMs,
-    latencyMs: { median: spreadOf(sorted.length === 0 ? [0] : sorted).median, p95: sorted[Math.floor(sorted.length * 0.95)] ?? 0, longest: sorted.at(-1) ?? 0 },
+    latencyMs: { median, p95: p95Of(latencies), longest: highest },
   };
 }
 

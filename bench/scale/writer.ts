@@ -3,7 +3,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { MongoClient } from 'mongodb';
 import type { ControlPlane } from '../control-plane.ts';
 import type { JobTarget } from '../job.ts';
-import { spreadOf } from '../statistics.ts';
+import { p95Of, spreadOf } from '../statistics.ts';
 
 export interface WriterTimes {
   readonly during: string;
@@ -84,6 +84,5 @@ export async function measureWriter(plane: ControlPlane, tenantId: string, targe
 }
 
 function writerTimes(during: string, times: readonly number[], bytesPerSecond: number | null): WriterTimes {
-  const sorted = times.toSorted((a, b) => a - b);
-  return { during, writes: sorted.length, medianMs: spreadOf(sorted).median, p95Ms: sorted[Math.floor(sorted.length * 0.95)] ?? 0, bytesPerSecond };
+  return { during, writes: times.length, medianMs: spreadOf(times).median, p95Ms: p95Of(times), bytesPerSecond };
 }

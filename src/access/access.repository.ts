@@ -29,7 +29,7 @@ export class AccessRepository {
 
   /** Null for a tenant that does not exist. */
   async findAddressRules({ tenantId }: { readonly tenantId: string }, manager?: EntityManager): Promise<readonly AddressRule[] | null> {
-    const rows: readonly AddressRulesRow[] = manager === undefined ? await this.addressRules.of(tenantId) : await manager.query(addressRulesOf('$1'), [tenantId]);
+    const rows = await this.addressRules.of(tenantId, manager);
     return rows[0]?.address_rules ?? null;
   }
 

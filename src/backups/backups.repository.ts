@@ -38,37 +38,32 @@ interface UndoableRow extends IdRow {
   readonly expires_at: Date;
 }
 
-/** @param tenant a place for the tenant's id */
-const lastGoodOf = (tenant: string): string =>
+const lastGoodSql =
   `select b.id from backup b
-   where b.tenant_id = ${tenant} and b.state = 'COMPLETED' and b.deleted_at is null and b.collections is null and coalesce((b.verification->>'ok')::boolean, true)
+   where b.tenant_id = key.id and b.state = 'COMPLETED' and b.deleted_at is null and b.collections is null and coalesce((b.verification->>'ok')::boolean, true)
    order by (b.trigger in ('SAFETY', 'IMPORT')), b.finished_at desc, b.id desc limit 1`;
 
-/** @param tenant a place for the tenant's id */
-const inUseOf = (tenant: string): string =>
+const inUseSql =
   `select b.id from backup b join operation o on o.backup_id = b.id or o.input_outline->>'otherBackupId' = b.id::text or o.id = b.operation_id
-   where o.tenant_id = ${tenant} and b.tenant_id = ${tenant} and o.state in ('QUEUED', 'RUNNING')`;
+   where o.tenant_id = key.id and b.tenant_id = key.id and o.state in ('QUEUED', 'RUNNING')`;
 
 /** Of restores that begin at a time that people were told of; their plans are used up. @param tenant a place for the tenant's id */
 const announcedOf = (tenant: string): string =>
   `select p.backup_id as id from announcement a join restore_plan p on p.id = a.subject_id where a.tenant_id = ${tenant} and p.tenant_id = ${tenant} and a.state = 'PENDING' and p.backup_id is not null`;
 
-/** @param tenant a place for the tenant's id */
-const askedForOf = (tenant: string): string =>
-  `select p.backup_id as id from restore_plan p where p.tenant_id = ${tenant} and p.backup_id is not null and p.used_at is null and p.expires_at > clock_timestamp()
-   union ${announcedOf(tenant)}
-   union select d.backup_id from download d where d.tenant_id = ${tenant} and d.expires_at > clock_timestamp() - interval '1 hour'`;
+const askedForSql =
+  `select p.backup_id as id from restore_plan p where p.tenant_id = key.id and p.backup_id is not null and p.used_at is null and p.expires_at > clock_timestamp()
+   union ${announcedOf('key.id')}
+   union select d.backup_id from download d where d.tenant_id = key.id and d.expires_at > clock_timestamp() - interval '1 hour'`;
 
-/** @param tenant a place for the tenant's id */
-const storedOf = (tenant: string): string =>
+const storedSql =
   `select b.id, b.trigger, b.scope, b.schedule_id as "scheduleId", b.label, b.created_at as "createdAt", coalesce(b.finished_at, b.created_at) as at, coalesce(b.size_bytes, 0) as "sizeBytes",
      b.collections is null as "isWhole", not coalesce((b.verification->>'ok')::boolean, true) as "isDamaged", b.operation_id is null as "isRegistered", b.pinned, b.held, b.expires_at as "expiresAt"
-   from backup b where b.tenant_id = ${tenant} and b.state = 'COMPLETED' and b.deleted_at is null`;
+   from backup b where b.tenant_id = key.id and b.state = 'COMPLETED' and b.deleted_at is null`;
 
-/** @param tenant a place for the tenant's id */
-const undoableOf = (tenant: string): string =>
+const undoableSql =
   `select b.id, b.expires_at from backup b join operation o on o.id = b.operation_id and o.journal_outline->>'finalSafetyId' = b.id::text
-   where b.tenant_id = ${tenant} and b.trigger = 'SAFETY' and b.state = 'COMPLETED' and b.deleted_at is null and b.expires_at > clock_timestamp() and o.state = 'COMPLETED'`;
+   where b.tenant_id = key.id and b.trigger = 'SAFETY' and b.state = 'COMPLETED' and b.deleted_at is null and b.expires_at > clock_timestamp() and o.state = 'COMPLETED'`;
 
 /** No lock of a store keeps its bytes, as far as is known. */
 const isDeletable = '(backup.locked_until is null or backup.locked_until <= clock_timestamp())';
@@ -78,7 +73,7 @@ const isDeletable = '(backup.locked_until is null or backup.locked_until <= cloc
 export class BackupsRepository {
   private readonly byId = new EntitiesById(() => this.manager, BackupEntity);
   private readonly ofTenants = new TenantEntitiesById(() => this.manager, BackupEntity);
-  private readonly lastGoods = new RowsOfEach<IdRow>(() => this.manager, lastGoodOf('key.id'));
+  private readonly lastGoods = new RowsOfEach<IdRow>(() => this.manager, lastGoodSql);
   private readonly totals = new RowsOfEach<TotalsRow>(
     () => this.manager,
     `select coalesce(sum(size_bytes) filter (where trigger <> 'SAFETY'), 0) as used,
@@ -90,14 +85,14 @@ export class BackupsRepository {
     () => this.manager,
     `select b.id, b.tenant_id as "tenantId" from backup b where b.operation_id = key.id and b.trigger = 'SAFETY' and b.state <> 'DELETED' order by (b.state = 'COMPLETED') desc, b.created_at desc limit 1`,
   );
-  private readonly used = new RowsOfEach<IdRow>(() => this.manager, inUseOf('key.id'));
-  private readonly asked = new RowsOfEach<IdRow>(() => this.manager, askedForOf('key.id'));
-  private readonly storedRows = new RowsOfEach<StoredRow>(() => this.manager, storedOf('key.id'));
+  private readonly used = new RowsOfEach<IdRow>(() => this.manager, inUseSql);
+  private readonly asked = new RowsOfEach<IdRow>(() => this.manager, askedForSql);
+  private readonly storedRows = new RowsOfEach<StoredRow>(() => this.manager, storedSql);
   private readonly lasting = new RowsOfEach<UndoableRow & TenantScope>(
     () => this.manager,
     `select b.id, b.tenant_id as "tenantId", b.expires_at from backup b where b.id = key.id and b.state = 'COMPLETED' and b.deleted_at is null and b.expires_at > clock_timestamp()`,
   );
-  private readonly undoables = new RowsOfEach<UndoableRow>(() => this.manager, undoableOf('key.id'));
+  private readonly undoables = new RowsOfEach<UndoableRow>(() => this.manager, undoableSql);
 
   constructor(@InjectEntityManager() private readonly manager: EntityManager) {}
 
@@ -153,7 +148,7 @@ export class BackupsRepository {
   }
 
   async lastGoodId({ tenantId }: TenantScope, manager?: EntityManager): Promise<string | null> {
-    const [row]: readonly IdRow[] = manager === undefined ? await this.lastGoods.of(tenantId) : await manager.query(lastGoodOf('$1'), [tenantId]);
+    const [row] = await this.lastGoods.of(tenantId, manager);
     return row?.id ?? null;
   }
 
@@ -241,13 +236,13 @@ export class BackupsRepository {
   }
 
   async inUse(scope: TenantScope, manager?: EntityManager): Promise<ReadonlySet<string>> {
-    const rows: readonly IdRow[] = manager === undefined ? await this.used.of(scope.tenantId) : await manager.query(inUseOf('$1'), [scope.tenantId]);
+    const rows = await this.used.of(scope.tenantId, manager);
     return new Set(rows.map(({ id }) => id));
   }
 
   /** What somebody is about to read: by a plan that can still be used, or by a download that is open or was a short while ago. */
   async askedFor(scope: TenantScope, manager?: EntityManager): Promise<ReadonlySet<string>> {
-    const rows: readonly IdRow[] = manager === undefined ? await this.asked.of(scope.tenantId) : await manager.query(askedForOf('$1'), [scope.tenantId]);
+    const rows = await this.asked.of(scope.tenantId, manager);
     return new Set(rows.map(({ id }) => id));
   }
 
@@ -258,7 +253,7 @@ export class BackupsRepository {
   }
 
   async stored(scope: TenantScope, manager?: EntityManager): Promise<StoredBackup[]> {
-    const rows: readonly StoredRow[] = manager === undefined ? await this.storedRows.of(scope.tenantId) : await manager.query(storedOf('$1'), [scope.tenantId]);
+    const rows = await this.storedRows.of(scope.tenantId, manager);
     return rows.map((row) => ({ ...row, sizeBytes: Number(row.sizeBytes) }));
   }
 
@@ -268,7 +263,7 @@ export class BackupsRepository {
 
   /** Safety backups by which a completed operation can still be undone, and until when. */
   async undoable(scope: TenantScope, manager?: EntityManager): Promise<ReadonlyMap<string, Date>> {
-    const rows: readonly UndoableRow[] = manager === undefined ? await this.undoables.of(scope.tenantId) : await manager.query(undoableOf('$1'), [scope.tenantId]);
+    const rows = await this.undoables.of(scope.tenantId, manager);
     return new Map(rows.map((row) => [row.id, row.expires_at]));
   }
 

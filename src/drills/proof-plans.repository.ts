@@ -23,19 +23,18 @@ const isDue = (next: string, days: string): string => `coalesce(${next} <= now()
 const verifyIsDue = isDue('next_verify_at', 'verify_every_days');
 const drillIsDue = isDue('next_drill_at', 'drill_every_days');
 
-/** @param tenant a place for the tenant's id */
-const planOf = (tenant: string): string =>
-  `select p.verify_every_days as "verifyEveryDays", p.drill_every_days as "drillEveryDays", p.next_verify_at as "nextVerifyAt", p.next_drill_at as "nextDrillAt" from proof_plan p where p.tenant_id = ${tenant}`;
+const planSql =
+  `select p.verify_every_days as "verifyEveryDays", p.drill_every_days as "drillEveryDays", p.next_verify_at as "nextVerifyAt", p.next_drill_at as "nextDrillAt" from proof_plan p where p.tenant_id = key.id`;
 
 /** All SQL of the `proof_plan` table, by the database's clock. */
 @Injectable()
 export class ProofPlansRepository {
-  private readonly plans = new RowsOfEach<ProofPlan>(() => this.dataSource.manager, planOf('key.id'));
+  private readonly plans = new RowsOfEach<ProofPlan>(() => this.dataSource.manager, planSql);
 
   constructor(private readonly dataSource: DataSource) {}
 
   async find({ tenantId }: TenantScope, manager?: EntityManager): Promise<ProofPlan> {
-    const rows: readonly ProofPlan[] = manager === undefined ? await this.plans.of(tenantId) : await manager.query(planOf('$1'), [tenantId]);
+    const rows = await this.plans.of(tenantId, manager);
     return rows[0] ?? none;
   }
 

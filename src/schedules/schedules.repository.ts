@@ -14,13 +14,10 @@ export interface MissedRun {
   readonly dueAt: Date;
 }
 
-/** @param tenant a place for the tenant's id */
-const outlinesOf = (tenant: string): string => `select s.id, s.name, s.cadence, s.bump, s.retention from schedule s where s.tenant_id = ${tenant}`;
-
 /** All SQL of the `schedule` table; times are the database's. */
 @Injectable()
 export class SchedulesRepository {
-  private readonly outlines = new RowsOfEach<ScheduleOutline>(() => this.manager, outlinesOf('key.id'));
+  private readonly outlines = new RowsOfEach<ScheduleOutline>(() => this.manager, 'select s.id, s.name, s.cadence, s.bump, s.retention from schedule s where s.tenant_id = key.id');
   private readonly nextRuns = new RowsOfEach<{ readonly at: Date | null }>(() => this.manager, 'select min(s.next_run_at) as at from schedule s where s.tenant_id = key.id and s.active');
 
   constructor(@InjectEntityManager() private readonly manager: EntityManager) {}
@@ -54,8 +51,8 @@ export class SchedulesRepository {
     return findPage(this.manager.createQueryBuilder(ScheduleEntity, 'schedule').where('schedule.tenantId = :tenantId', { tenantId }), 'createdAt', page);
   }
 
-  async ofTenant({ tenantId }: TenantScope, manager?: EntityManager): Promise<readonly ScheduleOutline[]> {
-    return manager === undefined ? this.outlines.of(tenantId) : manager.query<ScheduleOutline[]>(outlinesOf('$1'), [tenantId]);
+  ofTenant({ tenantId }: TenantScope, manager?: EntityManager): Promise<readonly ScheduleOutline[]> {
+    return this.outlines.of(tenantId, manager);
   }
 
   count({ tenantId }: TenantScope, manager: EntityManager): Promise<number> {

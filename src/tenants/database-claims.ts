@@ -30,13 +30,12 @@ const keptColumns = `deployment, database, tenant_id as "tenantId", operation_id
 const areOne = (a: string, b: string): string =>
   `(${a} = ${b} or (split_part(${a}, '/', 1) = split_part(${b}, '/', 1) and string_to_array(split_part(${a}, '/', 2), ',') && string_to_array(split_part(${b}, '/', 2), ',')))`;
 
-/** @param operation a place for the operation's id */
-const keptBy = (operation: string): string => `select ${keptColumns} from database_claim where operation_id = ${operation} and purpose in ('KEPT', 'DROPPING')`;
+const keptSql = `select ${keptColumns} from database_claim where operation_id = key.id and purpose in ('KEPT', 'DROPPING')`;
 
 /** All SQL of `database_claim`: a database of a server belongs to one tenant, copy or undo at a time. What tenants have now, a trigger writes. */
 @Injectable()
 export class DatabaseClaims {
-  private readonly kept = new RowsOfEach<KeptDatabase>(() => this.manager, keptBy('key.id'));
+  private readonly kept = new RowsOfEach<KeptDatabase>(() => this.manager, keptSql);
 
   constructor(@InjectEntityManager() private readonly manager: EntityManager) {}
 
@@ -88,7 +87,7 @@ export class DatabaseClaims {
   }
 
   async findKept({ tenantId }: TenantScope, operationId: string, manager?: EntityManager): Promise<KeptDatabase | null> {
-    const rows: readonly KeptDatabase[] = manager === undefined ? await this.kept.of(operationId) : await manager.query(keptBy('$1'), [operationId]);
+    const rows = await this.kept.of(operationId, manager);
     return rows.find((row) => row.tenantId === tenantId) ?? null;
   }
 

@@ -36,15 +36,20 @@ export class BatchedReads<Key, Value> {
 export class RowsOfEach<Row extends object> {
   private readonly reads: BatchedReads<string, Row[]>;
 
-  constructor(manager: () => EntityManager, sql: string) {
-    this.reads = new BatchedReads(async (keys) => {
-      const rows: (Row & { readonly keyId: string })[] = await manager().query(`select key.id as "keyId", found.* from unnest($1::uuid[]) as key (id), lateral (${sql}) found`, [keys]);
-      return Map.groupBy(rows, ({ keyId }) => keyId);
-    });
+  constructor(
+    manager: () => EntityManager,
+    private readonly sql: string,
+  ) {
+    this.reads = new BatchedReads(async (keys) => Map.groupBy(await this.read(manager(), keys), ({ keyId }) => keyId));
   }
 
-  async of(id: string): Promise<readonly Row[]> {
-    return (await this.reads.find(id)) ?? [];
+  /** @param manager of a transaction, whose reads belong to it */
+  async of(id: string, manager?: EntityManager): Promise<readonly Row[]> {
+    return manager === undefined ? ((await this.reads.find(id)) ?? []) : this.read(manager, [id]);
+  }
+
+  private read(manager: EntityManager, keys: readonly string[]): Promise<(Row & { readonly keyId: string })[]> {
+    return manager.query(`select key.id as "keyId", found.* from unnest($1::uuid[]) as key (id), lateral (${this.sql}) found`, [keys]);
   }
 }
 
