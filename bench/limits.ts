@@ -144,10 +144,9 @@ async function insertAll(client: MongoClient, db: Db, names: readonly string[]):
   const pending = [...batches];
   const signal = new AbortController().signal;
   const lane = async (): Promise<void> => {
-    const writer = new RawWriter(client, db, true);
+    const writer = new RawWriter(client, db);
     for (let batch = pending.shift(); batch !== undefined; batch = pending.shift()) {
-      writer.begin();
-      const reply = await writer.insert(scratchName, batch, { uuid, ordered: false, bypassDocumentValidation: true, bypassEmptyTsReplacement: false, maxTimeMS: 60_000, signal });
+      const reply = await writer.insert(scratchName, batch, { uuid, ordered: false, numbered: false, bypassDocumentValidation: true, bypassEmptyTsReplacement: false, maxTimeMS: 60_000, signal });
       if (reply['n'] !== batch.documents) throw new Error(`The server took ${String(reply['n'])} of ${batch.documents} documents`);
     }
     await writer.close();

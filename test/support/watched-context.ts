@@ -1,10 +1,11 @@
-import type { Document } from 'mongodb';
+import type { CommandOperationOptions, Document } from 'mongodb';
 import type { MongodbContext } from '../../libs/engines/mongodb/connection.ts';
 
 export interface WatchedCommand {
   /** Position among the commands of this context. */
   readonly index: number;
   readonly command: Document;
+  readonly options: CommandOperationOptions | undefined;
 }
 
 export interface Watch {
@@ -12,7 +13,7 @@ export interface Watch {
   after?(command: WatchedCommand): Promise<void> | void;
 }
 
-type Command = (command: Document, options?: unknown) => Promise<unknown>;
+type Command = (command: Document, options?: CommandOperationOptions) => Promise<unknown>;
 
 /** The same context, but each command passes by `watch`: a place to stop a worker, or to end it, at any point of its work. */
 export function watched(context: MongodbContext, watch: Watch): MongodbContext {
@@ -20,7 +21,7 @@ export function watched(context: MongodbContext, watch: Watch): MongodbContext {
   const passing =
     (send: Command): Command =>
     async (command, options) => {
-      const seen = { index: count++, command };
+      const seen = { index: count++, command, options };
       await watch.before?.(seen);
       const reply = await send(command, options);
       await watch.after?.(seen);

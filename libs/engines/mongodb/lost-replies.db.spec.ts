@@ -1,14 +1,17 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
-import { MongoNetworkError, type Db } from 'mongodb';
+import { BSON, MongoNetworkError, type Db, type Document } from 'mongodb';
 import { jsonFixture } from '../../../test/support/fixtures.ts';
 import { startMongod, type OwnMongod } from '../../../test/support/servers.ts';
-import { everyShape, hashes, namesIn, newOperation, worker } from '../../../test/support/restore-fixture.ts';
+import { archiveOf, everyShape, hashes, namesIn, newOperation, planned, worker } from '../../../test/support/restore-fixture.ts';
 import { watched } from '../../../test/support/watched-context.ts';
 import type { PayloadSource } from '../port.js';
 import { connect, type MongodbContext } from './connection.js';
 import { MongodbSession } from './mongodb-session.js';
 
 const { 'system.views': _, ...everyHash } = jsonFixture<{ collections: Record<string, string> }>('mongodump/every-shape.dbhash.json').collections;
+
+const bson = (document: object): Buffer => Buffer.from(BSON.serialize(document));
+const idIndex = '{"v":{"$numberInt":"2"},"key":{"_id":{"$numberInt":"1"}},"name":"_id_"}';
 
 describe('a connection that fails during a restore', () => {
   let server: OwnMongod;
@@ -66,7 +69,8 @@ describe('a connection that fails during a restore', () => {
     const lost = new Set<string>();
     const forgetful = watched(context, {
       after: ({ command }) => {
-        const what = JSON.stringify([command['insert'] ?? command['update'] ?? command['create'] ?? command['drop'] ?? command['renameCollection'] ?? command['collMod'] ?? command['createIndexes'] ?? null, command['txnNumber'] ?? 0, command['lsid'] ?? 0]);
+        const bytes = (command['documents'] as { readonly serializedDocumentsLength?: number } | undefined)?.serializedDocumentsLength ?? 0;
+        const what = JSON.stringify([command['insert'] ?? command['update'] ?? command['create'] ?? command['drop'] ?? command['renameCollection'] ?? command['collMod'] ?? command['createIndexes'] ?? null, command['txnNumber'] ?? 0, command['lsid'] ?? 0, bytes]);
         if (what.startsWith('[null') || lost.has(what)) return;
         lost.add(what);
         throw new MongoNetworkError('connection closed');
@@ -74,6 +78,53 @@ describe('a connection that fails during a restore', () => {
     });
     await restore(forgetful);
     expect(lost.size).toBeGreaterThan(60);
+  }, 60_000);
+
+  it('goes on in the middle of a batch whose order counts', async () => {
+    const options = '{"capped":true,"size":{"$numberInt":"8192"}}';
+    const payload = await archiveOf([{ name: 'a', options, indexes: [idIndex], documents: [3, 1, 2].map((_id) => bson({ _id })) }]);
+    let interrupted = 0;
+    const halfway = watched(context, {
+      before: async ({ command, options: sentWith }) => {
+        if (command['insert'] === undefined || interrupted > 0) return;
+        interrupted += 1;
+        await db.command({ ...command, documents: [{ _id: 3 }] }, sentWith);
+        throw new MongoNetworkError('connection closed');
+      },
+    });
+    const session = new MongodbSession(halfway);
+    const work = worker(newOperation());
+    const { plan } = await planned(session, payload, work);
+    await session.swap(plan, work);
+    expect(interrupted).toBe(1);
+    expect(await db.collection('a').find().toArray()).toEqual([{ _id: 3 }, { _id: 1 }, { _id: 2 }]);
+  });
+
+  it('changes nothing by a batch that was sent again and that the server carries out after SWAP', async () => {
+    const payload = await archiveOf([{ name: 'a', indexes: [idIndex], documents: [bson({ _id: 1 }), bson({ _id: 2 })] }]);
+    const late: { reply: Promise<Document>; isDone: boolean }[] = [];
+    const admin = context.client.db('admin');
+    const forgotten = watched(context, {
+      before: async ({ command }) => {
+        if (command['insert'] === undefined || late.length > 0) return;
+        await admin.command({ configureFailPoint: 'failCommand', mode: { times: 1 }, data: { failCommands: ['insert'], blockConnection: true, blockTimeMS: 3_000 } });
+        const sent = { reply: db.command({ ...command }), isDone: false };
+        void sent.reply.finally(() => (sent.isDone = true));
+        late.push(sent);
+        while ((await admin.command({ currentOp: 1, 'command.insert': command['insert'] }))['inprog'].length === 0);
+        throw new MongoNetworkError('connection closed');
+      },
+    });
+    const session = new MongodbSession(forgotten);
+    const work = worker(newOperation());
+    const { plan } = await planned(session, payload, work);
+    await session.swap(plan, work);
+    expect(await db.collection<{ _id: number }>('a').findOneAndDelete({ _id: 1 })).toEqual({ _id: 1 });
+    expect(late.map(({ isDone }) => isDone)).toEqual([false]);
+    const reply = await late[0]?.reply;
+    expect(reply?.['writeErrors']).toEqual([expect.objectContaining({ code: 361 }), expect.objectContaining({ code: 361 })]);
+    expect(await db.collection('a').find().toArray()).toEqual([{ _id: 2 }]);
+    expect(await namesIn(db)).toEqual(['a']);
   }, 60_000);
 
   it('goes on after the server closed connections and refused commands for a while', async () => {

@@ -108,7 +108,7 @@ class UniqueKeys {
     /** Null: whole documents. */
     private readonly fields: ReadonlySet<string> | null,
   ) {
-    this.writer = new RawWriter(commands.context.client, commands.context.db, true);
+    this.writer = new RawWriter(commands.context.client, commands.context.db);
   }
 
   /** Null for a collection without unique indexes. */
@@ -186,6 +186,7 @@ class UniqueKeys {
       write({
         uuid: toUuid(this.copyOf.uuid),
         ordered: false,
+        numbered: true,
         bypassDocumentValidation: true,
         bypassEmptyTsReplacement: keepsZeroTimestamps(commands.context.server.versionNumbers),
         maxTimeMS: commands.maxTimeMS(),

@@ -23,12 +23,12 @@ describe('RawWriter', () => {
   let writer: RawWriter;
   let uuid: Binary;
   const options = (): RawWriteOptions => ({
-    uuid, ordered: false, bypassDocumentValidation: true, bypassEmptyTsReplacement: false, maxTimeMS: 5_000, signal: new AbortController().signal,
+    uuid, ordered: false, numbered: true, bypassDocumentValidation: true, bypassEmptyTsReplacement: false, maxTimeMS: 5_000, signal: new AbortController().signal,
   });
 
   beforeAll(async () => {
     context = await connect(await testMongo());
-    writer = new RawWriter(context.client, context.db, true);
+    writer = new RawWriter(context.client, context.db);
   });
   beforeEach(async () => {
     await context.db.dropCollection('a').catch(() => false);
@@ -64,6 +64,18 @@ describe('RawWriter', () => {
     expect(await context.db.collection('a').countDocuments()).toBe(2);
   });
 
+  it('writes a batch without a number once too, where others of its kind are still at work', async () => {
+    const batch = { pieces: [Buffer.concat(Array.from({ length: 3_000 }, (_, n) => bson({ _id: n })))], documents: 3_000 };
+    const writers = Array.from({ length: 4 }, () => new RawWriter(context.client, context.db));
+    const replies = await Promise.all(writers.map((each) => each.insert('a', batch, { ...options(), numbered: false })));
+    await Promise.all(writers.map((each) => each.close()));
+    const refused = replies.flatMap((reply) => (reply['writeErrors'] ?? []) as { readonly code: number }[]);
+    expect(refused.filter(({ code }) => code !== 11_000)).toEqual([]);
+    expect(replies.reduce((sum, reply) => sum + Number(reply['n']), 0)).toBe(3_000);
+    expect(refused).toHaveLength(3 * 3_000);
+    expect(await context.db.collection('a').countDocuments()).toBe(3_000);
+  });
+
   it('does not write to a collection that took the place of another', async () => {
     await context.db.dropCollection('a');
     await context.db.createCollection('a');
@@ -75,7 +87,7 @@ describe('RawWriter', () => {
 
   it('leaves the sessions of others usable', async () => {
     for (let n = 0; n < 3; n += 1) {
-      const other = new RawWriter(context.client, context.db, true);
+      const other = new RawWriter(context.client, context.db);
       other.begin();
       await other.insert('a', { pieces: [bson({ _id: 10 + n })], documents: 1 }, options());
       await other.close();

@@ -128,13 +128,14 @@ function destinationsOf(commands: LeasedCommands, { meta, spec, staged, trial }:
     if (uuid === undefined) throw new AppError('STAGE_REJECTED', `The staged copy of collection "${label}" has disappeared`);
     return uuid;
   };
-  const copy: Destination = { name: staged, uuid: uuidOf(staged), label, ordered: spec.create.get('capped') === true, validated: false };
+  const ordered = spec.create.get('capped') === true;
+  const copy: Destination = { name: staged, uuid: uuidOf(staged), label, ordered, numbered: ordered, validated: false };
   if (meta.kind !== 'timeseries') return [copy];
   const buckets = bucketsPrefix + trial;
   const allowMixedSchema = async (): Promise<void> => {
     await commands.run(`preparing time series "${label}"`, { collMod: trial, timeseriesBucketsMayHaveMixedSchemaData: true });
   };
-  return [copy, { name: buckets, uuid: uuidOf(buckets), label, ordered: false, validated: true, allowMixedSchema }];
+  return [copy, { name: buckets, uuid: uuidOf(buckets), label, ordered: false, numbered: true, validated: true, allowMixedSchema }];
 }
 
 /** Indexes, and everything that can only fail now rather than in the middle of SWAP. Returns warnings. */
