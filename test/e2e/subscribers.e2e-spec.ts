@@ -1,5 +1,8 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { GraphQLSchemaHost } from '@nestjs/graphql';
+import { parse } from 'graphql';
 import { DataSource } from 'typeorm';
+import { givesAllTheSame } from '../../src/platform/graphql/shared-answers.ts';
 import { createTestMember, createTestTenant, startTestApp, type TestApp, type TestTenant } from '../support/app.ts';
 import { backupCreate, idOf, withDatabase } from '../support/backup-calls.ts';
 import type { GraphqlClient } from '../support/graphql-client.ts';
@@ -57,6 +60,13 @@ describe('many subscribers of one operation', () => {
     const readBy = (table: string): number => statements.filter(({ sql }) => new RegExp(`FROM "${table}" .*"id" = ANY`, 's').test(sql)).length;
     expect(sent).toBeGreaterThanOrEqual(subscribers);
     for (const table of ['operation', 'backup', 'tenant']) expect([table, readBy(table) < sent / 2]).toEqual([table, true]);
+  });
+
+  it('share an answer of plain fields, and none that a resolver has a part in', () => {
+    const { schema } = app.nest.get(GraphQLSchemaHost);
+    const sameForAll = (fields: string): boolean => givesAllTheSame(schema, parse(`subscription { operationUpdated(id: "1") { ${fields} } }`));
+    expect(sameForAll('id kind state phase revision steps { phase state startedAt } progress { percent etaMs } failure { code hints } startedBy { name } result { __typename }')).toBe(true);
+    for (const fields of ['tenant { slug }', 'state backup { state }', 'log { message }', 'result { ... on BackupResult { backup { id } } }']) expect([fields, sameForAll(fields)]).toEqual([fields, false]);
   });
 
   it('each see what they may do themselves, of the same states', async () => {

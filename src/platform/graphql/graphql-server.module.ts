@@ -11,6 +11,7 @@ import { GraphqlSockets } from './graphql-sockets.js';
 import { limitsPlugin } from './limits.plugin.js';
 import { noStorePlugin } from './no-store.plugin.js';
 import { NodeResolver } from './node.resolver.js';
+import { plainFields } from './plain-fields.js';
 import { RateLimiter } from './rate-limiter.js';
 import { RequestContextFactory } from './request-context.factory.js';
 import { ByteCount, Count, DateTimeScalar } from './scalars.js';
@@ -43,6 +44,7 @@ export class RequestContextModule {}
         hideSchemaDetailsFromClientErrors: !config.introspection,
         parseOptions: { maxTokens: maxDocumentTokens },
         validationRules: [limits.rule],
+        ...plainFields(),
         plugins: [limitsPlugin(limits), ApolloServerPluginCacheControlDisabled(), noStorePlugin],
         context: ({ req }: { req: IncomingMessage }) => contexts.forRequest(req),
         formatError: (_formatted: unknown, error: unknown) => errors.format(error),
