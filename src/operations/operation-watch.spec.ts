@@ -14,7 +14,7 @@ function watched() {
     findAnywhere: () => {
       reads += 1;
       if (row.revision === 2) read.resolve();
-      return Promise.resolve(row);
+      return Promise.resolve({ ...row });
     },
   });
   const notices = new NoticeStream(() => undefined);
@@ -68,6 +68,21 @@ describe('OperationWatch', () => {
     operation.change(2, 'COMPLETED');
     expect(await Promise.all(all.map(revisionsOf))).toEqual(all.map(() => [2]));
     expect(operation.reads - before).toBe(1);
+  });
+
+  it('gives those who come together one object, and later ones another', async () => {
+    const operation = watched();
+    const come = async (): Promise<unknown> => (await operation.watch.join().next()).value;
+    const first = await come();
+    expect(await come()).toBe(first);
+    const now = performance.now();
+    jest.spyOn(performance, 'now').mockReturnValue(now + 300);
+    const later = await come();
+    expect(later).toEqual(first);
+    expect(later).not.toBe(first);
+    jest.restoreAllMocks();
+    operation.change(2, 'RUNNING');
+    expect(await come()).toMatchObject({ revision: 2 });
   });
 
   it('keeps for one who is slow the newest state alone, and its end', async () => {

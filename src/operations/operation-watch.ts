@@ -12,6 +12,8 @@ const pauseMs = { least: 250, most: 750, perWatcher: 0.75 };
 export class OperationWatch {
   private readonly watchers = new Set<Watcher>();
   private latest: OperationEntity | null = null;
+  /** What those were given who came last, and when it was read. */
+  private first: { readonly operation: OperationEntity; readonly readAtMs: number } | null = null;
   private shownAtMs = -Infinity;
   private timer: NodeJS.Timeout | null = null;
   private closed = false;
@@ -40,10 +42,17 @@ export class OperationWatch {
       const operation = await outlast(this.notices, () => this.snapshots.read(this.id));
       if (operation === null) return watcher.finish();
       if (this.shownAtMs === -Infinity) this.shownAtMs = performance.now();
-      watcher.offer(operation);
+      watcher.offer(this.sharedFirst(operation));
     } catch (error) {
       watcher.fail(error);
     }
+  }
+
+  /** One object for all who come together, so that it is answered once; nobody gets what hangs on it, such as its tenant, as it was long ago. */
+  private sharedFirst(operation: OperationEntity): OperationEntity {
+    const now = performance.now();
+    if (this.first?.operation.revision !== operation.revision || now - this.first.readAtMs > pauseMs.least) this.first = { operation, readAtMs: now };
+    return this.first.operation;
   }
 
   private async follow(): Promise<void> {

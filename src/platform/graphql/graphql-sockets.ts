@@ -16,6 +16,7 @@ import type { NoticeStream } from '../events/notice-stream.js';
 import { DocumentLimits } from './document-limits.js';
 import { ErrorFormatter } from './error-formatter.js';
 import { mapIterator } from './map-iterator.js';
+import { messageSender } from './message-sender.js';
 import { RateLimiter } from './rate-limiter.js';
 import { RequestContextFactory } from './request-context.factory.js';
 import type { RequestContext } from './request-context.js';
@@ -120,10 +121,10 @@ export class GraphqlSockets implements OnApplicationBootstrap, BeforeApplication
     if (!URL.canParse(request.url ?? '', 'http://host') || new URL(request.url ?? '', 'http://host').pathname !== path) return refuse(socket, '404 Not Found');
     const offered = (request.headers['sec-websocket-protocol'] ?? '').split(',').map((name) => name.trim());
     if (!offered.includes(GRAPHQL_TRANSPORT_WS_PROTOCOL)) return refuse(socket, '400 Bad Request');
-    this.sockets.handleUpgrade(request, socket, head, (webSocket) => this.open(webSocket, request));
+    this.sockets.handleUpgrade(request, socket, head, (webSocket) => this.open(webSocket, socket, request));
   };
 
-  private open(socket: WebSocket, request: IncomingMessage): void {
+  private open(socket: WebSocket, stream: Duplex, request: IncomingMessage): void {
     const connection: Connection = { socket, address: this.contexts.addressOf(request), authorization: undefined, actor: null, expiry: null, release: null };
     this.connections.add(connection);
     let answered = true;
@@ -137,7 +138,7 @@ export class GraphqlSockets implements OnApplicationBootstrap, BeforeApplication
     const closed = this.protocol.opened(
       {
         protocol: socket.protocol,
-        send: (text) => new Promise((resolve) => (socket.readyState === socket.OPEN ? socket.send(text, () => resolve()) : resolve())),
+        send: messageSender(socket, stream),
         close: (code, reason) => socket.close(code, reason),
         onMessage: (handle) => {
           socket.on('message', (data: Buffer) => {
