@@ -2,13 +2,16 @@ import { cpus, loadavg, totalmem } from 'node:os';
 import { ControlPlane } from '../control-plane.ts';
 import type { BenchEnvironment } from '../environment.ts';
 import type { BenchOptions } from '../options.ts';
-import { spreadOf } from '../statistics.ts';
+import { ratiosOf, spreadOf } from '../statistics.ts';
 import { measurePages, type PageTime } from './catalogue-pages.ts';
 import { type ManyTenants, measureManyTenants } from './many-tenants.ts';
 import { measureSubscribers, type Subscribers } from './subscribers.ts';
 import { measureWriter, type WriterTimes } from './writer.ts';
 
 const workers = 2;
+/** A few hundredths are looked for between backups that differ by a tenth. */
+const subscriberRoundsPerPair = 3;
+const percentMore = (ratio: number): string => `${(100 * ratio - 100).toFixed(1)} %`;
 /** One client asks for more than a person does. */
 const env = { HOLDFAST_RATE_PER_MINUTE: '1000000', HOLDFAST_SOCKETS_PER_ACTOR: '1000000', HOLDFAST_LOG_LEVEL: 'warn' };
 
@@ -28,7 +31,7 @@ export async function measureScale(environment: BenchEnvironment, options: Bench
   if (parts.has('catalogue')) sections.push(pageTable(await on(0, (plane) => measurePages(plane, say))));
   if (parts.has('tenants')) sections.push(tenantText(await on(workers, (plane) => measureManyTenants(plane, uri, tenants + 1, say))));
   if (parts.has('subscribers')) {
-    sections.push(subscriberText(await on(1, async (plane) => measureSubscribers(plane, await plane.createTenant('bench', 'Bench', { uri, database }), subscribers, options.pairs, say))));
+    sections.push(subscriberText(await on(1, async (plane) => measureSubscribers(plane, await plane.createTenant('bench', 'Bench', { uri, database }), subscribers, options.pairs * subscriberRoundsPerPair, say))));
   }
   if (parts.has('writer')) sections.push(writerTable(await on(1, async (plane) => measureWriter(plane, await plane.createTenant('bench', 'Bench', { uri, database }), target, dataSet.bytes))));
   const setting = [
@@ -58,10 +61,11 @@ function tenantText({ tenants, workers: count, totalMs, waitMs, notOnce, noisyQu
 
 function subscriberText({ subscribers, aloneMs, watchedMs, latencyMs, events, notOnce, apiMs, clientMs }: Subscribers): string {
   const [alone, watched] = [spreadOf(aloneMs).median, spreadOf(watchedMs).median];
+  const slower = spreadOf(ratiosOf(aloneMs, watchedMs));
   return [
     `### ${subscribers} subscribers of one operation`,
     '',
-    `A backup took ${seconds(alone)} alone and ${seconds(watched)} watched (medians of ${aloneMs.length}, turn by turn): ${((100 * watched) / alone - 100).toFixed(1)} % more. ${events} events; subscribers that did not get the end exactly once: ${notOnce}.`,
+    `A backup took ${seconds(alone)} alone and ${seconds(watched)} watched (medians of ${aloneMs.length}, turn by turn); by rounds ${percentMore(slower.median)} more (${percentMore(slower.lowest)} to ${percentMore(slower.highest)}). ${events} events; subscribers that did not get the end exactly once: ${notOnce}.`,
     `From the notice of a change to having that state or a newer one ${ms(latencyMs.median)} (median; p95 ${ms(latencyMs.p95)}, longest ${ms(latencyMs.longest)}), of which up to 750 ms are meant: at most four states are sent a second, and the fewer the more are watching.`,
     `Watching took ${ms(apiMs / aloneMs.length)} of processor time in the API for each backup, ${((apiMs * 1000) / events).toFixed(0)} µs for each event with subscribing and all, and ${ms(clientMs / aloneMs.length)} in the one process that holds the sockets and stands for browsers elsewhere.`,
   ].join('\n');

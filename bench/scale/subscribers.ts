@@ -9,7 +9,7 @@ import { SubscriberSockets } from './subscriber-sockets.ts';
 
 export interface Subscribers {
   readonly subscribers: number;
-  /** Of whole backups, turn by turn. */
+  /** Of whole backups, turn by turn, every second round in the opposite order. */
   readonly aloneMs: readonly number[];
   readonly watchedMs: readonly number[];
   /** From the notice of a change to the moment at which a subscriber had that state or a newer one. */
@@ -51,26 +51,37 @@ export async function measureSubscribers(plane: ControlPlane, tenantId: string, 
     await plane.completed((await plane.startBackup(tenantId, 'gzip')).operationId);
     // Open and idle while nobody watches, too.
     sockets = await SubscriberSockets.open(plane.api.url, plane.client.authorization, subscribers);
-    for (let round = 1; round <= rounds; round += 1) {
-      const [beforeAlone, alone] = [apiSoFar(), await plane.startBackup(tenantId, 'gzip')];
-      await untilEnded(database, alone.operationId);
-      aloneMs.push(await durationOf(alone.operationId));
-      const [beforeWatched, watched] = [apiSoFar(), await plane.startBackup(tenantId, 'gzip')];
-      const { receipts, processorMs } = await sockets.watch(operationUpdated, watched.operationId);
-      watchedMs.push(await durationOf(watched.operationId));
-      const roundMs = apiSoFar() - beforeWatched - (beforeWatched - beforeAlone);
-      apiMs += roundMs;
+    const open = sockets;
+    const runAlone = async (): Promise<number> => {
+      const before = apiSoFar();
+      const { operationId } = await plane.startBackup(tenantId, 'gzip');
+      await untilEnded(database, operationId);
+      aloneMs.push(await durationOf(operationId));
+      return apiSoFar() - before;
+    };
+    const runWatched = async (): Promise<number> => {
+      const before = apiSoFar();
+      const { operationId } = await plane.startBackup(tenantId, 'gzip');
+      const { receipts, processorMs } = await open.watch(operationUpdated, operationId);
+      watchedMs.push(await durationOf(operationId));
       clientMs += processorMs;
       for (const seen of receipts) {
         events += seen.length;
         if (seen.filter(([, , isLast]) => isLast).length !== 1) notOnce += 1;
         const subscribedAtMs = seen[0]?.[1] ?? Infinity;
-        for (const notice of notices.get(uuidOf(watched.operationId)) ?? []) {
+        for (const notice of notices.get(uuidOf(operationId)) ?? []) {
           const first = seen.find(([revision]) => revision >= notice.revision);
           if (first !== undefined && notice.atMs > subscribedAtMs) latencies.push(Math.max(0, first[1] - notice.atMs));
         }
       }
-      say(`  round ${round}: alone ${Math.round(aloneMs.at(-1) ?? 0)} ms, watched by ${subscribers} ${Math.round(watchedMs.at(-1) ?? 0)} ms; for that ${Math.round(roundMs)} ms of processor time in the API, ${Math.round(processorMs)} ms in the clients`);
+      return apiSoFar() - before;
+    };
+    for (let round = 1; round <= rounds; round += 1) {
+      const watchedFirst = round % 2 === 0 ? await runWatched() : null;
+      const alone = await runAlone();
+      const roundMs = (watchedFirst ?? (await runWatched())) - alone;
+      apiMs += roundMs;
+      say(`  round ${round}: alone ${Math.round(aloneMs.at(-1) ?? 0)} ms, watched by ${subscribers} ${Math.round(watchedMs.at(-1) ?? 0)} ms; for that ${Math.round(roundMs)} ms of processor time in the API`);
     }
   } finally {
     await sockets?.close();
