@@ -1,5 +1,5 @@
 import type { GqlModuleOptions } from '@nestjs/graphql';
-import { isObjectType } from 'graphql';
+import { isIntrospectionType, isObjectType } from 'graphql';
 
 /**
  * Nest gives each field a resolver, also where it is a property and nothing more, so that nobody who looks at the schema can tell them apart (`SharedAnswers` must). Here a field for which nobody wrote a
@@ -14,7 +14,8 @@ export function plainFields(): Required<Pick<GqlModuleOptions, 'transformResolve
     },
     transformSchema: (schema) => {
       for (const type of Object.values(schema.getTypeMap())) {
-        if (!isObjectType(type)) continue;
+        // Those of introspection are the same objects in every schema.
+        if (!isObjectType(type) || isIntrospectionType(type)) continue;
         const owners = [type, ...type.getInterfaces()];
         for (const field of Object.values(type.getFields())) {
           if (!owners.some(({ name }) => written.has(`${name}.${field.name}`))) delete field.resolve;
