@@ -52,18 +52,15 @@ export async function measureSubscribers(plane: ControlPlane, tenantId: string, 
     // Open and idle while nobody watches, too.
     sockets = await SubscriberSockets.open(plane.api.url, plane.client.authorization, subscribers);
     const open = sockets;
-    const runAlone = async (): Promise<number> => {
+    const run = async (durations: number[], untilEnd: (operationId: string) => Promise<void>): Promise<number> => {
       const before = apiSoFar();
       const { operationId } = await plane.startBackup(tenantId, 'gzip');
-      await untilEnded(database, operationId);
-      aloneMs.push(await durationOf(operationId));
+      await untilEnd(operationId);
+      durations.push(await durationOf(operationId));
       return apiSoFar() - before;
     };
-    const runWatched = async (): Promise<number> => {
-      const before = apiSoFar();
-      const { operationId } = await plane.startBackup(tenantId, 'gzip');
+    const watch = async (operationId: string): Promise<void> => {
       const { receipts, processorMs } = await open.watch(operationUpdated, operationId);
-      watchedMs.push(await durationOf(operationId));
       clientMs += processorMs;
       for (const seen of receipts) {
         events += seen.length;
@@ -74,14 +71,13 @@ export async function measureSubscribers(plane: ControlPlane, tenantId: string, 
           if (first !== undefined && notice.atMs > subscribedAtMs) latencies.push(Math.max(0, first[1] - notice.atMs));
         }
       }
-      return apiSoFar() - before;
     };
     for (let round = 1; round <= rounds; round += 1) {
-      const watchedFirst = round % 2 === 0 ? await runWatched() : null;
-      const alone = await runAlone();
-      const roundMs = (watchedFirst ?? (await runWatched())) - alone;
-      apiMs += roundMs;
-      say(`  round ${round}: alone ${Math.round(aloneMs.at(-1) ?? 0)} ms, watched by ${subscribers} ${Math.round(watchedMs.at(-1) ?? 0)} ms; for that ${Math.round(roundMs)} ms of processor time in the API`);
+      const before = apiMs;
+      const alone = async (): Promise<void> => void (apiMs -= await run(aloneMs, (operationId) => untilEnded(database, operationId)));
+      const watched = async (): Promise<void> => void (apiMs += await run(watchedMs, watch));
+      for (const turn of round % 2 === 0 ? [watched, alone] : [alone, watched]) await turn();
+      say(`  round ${round}: alone ${Math.round(aloneMs.at(-1) ?? 0)} ms, watched by ${subscribers} ${Math.round(watchedMs.at(-1) ?? 0)} ms; for that ${Math.round(apiMs - before)} ms of processor time in the API`);
     }
   } finally {
     await sockets?.close();

@@ -13,7 +13,7 @@ export interface RawWriteOptions {
   readonly ordered: boolean;
   /**
    * Carries the transaction number of `begin`: however often it is sent, it is written once, and a resend that was answered leaves none of its kind at work. A standalone knows no such numbers. They
-   * make the oplog larger and cost the server a tenth of an insert.
+   * make each entry of the oplog larger.
    */
   readonly numbered: boolean;
   readonly bypassDocumentValidation: boolean;
