@@ -1,10 +1,11 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import type { Document } from 'mongodb';
-import { testMongo } from '../../../test/support/servers.ts';
+import { startMongod, testMongo, type OwnMongod } from '../../../test/support/servers.ts';
 import { everyShape, newOperation, planned, worker, type TestWork } from '../../../test/support/restore-fixture.ts';
 import { watched } from '../../../test/support/watched-context.ts';
 import { AppError } from '#errors';
 import { connect, type MongodbContext } from './connection.js';
+import { LeasedCommands } from './leased-commands.js';
 import { MongodbSession } from './mongodb-session.js';
 
 const leaseMs = 9_000;
@@ -65,5 +66,35 @@ describe('the commands of a restore that write', () => {
     const error: unknown = await session.stage(await everyShape(), work).catch((thrown: unknown) => thrown);
     expect(error).toBeInstanceOf(AppError);
     expect(error).toMatchObject({ code: 'LEASE_LOST' });
+  });
+});
+
+describe('an index build', () => {
+  const started = 'hangAfterStartingIndexBuild';
+  let server: OwnMongod;
+  let own: MongodbContext;
+  beforeAll(async () => {
+    server = await startMongod();
+    own = await connect({ uri: server.uri, database: 'tenant' });
+  }, 60_000);
+  afterAll(async () => {
+    await own.client.close();
+    await server.stop();
+  });
+
+  it('has somebody wait for the journal, before which the server reads nothing, but not for as long as it takes', async () => {
+    const admin = own.client.db('admin');
+    await own.db.collection('orders').insertMany(Array.from({ length: 10 }, (_, n) => ({ n })));
+    await admin.command({ configureFailPoint: started, mode: 'alwaysOn' });
+
+    let barriers = 0;
+    const last = Promise.withResolvers<void>();
+    const watch = watched(own, { after: ({ command }) => void (command['update'] === 'hf_barrier' && (barriers += 1) === 5 && last.resolve()) });
+    const build = new LeasedCommands(watch, worker(newOperation())).building({ createIndexes: 'orders', indexes: [{ key: { n: 1 }, name: 'n' }] });
+    await admin.command({ waitForFailPoint: started, timesEntered: 1, maxTimeMS: 10_000 });
+    await last.promise;
+    await admin.command({ configureFailPoint: started, mode: 'off' });
+    expect(await build).toMatchObject({ ok: 1, numIndexesAfter: 2 });
+    expect(barriers).toBe(5);
   });
 });

@@ -13,6 +13,11 @@ const shortestMs = 250;
 const settlingMs = 2_000;
 /** With one last attempt to find the server again (8 s) less than half a minute. */
 const longestAwayMs = 20_000;
+/** A primary writes its journal this often by itself. */
+const journalMs = 100;
+const firstBarrierMs = 5;
+// Matches nothing and creates nothing: the server then waits for its latest write.
+const barrier = { update: 'hf_barrier', updates: [{ q: { _id: 0 }, u: { $set: { _id: 0 } } }] };
 
 /**
  * Runs commands that change the tenant's database: with a majority write concern, and with a time limit that ends
@@ -54,10 +59,25 @@ export class LeasedCommands {
     }
   }
 
-  /** One attempt without a time limit, for work whose end nobody can know (index builds, copies) and that is harmless when late. */
+  /** One attempt without a time limit, for work whose end nobody can know (copies, index builds) and that is harmless when late. */
   async unbounded(command: Document): Promise<Document> {
     this.maxTimeMS();
     return this.send(command, {});
+  }
+
+  /**
+   * `unbounded` for `createIndexes`. The server begins to read once its own note of the build has reached a majority; where the primary alone is one, that is when it next writes its journal, unless
+   * somebody waits for it. So we do.
+   */
+  async building(command: Document): Promise<Document> {
+    const ended = new AbortController();
+    const hastened = this.hasten(ended.signal);
+    try {
+      return await this.unbounded(command);
+    } finally {
+      ended.abort();
+      await hastened;
+    }
   }
 
   /** Runs `attempt`, which must be idempotent, again for some 20 s while connection or primary are away. Throws TARGET_LOST after that. */
@@ -87,8 +107,7 @@ export class LeasedCommands {
 
   /** Returns when everything written so far, by whomever, has reached a majority. */
   async majority(doing: string): Promise<void> {
-    // Matches nothing and creates nothing: the server then waits for its latest write.
-    await this.run(doing, { update: 'hf_barrier', updates: [{ q: { _id: 0 }, u: { $set: { _id: 0 } } }] });
+    await this.run(doing, barrier);
   }
 
   /** Waits a little longer each time, up to a second; throws when the lease has ended or the work was aborted. */
@@ -99,6 +118,18 @@ export class LeasedCommands {
       throwTargetError(cause, doing, this.work.signal);
     }
     this.maxTimeMS();
+  }
+
+  /** Nothing depends on it: an error of the server is the build's as well. */
+  private async hasten(ended: AbortSignal): Promise<void> {
+    try {
+      for (let ms = firstBarrierMs; ms < journalMs; ms *= 2) {
+        await delay(ms, undefined, { signal: ended });
+        await this.once(barrier);
+      }
+    } catch {
+      // The build has ended, or says what is wrong.
+    }
   }
 
   private async send(command: Document, limit: Document, { database, heedsSignal = true }: { readonly database?: 'admin'; readonly heedsSignal?: boolean } = {}): Promise<Document> {

@@ -122,7 +122,7 @@ class UniqueKeys {
       try {
         await drop(commands, name);
         await commands.unbounded({ aggregate: live.name, collectionUUID: toUuid(live.uuid), pipeline: [...project, { $out: name }], cursor: {} });
-        await commands.unbounded({ createIndexes: name, indexes: unique });
+        await commands.building({ createIndexes: name, indexes: unique });
         break;
       } catch (error) {
         // Documents that were written while they were copied may seem to have the same key.

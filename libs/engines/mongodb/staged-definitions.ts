@@ -29,7 +29,7 @@ export async function createNamespace(commands: LeasedCommands, label: string, n
 export async function buildIndexes(commands: LeasedCommands, label: string, name: string, indexes: readonly OrderedDocument[], uuid?: string): Promise<void> {
   if (indexes.length === 0) return;
   try {
-    await commands.repeat(`building the indexes of "${label}"`, () => commands.unbounded({ createIndexes: name, indexes, ignoreUnknownIndexOptions: true, ...(uuid === undefined ? {} : { collectionUUID: toUuid(uuid) }) }));
+    await commands.repeat(`building the indexes of "${label}"`, () => commands.building({ createIndexes: name, indexes, ignoreUnknownIndexOptions: true, ...(uuid === undefined ? {} : { collectionUUID: toUuid(uuid) }) }));
   } catch (error) {
     if (serverCodeOf(error) === duplicateKey) {
       throw new AppError('STAGE_REJECTED', `The documents of collection "${label}" break its unique index ${indexNamed(error)}`, { cause: error });
