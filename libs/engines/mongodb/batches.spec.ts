@@ -3,11 +3,11 @@ import { BSON } from 'mongodb';
 import { BatchBuilder } from './batches.js';
 
 const documentOf = (n: number, padding: number): Buffer => Buffer.from(BSON.serialize({ n, pad: 'x'.repeat(padding) }));
-const mostBytes = 512 * 1024;
+const mostBytes = 768 * 1024;
 
 describe('batches of documents', () => {
-  it('hold every document in order, at most 512 KiB of them, or one larger', () => {
-    const documents = [100, 300_000, 250_000, 1_500_000, 10, 20, 524_200, 5].map((padding, n) => documentOf(n, padding));
+  it('hold every document in order, at most 768 KiB of them, or one larger', () => {
+    const documents = [100, 450_000, 400_000, 1_500_000, 10, 20, 786_344, 5].map((padding, n) => documentOf(n, padding));
     const builder = new BatchBuilder();
     const batches = [Buffer.concat(documents.slice(0, 2)), ...documents.slice(2, 5), Buffer.concat(documents.slice(5))].flatMap((run) => [...builder.add(run)]);
     batches.push(...builder.rest());
