@@ -16,6 +16,9 @@ import { BackupsRepository } from './backups.repository.js';
 /** How long a restore can be undone. */
 export const keptForMs = 7 * 24 * 60 * 60 * 1000;
 
+// Somebody waits for it, where a backup may be meant for tools that know gzip alone.
+const codec = 'ZSTD';
+
 /** Backups that Holdfast takes of what it is about to change. They are kept for 7 days at least and count against nobody's quota. */
 @Injectable()
 export class SafetyBackups {
@@ -106,10 +109,10 @@ export class SafetyBackups {
       const id = randomUUID();
       const createdAt = await this.tenants.now(manager);
       const encrypted = await this.encryption.seals(context, manager);
-      const { fileName, storeKey } = archiveNames(await this.tenants.get(context, manager), { id, label: 'safety', createdAt, codec: 'GZIP', encrypted });
+      const { fileName, storeKey } = archiveNames(await this.tenants.get(context, manager), { id, label: 'safety', createdAt, codec, encrypted });
       await this.backups.insert(
         {
-          id, tenantId: context.tenantId, operationId: context.id, name, label: 'safety', trigger: 'SAFETY', scope: 'ALL', codec: 'GZIP', state: 'QUEUED',
+          id, tenantId: context.tenantId, operationId: context.id, name, label: 'safety', trigger: 'SAFETY', scope: 'ALL', codec, state: 'QUEUED',
           storeKey, fileName, encrypted, contents: [], collections, pinned: false, held: false, createdAt,
           expiresAt: new Date(createdAt.getTime() + keptForMs),
         },

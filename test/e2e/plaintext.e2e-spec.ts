@@ -136,7 +136,7 @@ describe('with encryption OFF', () => {
     const spoiled = await withDatabase(tenant, hashes);
 
     const whole = await restore(admin, tenant.id, backup.id);
-    expect(whole).toMatchObject({ state: 'COMPLETED', safetyBackup: { encrypted: false, fileName: expect.stringMatching(/^safety_.*\.gz$/) } });
+    expect(whole).toMatchObject({ state: 'COMPLETED', safetyBackup: { encrypted: false, fileName: expect.stringMatching(/^safety_.*\.zst$/) } });
     expect(await withDatabase(tenant, hashes)).toEqual(before);
     expect(await ended(admin, idOf(await restoreUndo(admin, whole.id, tenant.name)))).toMatchObject({ state: 'COMPLETED' });
     expect(await withDatabase(tenant, hashes)).toEqual(spoiled);
