@@ -289,8 +289,8 @@ export interface EngineSession {
   planSwap(staged: StagedDatabase, expected: readonly ExpectedNamespace[], work: LeasedWork, options?: SwapOptions): Promise<SwapPlan>;
   /** Forward only and idempotent: real UUIDs decide what is done. `beforeStep` is awaited before each step (fault points, logs). */
   swap(plan: SwapPlan, work: LeasedWork, beforeStep?: (index: number, step: SwapStep) => Promise<void>): Promise<SwapReport>;
-  /** False only if it is certain that nothing was written to the set-aside collections after `clusterTime`. */
-  wasWrittenSince(clusterTime: string | null, plan: SwapPlan, work: Work): Promise<boolean>;
+  /** False only if it is certain that nothing was written to the set-aside collections after `clusterTime`. Marks the time beside the stage. */
+  wasWrittenSince(clusterTime: string | null, plan: SwapPlan, work: LeasedWork): Promise<boolean>;
   /**
    * The dry pass of MERGE: compares what is staged with what is live, by `_id` and byte by byte, and tries the keys of unique indexes on a copy of them.
    * Writes nothing live. Throws MERGE_UNSUPPORTED naming capped collections, time series and views.

@@ -73,7 +73,7 @@ export class MongodbSession implements EngineSession {
     return mapped('swapping', work, runSwap(this.context, plan, work, beforeStep));
   }
 
-  wasWrittenSince(clusterTime: string | null, plan: SwapPlan, work: Work): Promise<boolean> {
+  wasWrittenSince(clusterTime: string | null, plan: SwapPlan, work: LeasedWork): Promise<boolean> {
     return mapped('looking for late writes', work, wasWritten(this.context, clusterTime, plan, work));
   }
 

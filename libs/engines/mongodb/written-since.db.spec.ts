@@ -68,6 +68,11 @@ describe('wasWrittenSince', () => {
     await db.collection('s').insertOne({ t: new Date() });
     await db.createCollection('later');
     expect(await was(restored)).toBe(false);
+    // The mark goes with the stage.
+    const made = async (): Promise<string[]> => (await db.listCollections({ name: /^hf_(?!.*_old_)/ }, { nameOnly: true }).toArray()).map(({ name }) => name);
+    expect(await made()).toEqual([expect.stringMatching(/_1_mark$/)]);
+    await session.dropStage(restored.work.operationId, restored.work);
+    expect(await made()).toEqual([]);
   });
 
   it.each<[string, () => Promise<unknown>]>([

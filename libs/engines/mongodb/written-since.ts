@@ -13,19 +13,19 @@ const lookedBackSeconds = 3_600;
  * Whether the set-aside collections may hold a write from after `clusterTime`. Only a change stream over the whole time that shows none
  * answers false; whatever keeps it from telling (a standalone, a lost history, a missing privilege) answers true.
  */
-export async function wasWritten(context: MongodbContext, clusterTime: string | null, plan: SwapPlan, work: Work): Promise<boolean> {
+export async function wasWritten(context: MongodbContext, clusterTime: string | null, plan: SwapPlan, work: LeasedWork): Promise<boolean> {
   const start = clusterTime === null ? null : parseClusterTime(clusterTime);
   if (plan.old.length === 0) return false;
   const prefix = prefixOf(plan);
   if (start === null || prefix === null || context.server.topology !== 'replicaSet') return true;
   try {
-    const { operationTime } = await context.db.command({ ping: 1 }, { signal: work.signal });
-    if (!(operationTime instanceof Timestamp)) return true;
+    const marked = await markTime(context, work);
+    if (marked === null) return true;
     // What STAGE wrote is the bulk of it all and must not travel. Only in this form does the server match it on its oplog as it is; `$not`, or a
     // list of the names, makes an event of every staged document first.
-    const relevant = { $or: [{ 'ns.coll': { $regex: `^(?!(system\\.buckets\\.)?${prefix}(?!old_))` } }, { 'ns.coll': { $exists: false } }] };
+    const relevant = { $or: [{ 'ns.coll': { $regex: `^(?!(system\\.buckets\\.)?${prefix}(?!old_|[0-9]+_mark$))` } }, { 'ns.coll': { $exists: false } }] };
     const judge = new EventJudge(prefix, plan);
-    return await streamShowsWrite(context, relevant, start, operationTime, work, (event) => judge.isWrite(event));
+    return await streamShowsWrite(context, relevant, start, marked.time, work, (event) => judge.isWrite(event));
   } catch (error) {
     noteUnknown(error, work);
     return true;
@@ -38,15 +38,12 @@ export async function wasLiveWritten(context: MongodbContext, clusterTime: strin
   if (names.length === 0) return false;
   if (start === null || context.server.topology !== 'replicaSet') return null;
   try {
-    const { operationTime } = await context.db.command({ ping: 1 }, { signal: work.signal });
-    if (!(operationTime instanceof Timestamp)) return null;
-    // Without something to see after that time the stream of an idle server stands still for seconds.
-    const mark = markName(work.operationId, work.fencingToken);
-    await new LeasedCommands(context, work).run('marking the time', { insert: mark, documents: [{}] });
-    const touched = [...names, ...names.map((name) => bucketsPrefix + name), mark];
+    const marked = await markTime(context, work);
+    if (marked === null) return null;
+    const touched = [...names, ...names.map((name) => bucketsPrefix + name), marked.mark];
     // A change without a collection is one of the whole database.
     const relevant = { $or: [{ 'ns.coll': { $in: touched } }, { 'to.coll': { $in: touched } }, { 'ns.coll': { $exists: false } }] };
-    return await streamShowsWrite(context, relevant, start, operationTime, work, ({ ns }: ChangeStreamDocument & { readonly ns?: { readonly coll?: string } }) => ns?.coll !== mark);
+    return await streamShowsWrite(context, relevant, start, marked.time, work, ({ ns }: EventOfCollection) => ns?.coll !== marked.mark);
   } catch (error) {
     noteUnknown(error, work);
     return null;
@@ -57,15 +54,14 @@ export async function wasLiveWritten(context: MongodbContext, clusterTime: strin
 export async function wasUsed(context: MongodbContext, since: Date, work: LeasedWork): Promise<boolean | null> {
   if (context.server.topology !== 'replicaSet') return null;
   try {
-    const { operationTime } = await context.db.command({ ping: 1 }, { signal: work.signal });
-    if (!(operationTime instanceof Timestamp)) return null;
+    const marked = await markTime(context, work);
+    if (marked === null) return null;
+    const { time, mark } = marked;
     // From the next whole second on: cluster times of one second are told apart by a count.
-    const from = Math.max(operationTime.getHighBits() - lookedBackSeconds, Math.floor(since.getTime() / 1000) + 1);
-    if (from > operationTime.getHighBits()) return false;
-    const mark = markName(work.operationId, work.fencingToken);
-    await new LeasedCommands(context, work).run('marking the time', { insert: mark, documents: [{}] });
+    const from = Math.max(time.getHighBits() - lookedBackSeconds, Math.floor(since.getTime() / 1000) + 1);
+    if (from > time.getHighBits()) return false;
     const relevant = { $or: [{ operationType: { $in: ['insert', 'update', 'replace'] }, 'ns.coll': { $not: { $regex: `^${reservedPrefix}` } } }, { 'ns.coll': mark }] };
-    return await streamShowsWrite(context, relevant, new Timestamp({ t: from, i: 0 }), operationTime, work, ({ ns }: ChangeStreamDocument & { readonly ns?: { readonly coll?: string } }) => ns?.coll !== mark);
+    return await streamShowsWrite(context, relevant, new Timestamp({ t: from, i: 0 }), time, work, ({ ns }: EventOfCollection) => ns?.coll !== mark);
   } catch (error) {
     work.signal.throwIfAborted();
     work.log(`Whether anybody uses the database ${context.db.databaseName} is unknown (${error instanceof Error ? error.name : 'error'})`);
@@ -73,6 +69,17 @@ export async function wasUsed(context: MongodbContext, since: Date, work: Leased
   } finally {
     await dropStage(context, work.operationId, work);
   }
+}
+
+type EventOfCollection = ChangeStreamDocument & { readonly ns?: { readonly coll?: string } };
+
+/** The server's time, and the collection that was written to right after it: the stream of a server where nothing happens stands still, and would only be known to have come so far after `awaitMs`. */
+async function markTime(context: MongodbContext, work: LeasedWork): Promise<{ readonly time: Timestamp; readonly mark: string } | null> {
+  const { operationTime } = await context.db.command({ ping: 1 }, { signal: work.signal });
+  if (!(operationTime instanceof Timestamp)) return null;
+  const mark = markName(work.operationId, work.fencingToken);
+  await new LeasedCommands(context, work).run('marking the time', { insert: mark, documents: [{}] });
+  return { time: operationTime, mark };
 }
 
 function noteUnknown(error: unknown, work: Work): void {
