@@ -115,7 +115,7 @@ export const errorCatalogue = {
   ARCHIVE_TRUNCATED: user('The file is incomplete; download or upload it again, or choose another backup'),
   ARCHIVE_CORRUPT: user('The file is damaged; choose another backup'),
   ARCHIVE_FOREIGN: user('The archive belongs to another workspace; choose one of this workspace'),
-  ARCHIVE_UNSUPPORTED: user('Give an archive of Holdfast (.gz.enc, .zst.enc, .archive.enc) or one of mongodump --archive --db <name> (.archive, .gz); other databases are not supported yet'),
+  ARCHIVE_UNSUPPORTED: user('Give an archive of Holdfast (.gz.enc, .zst.enc, .archive.enc) or one of mongodump --archive --db <name> (.archive, .gz, .zst); other databases are not supported yet'),
   ARCHIVE_TOO_LARGE: user('The archive holds more than it declares or than the limits allow'),
   READ_BACK_FAILED: user('The stored file differs from what was written; check the archive store and try again', true),
   STORAGE_FULL: user('Free space in the archive store and try again', true),

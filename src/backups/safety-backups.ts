@@ -16,7 +16,7 @@ import { BackupsRepository } from './backups.repository.js';
 /** How long a restore can be undone. */
 export const keptForMs = 7 * 24 * 60 * 60 * 1000;
 
-// Somebody waits for it, where a backup may be meant for tools that know gzip alone.
+// Somebody waits for it. Other backups may be meant for mongorestore, which knows gzip alone.
 const codec = 'ZSTD';
 
 /** Backups that Holdfast takes of what it is about to change. They are kept for 7 days at least and count against nobody's quota. */

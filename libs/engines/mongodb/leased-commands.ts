@@ -71,12 +71,11 @@ export class LeasedCommands {
    */
   async building(command: Document): Promise<Document> {
     const ended = new AbortController();
-    const hastened = this.hasten(ended.signal);
+    void this.hasten(ended.signal);
     try {
       return await this.unbounded(command);
     } finally {
       ended.abort();
-      await hastened;
     }
   }
 
@@ -120,7 +119,7 @@ export class LeasedCommands {
     this.maxTimeMS();
   }
 
-  /** Nothing depends on it: an error of the server is the build's as well. */
+  /** Nothing depends on it, and nobody waits for it: it never rejects, and its commands end before the lease does. */
   private async hasten(ended: AbortSignal): Promise<void> {
     try {
       for (let ms = firstBarrierMs; ms < journalMs; ms *= 2) {

@@ -107,4 +107,9 @@ describe('wasWrittenSince', () => {
     expect(await session.wasWrittenSince('yesterday', plan, work)).toBe(true);
     expect(await session.wasWrittenSince(null, { ...plan, old: [] }, work)).toBe(false);
   });
+
+  it('leaves it to the next worker to tell when its lease ends', async () => {
+    const { plan, work, since } = await restore();
+    await expect(session.wasWrittenSince(since, plan, { ...work, leaseRemainingMs: () => 2_100 })).rejects.toMatchObject({ code: 'LEASE_LOST' });
+  });
 });

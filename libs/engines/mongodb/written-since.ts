@@ -1,4 +1,5 @@
 import { Timestamp, type ChangeStreamDocument, type Document } from 'mongodb';
+import { AppError } from '#errors';
 import type { LeasedWork, SwapPlan, Work } from '../port.js';
 import type { MongodbContext } from './connection.js';
 import { dropStage } from './cleanup.js';
@@ -78,12 +79,15 @@ async function markTime(context: MongodbContext, work: LeasedWork): Promise<{ re
   const { operationTime } = await context.db.command({ ping: 1 }, { signal: work.signal });
   if (!(operationTime instanceof Timestamp)) return null;
   const mark = markName(work.operationId, work.fencingToken);
-  await new LeasedCommands(context, work).run('marking the time', { insert: mark, documents: [{}] });
+  const commands = new LeasedCommands(context, work);
+  await commands.repeat('marking the time', () => commands.creating({ insert: mark, documents: [{}] }));
   return { time: operationTime, mark };
 }
 
 function noteUnknown(error: unknown, work: Work): void {
   work.signal.throwIfAborted();
+  // Whoever has the next lease can look again.
+  if (error instanceof AppError && error.code === 'LEASE_LOST') throw error;
   work.log(`Whether anything was written since the safety backup is unknown (${error instanceof Error ? error.name : 'error'}); it is taken for certain`);
 }
 
