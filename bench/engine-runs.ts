@@ -1,8 +1,9 @@
-import { createHash, randomUUID } from 'node:crypto';
+import { randomUUID } from 'node:crypto';
 import { performance } from 'node:perf_hooks';
 import { type ArchiveSource, ArchiveWriter, deriveTenantKey, KeyRing, openArchive, verifySelection } from '#archive';
 import { type LeasedWork, MongodbEngine, type PayloadSource } from '#engines';
 import { LocalArchiveStore } from '#storage';
+import { sha256Of } from '../src/platform/storage/object-hash.ts';
 import type { JobResult, JobTarget } from './job.ts';
 import type { BenchCodec } from './options.ts';
 import { peakMemoryOf } from './process-figures.ts';
@@ -86,11 +87,7 @@ export async function engineRestore({ uri, database, folder }: JobTarget, codec:
     const archive = await openArchive(object, { keys, tenantId });
     const leased = { ...work(), fencingToken: number };
     // As a restore does of a backup that was read back: hash first, tags and the payload's hash while it is staged.
-    await phases.time('verify', async () => {
-      const hash = createHash('sha256');
-      for await (const chunk of object.stream()) hash.update(chunk);
-      return hash.digest();
-    });
+    await phases.time('verify', () => sha256Of(object));
     const source: PayloadSource = {
       namespaces: archive.manifest.namespaces.map((namespace) => ({ ...namespace, sum: namespace.sum ?? '' })),
       payload: () => archive.payload({ lent: true }),

@@ -71,13 +71,8 @@ export function requireStaged({ namespaces }: Pick<StagedDatabase, 'namespaces'>
 }
 
 /** Whether the database has as many indexes as before; false where it cannot be told. An index that was dropped meanwhile and one that is being built look the same: SWAP would wait for it. */
-async function hasIndexes(context: MongodbContext, count: number, work: Work): Promise<boolean> {
-  try {
-    return (await countIndexes(context, work.signal)) === count;
-  } catch (error) {
-    if (serverCodeOf(error) === undefined) throw error;
-    return false;
-  }
+function hasIndexes(context: MongodbContext, count: number, work: Work): Promise<boolean> {
+  return isCertain(async () => (await countIndexes(context, work.signal)) === count);
 }
 
 function isTimeSeries({ kind }: NamespaceHead): boolean {
@@ -110,11 +105,18 @@ async function requireFree(commands: LeasedCommands, work: LeasedWork, live: rea
  * Whether no transaction is open in the whole database; false where it cannot be told. A hash of no collection takes the database's shared lock, which waits for whatever a
  * transaction has read or written in it (seen on 6.0.5), and needs the role `read` alone: one command, where a look at each of thousands of collections takes seconds while the users are out.
  */
-async function hasNoTransaction(commands: LeasedCommands, work: LeasedWork): Promise<boolean> {
-  try {
+function hasNoTransaction(commands: LeasedCommands, work: LeasedWork): Promise<boolean> {
+  return isCertain(async () => {
     const hash = { dbHash: 1, collections: [`${operationPrefix(work.operationId)}none`], maxTimeMS: commands.maxTimeMS(probeMs) };
     await commands.context.db.command(hash, { signal: work.signal, readPreference: 'primary' });
     return true;
+  });
+}
+
+/** False, too, where the server refuses to tell. */
+async function isCertain(tell: () => Promise<boolean>): Promise<boolean> {
+  try {
+    return await tell();
   } catch (error) {
     if (serverCodeOf(error) === undefined) throw error;
     return false;
