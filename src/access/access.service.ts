@@ -22,6 +22,8 @@ export type BlockedReason = (permission: Permission) => string | null;
 /** A tenant's address rules do not keep the provider from seeing that its backups run; whatever gives out data or changes something needs an address that they allow. */
 const seenByProviderFromAnywhere: ReadonlySet<Permission> = new Set([Permission.BACKUP_READ, Permission.AUDIT_READ]);
 
+const ofProvider = abilityEverywhere(allPermissions);
+
 /** What the actor may do in one tenant, and from where. */
 interface Standing {
   readonly ability: TenantAbility;
@@ -174,7 +176,7 @@ export class AccessService implements AddressGate {
 /** Null for those whose permissions are in single tenants. */
 function abilityOfEverywhere({ isProvider, grants }: Actor): TenantAbility | null {
   if (grants !== null) return grants.tenantId === null ? abilityEverywhere(permissionsOf(grants)) : null;
-  return isProvider ? abilityEverywhere(allPermissions) : null;
+  return isProvider ? ofProvider : null;
 }
 
 function permissionsOf({ permissions }: KeyGrants): Permission[] {

@@ -1,6 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import type { EntityManager } from 'typeorm';
 import type { TenantScope } from '../access/access.service.js';
+import { readTogether } from '../platform/database/read-together.js';
 import { PoliciesService } from '../policies/policies.service.js';
 import type { TenantPolicy } from '../policies/tenant-policy.js';
 import { BackupsRepository } from './backups.repository.js';
@@ -35,14 +36,21 @@ export class BackupProtection {
 
   /** Inside a transaction that holds the tenant's row, so that no work begins meanwhile; what somebody has prepared to read counts as read. */
   async ofNow(scope: TenantScope, manager?: EntityManager): Promise<Omit<Protection, 'policy'>> {
-    const lastGoodId = await this.backups.lastGoodId(scope, manager);
-    const inUse = await this.backups.inUse(scope, manager);
-    const askedFor = await this.backups.askedFor(scope, manager);
-    return { lastGoodId, inUse: new Set([...inUse, ...askedFor]), undoable: await this.backups.undoable(scope, manager) };
+    const [facts, askedFor] = await readTogether(manager, [() => this.facts(scope, manager), () => this.backups.askedFor(scope, manager)]);
+    return { ...facts, inUse: new Set([...facts.inUse, ...askedFor]) };
   }
 
   private async read(scope: TenantScope): Promise<Protection> {
-    const [lastGoodId, inUse, undoable, policy] = await Promise.all([this.backups.lastGoodId(scope), this.backups.inUse(scope), this.backups.undoable(scope), this.policies.of(scope)]);
-    return { lastGoodId, inUse, undoable, policy };
+    const [facts, policy] = await Promise.all([this.facts(scope), this.policies.of(scope)]);
+    return { ...facts, policy };
+  }
+
+  private async facts(scope: TenantScope, manager?: EntityManager): Promise<Omit<Protection, 'policy'>> {
+    const [lastGoodId, inUse, undoable] = await readTogether(manager, [
+      () => this.backups.lastGoodId(scope, manager),
+      () => this.backups.inUse(scope, manager),
+      () => this.backups.undoable(scope, manager),
+    ]);
+    return { lastGoodId, inUse, undoable };
   }
 }

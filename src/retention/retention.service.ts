@@ -100,10 +100,14 @@ export class RetentionService {
     return { confirmed, tenant: scope && (await this.tenants.get(scope)) };
   }
 
-  private async judgeNow(scope: TenantScope, wished: WishedRules = {}): Promise<Judgement> {
+  private judgeNow(scope: TenantScope, wished?: WishedRules): Promise<Judgement> {
+    return this.judge.judgeNow(scope, this.now(), wished);
+  }
+
+  private async now(): Promise<Date> {
     const now = await this.moments.find('now');
     if (now === null) throw new Error('The database did not tell the time');
-    return this.judge.judge(scope, now, wished);
+    return now;
   }
 
   private async wishOf(actor: Actor, scope: TenantScope, input: RetentionPreviewInput): Promise<WishedRules> {
