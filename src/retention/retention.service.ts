@@ -101,7 +101,7 @@ export class RetentionService {
   }
 
   private judgeNow(scope: TenantScope, wished?: WishedRules): Promise<Judgement> {
-    return this.judge.judgeNow(scope, this.now(), wished);
+    return this.judge.judge(scope, this.now(), wished);
   }
 
   private async now(): Promise<Date> {
