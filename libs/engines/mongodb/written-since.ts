@@ -24,9 +24,9 @@ export async function wasWritten(context: MongodbContext, clusterTime: string | 
     if (marked === null) return true;
     // What STAGE wrote is the bulk of it all and must not travel. Only in this form does the server match it on its oplog as it is; `$not`, or a
     // list of the names, makes an event of every staged document first.
-    const relevant = { $or: [{ 'ns.coll': { $regex: `^(?!(system\\.buckets\\.)?${prefix}(?!old_|[0-9]+_mark$))` } }, { 'ns.coll': { $exists: false } }] };
+    const relevant = [{ 'ns.coll': { $regex: `^(?!(system\\.buckets\\.)?${prefix}(?!old_))` } }, { 'ns.coll': { $exists: false } }];
     const judge = new EventJudge(prefix, plan);
-    return await streamShowsWrite(context, relevant, start, marked.time, work, (event) => judge.isWrite(event));
+    return await streamShowsWrite(context, relevant, start, marked, work, (event) => judge.isWrite(event));
   } catch (error) {
     noteUnknown(error, work);
     return true;
@@ -41,10 +41,10 @@ export async function wasLiveWritten(context: MongodbContext, clusterTime: strin
   try {
     const marked = await markTime(context, work);
     if (marked === null) return null;
-    const touched = [...names, ...names.map((name) => bucketsPrefix + name), marked.mark];
+    const touched = [...names, ...names.map((name) => bucketsPrefix + name)];
     // A change without a collection is one of the whole database.
-    const relevant = { $or: [{ 'ns.coll': { $in: touched } }, { 'to.coll': { $in: touched } }, { 'ns.coll': { $exists: false } }] };
-    return await streamShowsWrite(context, relevant, start, marked.time, work, ({ ns }: EventOfCollection) => ns?.coll !== marked.mark);
+    const relevant = [{ 'ns.coll': { $in: touched } }, { 'to.coll': { $in: touched } }, { 'ns.coll': { $exists: false } }];
+    return await streamShowsWrite(context, relevant, start, marked, work);
   } catch (error) {
     noteUnknown(error, work);
     return null;
@@ -57,12 +57,12 @@ export async function wasUsed(context: MongodbContext, since: Date, work: Leased
   try {
     const marked = await markTime(context, work);
     if (marked === null) return null;
-    const { time, mark } = marked;
+    const now = marked.time.getHighBits();
     // From the next whole second on: cluster times of one second are told apart by a count.
-    const from = Math.max(time.getHighBits() - lookedBackSeconds, Math.floor(since.getTime() / 1000) + 1);
-    if (from > time.getHighBits()) return false;
-    const relevant = { $or: [{ operationType: { $in: ['insert', 'update', 'replace'] }, 'ns.coll': { $not: { $regex: `^${reservedPrefix}` } } }, { 'ns.coll': mark }] };
-    return await streamShowsWrite(context, relevant, new Timestamp({ t: from, i: 0 }), time, work, ({ ns }: EventOfCollection) => ns?.coll !== mark);
+    const from = Math.max(now - lookedBackSeconds, Math.floor(since.getTime() / 1000) + 1);
+    if (from > now) return false;
+    const relevant = [{ operationType: { $in: ['insert', 'update', 'replace'] }, 'ns.coll': { $not: { $regex: `^${reservedPrefix}` } } }];
+    return await streamShowsWrite(context, relevant, new Timestamp({ t: from, i: 0 }), marked, work);
   } catch (error) {
     work.signal.throwIfAborted();
     work.log(`Whether anybody uses the database ${context.db.databaseName} is unknown (${error instanceof Error ? error.name : 'error'})`);
@@ -72,10 +72,14 @@ export async function wasUsed(context: MongodbContext, since: Date, work: Leased
   }
 }
 
-type EventOfCollection = ChangeStreamDocument & { readonly ns?: { readonly coll?: string } };
+/** A time of the server, and the collection that was written to right after it. */
+interface MarkedTime {
+  readonly time: Timestamp;
+  readonly mark: string;
+}
 
-/** The server's time, and the collection that was written to right after it: the stream of a server where nothing happens stands still, and would only be known to have come so far after `awaitMs`. */
-async function markTime(context: MongodbContext, work: LeasedWork): Promise<{ readonly time: Timestamp; readonly mark: string } | null> {
+/** Marks the time of now: the stream of a server where nothing happens stands still, and would only be known to have come so far after `awaitMs`. */
+async function markTime(context: MongodbContext, work: LeasedWork): Promise<MarkedTime | null> {
   const { operationTime } = await context.db.command({ ping: 1 }, { signal: work.signal });
   if (!(operationTime instanceof Timestamp)) return null;
   const mark = markName(work.operationId, work.fencingToken);
@@ -91,15 +95,16 @@ function noteUnknown(error: unknown, work: Work): void {
   work.log(`Whether anything was written since the safety backup is unknown (${error instanceof Error ? error.name : 'error'}); it is taken for certain`);
 }
 
+/** Whether an event between `start` and the marked time is a write. @param relevant conditions of which one must hold for an event to be looked at */
 async function streamShowsWrite(
   context: MongodbContext,
-  relevant: Document,
+  relevant: readonly Document[],
   start: Timestamp,
-  end: Timestamp,
+  { time: end, mark }: MarkedTime,
   work: Work,
-  isWrite: (event: ChangeStreamDocument) => boolean,
+  isWrite: (event: ChangeStreamDocument) => boolean = () => true,
 ): Promise<boolean> {
-  const pipeline = [{ $match: relevant }, { $project: { operationType: 1, ns: 1, to: 1, clusterTime: 1 } }];
+  const pipeline = [{ $match: { $or: [...relevant, { 'ns.coll': mark }] } }, { $project: { operationType: 1, ns: 1, to: 1, clusterTime: 1 } }];
   // Views, `system.js` and the buckets of time series are only shown on request.
   const options: Document = { startAtOperationTime: start, showExpandedEvents: true, showSystemEvents: true, maxAwaitTimeMS: awaitMs };
   const stream = context.db.watch(pipeline, options);
@@ -110,8 +115,8 @@ async function streamShowsWrite(
       work.signal.throwIfAborted();
       const event = await stream.tryNext();
       if (event !== null) {
-        const at = (event as { readonly clusterTime?: Timestamp }).clusterTime;
-        if (at === undefined || (at.greaterThan(start) && isWrite(event))) return true;
+        const { clusterTime: at, ns } = event as { readonly clusterTime?: Timestamp; readonly ns?: { readonly coll?: string } };
+        if (at === undefined || (at.greaterThan(start) && ns?.coll !== mark && isWrite(event))) return true;
         if (at.greaterThan(end)) return false;
       } else if (!timeOf(stream.resumeToken).lessThan(end)) {
         return false;
