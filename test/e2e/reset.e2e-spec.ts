@@ -89,8 +89,12 @@ describe('a reset', () => {
     const epoch = await epochOf(tenant);
     const { id } = await verifiedReset(owner, tenant.id, mail);
     expect(await readReset(owner, id)).toMatchObject({ state: 'VERIFIED' });
+    // It would be over before anybody could see three states of it.
+    const [first, second] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+    const holds = [at('backup.dump', () => first.promise), at('restore.swapped', () => second.promise)];
     const executed = await resetExecute(owner, id);
-    const seen = await watch(owner, executed.operation!.id);
+    const seen = await watch(owner, executed.operation!.id, (states) => (states === 1 ? first : second).resolve());
+    for (const off of holds) off();
     const last = seen.at(-1)!;
     expect(last).toMatchObject({ kind: 'RESET', state: 'COMPLETED', failure: null });
     expect(last.steps.map(({ phase, state }) => `${phase} ${state}`)).toEqual(['SAFETY_BACKUP', 'MAINTENANCE_ON', 'WIPE', 'CHECK', 'MAINTENANCE_OFF', 'CLEANUP'].map((phase) => `${phase} COMPLETED`));

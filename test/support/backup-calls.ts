@@ -165,13 +165,13 @@ export function idOf(started: Started): string {
   return started.operation.id;
 }
 
-/** Every state that a subscriber saw; the last one is final. */
-export async function watch(client: GraphqlClient, operationId: string): Promise<OperationAnswer[]> {
+/** Every state that a subscriber saw; the last one is final. @param saw told how many they are, at each */
+export async function watch(client: GraphqlClient, operationId: string, saw: (states: number) => void = () => undefined): Promise<OperationAnswer[]> {
   const seen: OperationAnswer[] = [];
   await using subscription = client.subscribe<{ operationUpdated: OperationAnswer }>(`subscription ($id: ID!) { operationUpdated(id: $id) { ${operationFields} } }`, { id: operationId });
   for await (const { data, errors } of subscription) {
     if (!data) throw new Error(JSON.stringify(errors));
-    seen.push(data.operationUpdated);
+    saw(seen.push(data.operationUpdated));
   }
   return seen;
 }
