@@ -93,11 +93,15 @@ describe('operations while PostgreSQL is away', () => {
   it('goes on to the very end of the lease once committed', async () => {
     const ended: number[] = [];
     let committedAtMs = 0;
+    let isLate = false;
     const handler = new ScriptedHandler({
       run: async (context) => {
         await context.commit({});
         committedAtMs = performance.now();
+        // Beside a timer, as on a busy machine both are late, but not in another order.
+        const leaseOver = setTimeout(() => (isLate = true), 3_000);
         await untilAborted(context.signal).catch(() => ended.push(performance.now() - committedAtMs));
+        clearTimeout(leaseOver);
         throw new AppError('LEASE_LOST', 'lost');
       },
       recover: () => Promise.resolve({ forward: true }),
@@ -111,7 +115,7 @@ describe('operations while PostgreSQL is away', () => {
     await postgres.restart();
     expect(await process.ended(operation.id)).toMatchObject({ state: 'COMPLETED', result: { forward: true }, fencingToken: 2 });
     expect(ended[0]).toBeGreaterThan(2_600);
-    expect(ended[0]).toBeLessThan(3_000);
+    expect(isLate).toBe(false);
   });
 });
 
