@@ -83,7 +83,7 @@ export const errorCatalogue = {
   // Operations
   OPERATION_ALREADY_RUNNING: user('Wait until the running operation has finished or cancel it', true),
   IDEMPOTENCY_MISMATCH: user('Use a new idempotencyKey for a new request'),
-  NOT_CANCELABLE: user('The operation has passed the point where it can be cancelled; it finishes by itself'),
+  NOT_CANCELABLE: user('The operation has passed the point where it can be canceled; it finishes by itself'),
   CANCELED: user('Start the operation again when you are ready'),
   DEADLINE_EXCEEDED: user('The database or the storage was too slow; try again at a quieter time', true),
   WORKER_LOST: user('The process that did the work stopped; start the operation again', true),

@@ -287,7 +287,7 @@ export const environmentSchema = z.object({
     default: 'none',
   }),
   HOLDFAST_TARGET_ALLOW: noted(targets.default([]), {
-    description: "Loopback and link-local hosts, `host:port` or ranges that a tenant's target may name in production all the same.",
+    description: "Loopback and link-local hosts, `host:port` or ranges that a target, a webhook or a notifier may name in production all the same.",
     default: 'none',
   }),
   HOLDFAST_LOG_LEVEL: noted(z.enum(logLevels, `must be one of ${logLevels.join(', ')}`).default('info'), {

@@ -59,7 +59,7 @@ Commands
             holdfast-archive decrypt f.gz.enc | gunzip | mongorestore --archive
 
 <file> is an archive, or - for standard input. verify and list also read
-archives that mongodump wrote (.archive, .gz).
+archives that mongodump wrote (.archive, .gz, .zst), from a file.
 
 Options
   --key-file <path>  Keys from a file, an entry a line, instead of the environment
