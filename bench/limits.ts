@@ -3,7 +3,7 @@ import { open, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { performance } from 'node:perf_hooks';
 import { constants, gunzipSync, gzipSync, zstdCompressSync, zstdDecompressSync } from 'node:zlib';
-import { type Db, MongoClient } from 'mongodb';
+import type { Db } from 'mongodb';
 import { DocumentSums } from '#archive';
 import type { JobResult, JobTarget, Rate } from './job.ts';
 import { peakMemoryOf } from './process-figures.ts';
@@ -11,25 +11,42 @@ import { peakMemoryOf } from './process-figures.ts';
 const sampleBytes = 16 * 1024 * 1024;
 const frameBytes = 1024 * 1024;
 const segmentBytes = 64 * 1024;
+/** As a backup and a restore have at their defaults. */
+const cursors = 2;
+const documentsOfReply = 500;
 const connections = 4;
 const insertedBytes = 128e6;
 const batchBytes = 4 * 1024 * 1024;
 const scratchName = 'bench_inserts';
 
+export const limits = {
+  cursors: `server: raw cursors, ${cursors} at once`,
+  gzip: 'one core: gzip -6',
+  zstd: 'one core: zstd -3',
+  gunzip: 'one core: gunzip',
+  unzstd: 'one core: zstd decompression',
+  cipher: 'one core: AES-256-GCM, 64 KiB segments',
+  hash: 'one core: SHA-256',
+  sums: 'one core: CRC-64 and sum of each document',
+  disk: 'disk: write and fsync',
+  inserts: `server: raw inserts, ${connections} connections, no indexes`,
+} as const;
+
 /** The machine's and the server's own limits, with the run's own documents: no backup or restore is faster than the slowest that it needs. */
 export async function measureLimits({ uri, database, folder }: JobTarget): Promise<JobResult> {
   const began = performance.now();
-  const client = await MongoClient.connect(uri);
+  const { connect } = await engineModule<Connection>('connection');
+  const context = await connect({ uri, database });
+  const { db } = context;
   const rates: Rate[] = [];
   const add = (name: string, bytes: number, ms: number): void => {
     rates.push({ name, megabytesPerSecond: bytes / 1e3 / ms });
   };
   try {
-    const db = client.db(database);
     const names = (await db.listCollections({ type: 'collection' }, { nameOnly: true }).toArray()).map(({ name }) => name);
-    const sample: Buffer[] = [];
-    const read = await timed(() => readAll(db, names, sample));
-    add('server: raw cursors, 2 at once', read.result, read.ms);
+    const sample = await sampleOf(db, names);
+    const read = await timed(() => readAll(context, names));
+    add(limits.cursors, read.result, read.ms);
 
     const frames = framesOf(sample);
     const bytes = frames.reduce((sum, frame) => sum + frame.length, 0);
@@ -39,31 +56,41 @@ export async function measureLimits({ uri, database, folder }: JobTarget): Promi
       }));
     };
     const zstd = { params: { [constants.ZSTD_c_compressionLevel]: 3 } };
-    each('one core: gzip -6', (frame) => gzipSync(frame, { level: 6 }));
-    each('one core: zstd -3', (frame) => zstdCompressSync(frame, zstd));
+    each(limits.gzip, (frame) => gzipSync(frame, { level: 6 }));
+    each(limits.zstd, (frame) => zstdCompressSync(frame, zstd));
     const gzipped = frames.map((frame) => gzipSync(frame, { level: 6 }));
     const zstandard = frames.map((frame) => zstdCompressSync(frame, zstd));
     let next = 0;
-    each('one core: gunzip', () => gunzipSync(gzipped[next++] ?? Buffer.alloc(0), { chunkSize: 2 * frameBytes }));
+    each(limits.gunzip, () => gunzipSync(gzipped[next++] ?? Buffer.alloc(0), { chunkSize: 2 * frameBytes }));
     next = 0;
-    each('one core: zstd decompression', () => zstdDecompressSync(zstandard[next++] ?? Buffer.alloc(0), { chunkSize: 2 * frameBytes }));
-    each('one core: AES-256-GCM, 64 KiB segments', encrypt);
-    each('one core: SHA-256', (frame) => createHash('sha256').update(frame).digest());
+    each(limits.unzstd, () => zstdDecompressSync(zstandard[next++] ?? Buffer.alloc(0), { chunkSize: 2 * frameBytes }));
+    each(limits.cipher, encrypt);
+    each(limits.hash, (frame) => createHash('sha256').update(frame).digest());
     const sums = new DocumentSums();
     const run = Buffer.concat(sample);
-    add('one core: CRC-64 and sum of each document', run.length, processorMs(() => sums.addAll(run)));
+    add(limits.sums, run.length, processorMs(() => sums.addAll(run)));
 
     const file = join(folder, 'disk-probe');
     const written = await timed(() => writeDurably(file, frames));
     await rm(file);
-    add('disk: write and fsync', bytes, written.ms);
+    add(limits.disk, bytes, written.ms);
 
-    const inserted = await insertAll(client, db, names);
-    add(`server: raw inserts, ${connections} connections, no indexes`, inserted.bytes, inserted.ms);
+    const inserted = await insertAll(context, names);
+    add(limits.inserts, inserted.bytes, inserted.ms);
     return { ms: performance.now() - began, phases: [], cpuMs: 0, peakBytes: peakMemoryOf('self'), archiveBytes: 0, rates };
   } finally {
-    await client.close();
+    await context.client.close();
   }
+}
+
+type Connection = typeof import('../libs/engines/mongodb/connection.ts');
+type RawCursors = typeof import('../libs/engines/mongodb/raw-cursor.ts');
+type RawInsert = typeof import('../libs/engines/mongodb/raw-insert.ts');
+type MongodbContext = Awaited<ReturnType<Connection['connect']>>;
+
+/** What the library keeps to itself, as it was built. */
+async function engineModule<T>(name: string): Promise<T> {
+  return (await import(new URL(`../dist/libs/engines/mongodb/${name}.js`, import.meta.url).href)) as T;
 }
 
 /** What other processes take of the machine does not count. */
@@ -80,27 +107,36 @@ async function timed<T>(work: () => Promise<T>): Promise<{ readonly result: T; r
   return { result, ms: performance.now() - began };
 }
 
-/** Reads everything, reply by reply, and keeps a sample. */
-async function readAll(db: Db, names: readonly string[], sample: Buffer[]): Promise<number> {
+/** Some documents of each collection. */
+async function sampleOf(db: Db, names: readonly string[]): Promise<Buffer[]> {
+  const sample: Buffer[] = [];
+  for (const name of names) {
+    let left = sampleBytes / names.length;
+    const cursor = db.collection(name).find({}, { raw: true });
+    while (left > 0 && (await cursor.hasNext())) {
+      for (const document of cursor.readBufferedDocuments() as unknown as Buffer[]) {
+        sample.push(Buffer.from(document));
+        left -= document.length;
+      }
+    }
+    await cursor.close();
+  }
+  return sample;
+}
+
+/** Reads everything as DUMP does, reply by reply, and does nothing with it. */
+async function readAll(context: MongodbContext, names: readonly string[]): Promise<number> {
+  const { RawCursor } = await engineModule<RawCursors>('raw-cursor');
   let bytes = 0;
-  let kept = 0;
   const pending = [...names];
   const lane = async (): Promise<void> => {
     for (let name = pending.shift(); name !== undefined; name = pending.shift()) {
-      const keepUntil = kept + sampleBytes / names.length;
-      const cursor = db.collection(name).find({}, { raw: true, batchSize: 8_000 });
-      while (await cursor.hasNext()) {
-        for (const document of cursor.readBufferedDocuments() as unknown as Buffer[]) {
-          bytes += document.length;
-          if (kept < keepUntil) {
-            sample.push(Buffer.from(document));
-            kept += document.length;
-          }
-        }
-      }
+      const cursor = await RawCursor.open(context, { find: name, filter: {}, batchSize: 101 });
+      for (let batch = await cursor.nextBatch(documentsOfReply); batch !== null; batch = await cursor.nextBatch(documentsOfReply)) bytes += batch.length;
+      await cursor.close();
     }
   };
-  await Promise.all([lane(), lane()]);
+  await Promise.all(Array.from({ length: cursors }, lane));
   return bytes;
 }
 
@@ -130,11 +166,9 @@ async function writeDurably(path: string, frames: readonly Buffer[]): Promise<vo
   }
 }
 
-type RawInsert = typeof import('../libs/engines/mongodb/raw-insert.ts');
-
 /** Copies documents that are already in memory, as the stage does, into a collection without indexes; no two collections of the data set share an _id. */
-async function insertAll(client: MongoClient, db: Db, names: readonly string[]): Promise<{ readonly bytes: number; readonly ms: number }> {
-  const { RawWriter } = (await import(new URL('../dist/libs/engines/mongodb/raw-insert.js', import.meta.url).href)) as RawInsert;
+async function insertAll({ client, db }: MongodbContext, names: readonly string[]): Promise<{ readonly bytes: number; readonly ms: number }> {
+  const { RawWriter } = await engineModule<RawInsert>('raw-insert');
   const batches = await batchesOf(db, names);
   await db.collection(scratchName).drop().catch(() => undefined);
   await db.createCollection(scratchName);

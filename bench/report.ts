@@ -1,5 +1,6 @@
 import type { Contestant, Run, Work } from './contest.ts';
 import type { DataSet } from './data-set.ts';
+import { limits } from './limits.ts';
 import type { JobResult, Rate, SelectionResult } from './job.ts';
 import type { OperationFigures, OperationRun } from './operations.ts';
 import type { BenchCodec, BenchOptions } from './options.ts';
@@ -41,6 +42,7 @@ export function reportOf(measured: Measured): string {
     ...(selection?.selection === undefined ? [] : [selectionText(selection, selection.selection)]),
     ...(operations === null ? [] : [operationTable(operations, measured.options)]),
     ...(rates.length > 0 ? [rateTable(rates)] : []),
+    ...(rates.length > 0 && runs.length > 0 ? [nearnessTable(measured)] : []),
   ].join('\n\n');
 }
 
@@ -135,6 +137,48 @@ function operationTable({ runs, workerPeakBytes, apiPeakBytes }: OperationFigure
 function rateTable(rates: readonly Rate[]): string {
   const lines = rates.map(({ name, megabytesPerSecond }) => cells([name, `${Math.round(megabytesPerSecond)} MB/s`]));
   return ['### Physical limits, in the same run', '', cells(['Limit', 'BSON']), cells(['---', '---:']), ...lines].join('\n');
+}
+
+type Stage = { readonly limit: string; readonly onEveryCore: boolean };
+const onOne = (limit: string): Stage => ({ limit, onEveryCore: false });
+const onAll = (limit: string): Stage => ({ limit, onEveryCore: true });
+
+/** What every byte passes through, and whether more cores do it side by side. */
+const stages: Readonly<Record<Work, Readonly<Record<BenchCodec, readonly Stage[]>>>> = {
+  backup: {
+    gzip: [onOne(limits.cursors), onAll(limits.gzip), onOne(limits.hash), onOne(limits.sums)],
+    zstd: [onOne(limits.cursors), onAll(limits.zstd), onOne(limits.hash), onOne(limits.sums)],
+    none: [onOne(limits.cursors), onAll(limits.cipher), onOne(limits.hash), onOne(limits.sums), onOne(limits.disk)],
+  },
+  restore: {
+    gzip: [onAll(limits.gunzip), onOne(limits.hash), onOne(limits.sums), onOne(limits.inserts)],
+    zstd: [onAll(limits.unzstd), onOne(limits.hash), onOne(limits.sums), onOne(limits.inserts)],
+    none: [onAll(limits.cipher), onOne(limits.hash), onOne(limits.sums), onOne(limits.inserts)],
+  },
+};
+
+function nearnessTable({ runs, rates, options, dataSet, machine }: Measured): string {
+  const rateOf = ({ limit, onEveryCore }: Stage): number => (rates.find(({ name }) => name === limit)?.megabytesPerSecond ?? Infinity) * (onEveryCore ? machine.cores : 1);
+  const percent = (part: number): string => `${Math.round(100 * part)} %`;
+  const lines = (['backup', 'restore'] as const).flatMap((work) =>
+    options.codecs.map((codec) => {
+      const own = of(runs, work, codec);
+      const reached = dataSet.bytes / 1e3 / spreadOf(own.map(({ ms }) => ms)).median;
+      const slowest = stages[work][codec].toSorted((a, b) => rateOf(a) - rateOf(b))[0];
+      const busy = own.flatMap(({ ms, cpuMs, serverCpuMs }) => (cpuMs === null || serverCpuMs === null ? [] : [(cpuMs + serverCpuMs) / machine.cores / ms]));
+      const bound = slowest === undefined ? ['unknown', ''] : [`${slowest.limit}${slowest.onEveryCore ? `, on ${machine.cores}` : ''}: ${Math.round(rateOf(slowest))} MB/s`, percent(reached / rateOf(slowest))];
+      return cells([`${work}, ${labels[codec]}`, `${Math.round(reached)} MB/s`, ...bound, busy.length === 0 ? 'unknown' : percent(spreadOf(busy).median)]);
+    }),
+  );
+  return [
+    '### How near the limits each is',
+    '',
+    'The slowest of what every byte passes through, as if it had the machine to itself; and how much of all cores was in use, mongod included: at 100 % only less work is faster.',
+    '',
+    cells(['Work', 'BSON', 'Slowest limit on its way', 'Share of it', 'Cores in use']),
+    cells(['---', '---:', '---', '---:', '---:']),
+    ...lines,
+  ].join('\n');
 }
 
 function processor(runs: readonly Run[]): string {
