@@ -9,13 +9,14 @@ import { type OwnMongod, startMongod } from '../support/servers.ts';
 import { uploadFile } from '../support/upload-calls.ts';
 
 const acknowledgementMs = 2_000;
+const ttlEverySecond = ['--setParameter', 'ttlMonitorSleepSecs=1', '--setParameter', 'ttlMonitorEnabled=false'];
 
 let app: TestApp;
 let admin: GraphqlClient;
 let mongod: OwnMongod;
 
 beforeAll(async () => {
-  [app, mongod] = await Promise.all([startTestApp({ env: { HOLDFAST_MAINTENANCE_WAIT_SECONDS: String(acknowledgementMs / 1000) } }), startMongod()]);
+  [app, mongod] = await Promise.all([startTestApp({ env: { HOLDFAST_MAINTENANCE_WAIT_SECONDS: String(acknowledgementMs / 1000) } }), startMongod({ args: ttlEverySecond })]);
   admin = await app.loginAsAdmin();
 });
 
@@ -56,9 +57,6 @@ const counts = (db: Db): Promise<number[]> => Promise.all(['sessions', 'nested',
 describe('a plan', () => {
   it('tells what expires at once, as the server then does it', async () => {
     const tenant = await createTestTenant(admin, { uri: mongod.uri, database: 'expiring' });
-    const set = (parameters: object): Promise<unknown> => withDatabase({ uri: mongod.uri, database: 'admin' }, (db) => db.command({ setParameter: 1, ...parameters }));
-    await set({ ttlMonitorEnabled: false });
-    await set({ ttlMonitorSleepSecs: 1 });
     await withDatabase(tenant, seed);
     const backup = await takeBackup(admin, tenant.id);
     const source = { tenantId: tenant.id, source: { backupId: backup.id } };
@@ -74,7 +72,7 @@ describe('a plan', () => {
     await ended(admin, idOf(await restoreStart(admin, id, tenant.name)));
     await withDatabase(tenant, async (db) => {
       expect(await counts(db)).toEqual([38, 2, 2, 1]);
-      await set({ ttlMonitorEnabled: true });
+      await withDatabase({ uri: mongod.uri, database: 'admin' }, (of) => of.command({ setParameter: 1, ttlMonitorEnabled: true }));
       const wanted = JSON.stringify([38 - 31, 2 - 1, 2 - 1, 1]);
       const until = Date.now() + 90_000;
       while (JSON.stringify(await counts(db)) !== wanted && Date.now() < until) await delay(200);
