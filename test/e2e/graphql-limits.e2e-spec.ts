@@ -67,6 +67,16 @@ describe('malformed requests', () => {
     expect(errors[0]?.extensions.code).toBe('BAD_USER_INPUT');
   });
 
+  it.each(['\0', 'a\0b', '\uD83C'])('refuses text that cannot be stored, %j, wherever it stands', async (text) => {
+    const update = 'mutation ($i: TenantPolicyUpdateInput!) { tenantPolicyUpdate(input: $i) { tenant { id } } }';
+    const variables = { i: { tenantId: 'x', completedLabel: text } };
+    expect((await admin.send(update, variables)).errors?.[0]).toMatchObject({ message: expect.stringMatching(/^completedLabel: /), extensions: { code: 'BAD_USER_INPUT' } });
+    expect(await admin.codeOf('query ($text: String) { tenants(filter: { text: $text }) { totalCount } }', { text })).toBe('BAD_USER_INPUT');
+    expect(await admin.codeOf('query ($slug: String) { tenant(slug: $slug) { id } }', { slug: text })).toBe('BAD_USER_INPUT');
+    expect(await app.anonymous.codeOf('mutation ($i: LoginInput!) { login(input: $i) { accessToken } }', { i: { email: text, password: text } })).toBe('BAD_USER_INPUT');
+    if (text.isWellFormed()) expect((await fetch(`${app.url}/cron/${encodeURIComponent(text)}`, { method: 'POST', headers: { authorization: 'Bearer x' } })).status).toBe(400);
+  });
+
   it('refuses what a form of another site could send', async () => {
     for (const type of ['text/plain', 'application/x-www-form-urlencoded', 'multipart/form-data']) {
       const response = await admin.post('{"query":"{ viewer { id } }"}', { 'content-type': type });

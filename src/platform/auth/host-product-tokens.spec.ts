@@ -55,6 +55,18 @@ describe('a phone number in a token of a host product', () => {
   });
 });
 
+describe('text in a token of a host product that cannot be stored', () => {
+  it('is mended in a name, which a product may have cut within an emoji', async () => {
+    expect(await tokens.verify(await signed({ name: `Ada ${'🎉'.slice(0, 1)}`, email: 'a@b.example' }))).toMatchObject({ name: 'Ada \uFFFD', email: 'a@b.example' });
+  });
+
+  it('is as if it was not there elsewhere, so that nobody becomes somebody else', async () => {
+    const claims = { name: 'A\0', email: 'a\0@b.example', tenant: ['a\0', '\uD800', 'acme'], role: 'admin' };
+    expect(await tokens.verify(await signed(claims))).toMatchObject({ name: null, email: null, memberships: [{ tenant: 'acme', role: 'ADMIN' }] });
+    expect(await tokens.verify(await signed({ jti: 'a\0' }))).toBeNull();
+  });
+});
+
 describe('tokens of a host product whose keys rotate', () => {
   it('are taken from the new key and no longer from the old one, without a restart', async () => {
     const old = await signed();

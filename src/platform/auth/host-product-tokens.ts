@@ -2,6 +2,7 @@ import { Injectable, Logger } from '@nestjs/common';
 import { createRemoteJWKSet, errors, jwtVerify, type JWTPayload, type JWTVerifyGetKey } from 'jose';
 import { AppError } from '#errors';
 import { AppConfig, type HostProductTokens as HostProductSettings } from '../../config/app-config.js';
+import { isStorableText } from '../database/storable-text.js';
 import type { ClaimedMembership } from './actor.js';
 
 /** Public keys alone: with HS256 in the list anybody could sign with the public key as the secret. */
@@ -47,13 +48,13 @@ export class HostProductTokens {
     try {
       const { payload } = await jwtVerify(token, this.keys, { issuer, audience, algorithms, clockTolerance: clockToleranceSeconds, requiredClaims: ['exp'] });
       const subject = textClaim(payload, claims.subject);
-      if (subject === null || payload.exp === undefined) return null;
+      if (subject === null || payload.exp === undefined || !isStorableText(payload.jti ?? '')) return null;
       return {
         issuer,
         subject,
         email: isVouchedFor(payload['email_verified']) ? (textClaim(payload, claims.email)?.toLowerCase() ?? null) : null,
         phone: isVouchedFor(payload['phone_number_verified']) ? phoneClaim(payload, claims.phone) : null,
-        name: textClaim(payload, claims.name),
+        name: nameClaim(payload, claims.name),
         isProvider: claimOf(payload, claims.provider) === true,
         memberships: membershipsOf(payload, claims.tenant, claims.role),
         tokenId: payload.jti ?? null,
@@ -97,7 +98,13 @@ function claimOf(payload: JWTPayload, name: string): unknown {
 
 function textClaim(payload: JWTPayload, name: string): string | null {
   const value = claimOf(payload, name);
-  return typeof value === 'string' && value !== '' && value.length <= 320 ? value : null;
+  return typeof value === 'string' && value !== '' && value.length <= 320 && isStorableText(value) ? value : null;
+}
+
+/** Products cut long names, and so emoji; of all claims this one alone identifies nobody and may be mended. */
+function nameClaim(payload: JWTPayload, name: string): string | null {
+  const value = claimOf(payload, name);
+  return typeof value === 'string' ? textClaim({ name: value.toWellFormed() }, 'name') : null;
 }
 
 /** One role in one tenant, or in each of a list of tenants. */
@@ -106,5 +113,5 @@ function membershipsOf(payload: JWTPayload, tenantClaim: string, roleClaim: stri
   const role = textClaim(payload, roleClaim)?.toUpperCase();
   if (role === undefined) return [];
   const names: unknown[] = Array.isArray(tenants) ? tenants.slice(0, 1000) : [tenants];
-  return names.filter((name) => typeof name === 'string' && name !== '').map((tenant) => ({ tenant: String(tenant), role }));
+  return names.filter((name) => typeof name === 'string' && name !== '' && isStorableText(name)).map((tenant) => ({ tenant: String(tenant), role }));
 }

@@ -1,7 +1,8 @@
-import { Injectable, type ValidationError, ValidationPipe } from '@nestjs/common';
+import { type ArgumentMetadata, Injectable, type ValidationError, ValidationPipe } from '@nestjs/common';
 import { AppError } from '#errors';
+import { findUnstorableText } from '../database/storable-text.js';
 
-/** Checks inputs by their class-validator decorators; unknown fields are refused; every fault is named with its path. */
+/** Checks inputs by their class-validator decorators; unknown fields are refused, and text that cannot be stored, in whatever field; every fault is named with its path. */
 @Injectable()
 export class InputValidationPipe extends ValidationPipe {
   constructor() {
@@ -12,6 +13,16 @@ export class InputValidationPipe extends ValidationPipe {
       validationError: { target: false, value: false },
       exceptionFactory: (errors) => badUserInput(errors),
     });
+  }
+
+  override async transform(value: unknown, metadata: ArgumentMetadata): Promise<unknown> {
+    // What is custom comes from us, such as the actor.
+    const unstorable = metadata.type === 'custom' ? null : findUnstorableText(value);
+    if (unstorable !== null) {
+      const field = unstorable.length > 0 ? [...unstorable] : [metadata.data ?? 'value'];
+      throw new AppError('BAD_USER_INPUT', `${field.join('.')}: must be text without NUL characters and halves of characters`, { field });
+    }
+    return super.transform(value, metadata);
   }
 }
 
