@@ -67,6 +67,18 @@ describe('malformed requests', () => {
     expect(errors[0]?.extensions.code).toBe('BAD_USER_INPUT');
   });
 
+  it.each([
+    ['of a scalar', 'query ($n: Int) { tenants(first: $n) { totalCount } }', { n: 'many' }, 'n: Int cannot represent non-integer value: "many"'],
+    ['within an input', 'mutation ($i: TenantUpdateInput!) { tenantUpdate(input: $i) { tenant { id } } }', { i: { tenantId: 'x', quotaBytes: '-1' } }, 'i.quotaBytes: Expected a whole number'],
+    ['within a list', 'mutation ($i: TenantPolicyUpdateInput!) { tenantPolicyUpdate(input: $i) { tenant { id } } }', { i: { tenantId: 'x', approvals: ['RESET', null] } }, 'i.approvals[1]: Expected non-nullable type'],
+    ['that is a secret', 'mutation ($i: LoginInput!) { login(input: $i) { accessToken } }', { i: { email: 'a@b.example', password: 'Open "Sesame" at "once"; now', extra: 1 } }, 'i: Field "extra" is not defined'],
+  ])('answers a wrong value %s with 400 and its place, and does not repeat the rest', async (_what, query, variables, message) => {
+    const response = await admin.post({ query, variables });
+    const answer = (await response.json()) as { errors: { message: string }[] };
+    expect([response.status, answer]).toMatchObject([400, { errors: [{ message: expect.stringContaining(message), extensions: { code: 'BAD_USER_INPUT' } }] }]);
+    expect(JSON.stringify(answer)).not.toContain('Sesame');
+  });
+
   it.each(['\0', 'a\0b', '\uD83C'])('refuses text that cannot be stored, %j, wherever it stands', async (text) => {
     const update = 'mutation ($i: TenantPolicyUpdateInput!) { tenantPolicyUpdate(input: $i) { tenant { id } } }';
     const variables = { i: { tenantId: 'x', completedLabel: text } };

@@ -2,6 +2,8 @@ import { Injectable } from '@nestjs/common';
 import {
   type DocumentNode,
   type FragmentDefinitionNode,
+  getOperationAST,
+  getVariableValues,
   GraphQLError,
   type GraphQLSchema,
   Kind,
@@ -40,9 +42,10 @@ export class DocumentLimits {
   /**
    * For a document that is valid. A page costs as much as its size times what is asked for of each item, a list of `count` values as much as its length; other fields without fields cost nothing.
    *
-   * @throws GraphQLError COST_EXCEEDED
+   * @throws GraphQLError COST_EXCEEDED, and for variables that are not of their types
    */
   checkCost(schema: GraphQLSchema, document: DocumentNode, operationName: string | undefined, variables: Record<string, unknown> | undefined): void {
+    checkVariables(schema, document, operationName, variables);
     const cost = getComplexity({
       schema,
       query: document,
@@ -53,6 +56,13 @@ export class DocumentLimits {
     });
     if (cost > this.maxCost) throw exceeded(`The document costs ${cost}; ${this.maxCost} are allowed`);
   }
+}
+
+/** Found while costing them, a fault of the client would be answered with the status 500. */
+function checkVariables(schema: GraphQLSchema, document: DocumentNode, operationName: string | undefined, variables: Record<string, unknown> | undefined): void {
+  const { errors } = getVariableValues(schema, getOperationAST(document, operationName)?.variableDefinitions ?? [], variables ?? {}, { maxErrors: 1 });
+  const [fault] = errors ?? [];
+  if (fault !== undefined) throw new GraphQLError(fault.message, { nodes: fault.nodes ?? null, originalError: fault, extensions: { code: 'BAD_USER_INPUT', http: { status: 400 } } });
 }
 
 function exceeded(message: string): GraphQLError {

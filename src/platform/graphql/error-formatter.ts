@@ -43,7 +43,7 @@ export class ErrorFormatter {
       };
     }
     if (cause instanceof GraphQLError && isRequestError(cause, located)) {
-      return { message: this.withoutSuggestions(redact(cause.message)), ...place, extensions: { code: 'BAD_USER_INPUT', hint: new AppError('BAD_USER_INPUT', '').hint } };
+      return { message: this.withoutSuggestions(redact(requestMessage(error, cause))), ...place, extensions: { code: 'BAD_USER_INPUT', hint: new AppError('BAD_USER_INPUT', '').hint } };
     }
     const internal = new AppError('INTERNAL', 'Something went wrong inside Holdfast');
     const traceId = logFields().traceId ?? randomUUID();
@@ -63,6 +63,18 @@ function rootCause(error: unknown): unknown {
   const origin = cause instanceof AppError && cause.code === 'INTERNAL' ? cause.cause : cause;
   // While PostgreSQL is away or starts up, the same request may succeed in a moment.
   return isConnectionLoss(origin) ? new AppError('UNAVAILABLE', "Holdfast's own database is away", { cause: origin }) : cause;
+}
+
+/** GraphQL's own message of a wrong variable holds the whole value, which may be a secret: of it the place alone is told. */
+function requestMessage(error: unknown, cause: GraphQLError): string {
+  for (let outer = error; outer instanceof GraphQLError && outer.originalError !== undefined; outer = outer.originalError) {
+    const [, variable] = /^Variable "\$(\w+)" got invalid value /.exec(outer.message) ?? [];
+    const tail = `; ${outer.originalError.message}`;
+    if (variable === undefined || !outer.message.endsWith(tail)) continue;
+    const [, path] = / at "([^"\\]+)"$/.exec(outer.message.slice(0, -tail.length)) ?? [];
+    return `${path ?? variable}: ${cause.message}`;
+  }
+  return cause.message;
 }
 
 /**
