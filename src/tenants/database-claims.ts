@@ -30,6 +30,9 @@ const keptColumns = `deployment, database, tenant_id as "tenantId", operation_id
 const areOne = (a: string, b: string): string =>
   `(${a} = ${b} or (split_part(${a}, '/', 1) = split_part(${b}, '/', 1) and string_to_array(split_part(${a}, '/', 2), ',') && string_to_array(split_part(${b}, '/', 2), ',')))`;
 
+/** MongoDB has no two databases whose names differ in the case of ASCII letters alone: the second one could never be written. */
+const isName = (a: string, b: string): string => `lower(${a} collate "C") = lower(${b}::text collate "C")`;
+
 const keptSql = `select ${keptColumns} from database_claim where operation_id = key.id and purpose in ('KEPT', 'DROPPING')`;
 
 /** All SQL of `database_claim`: a database of a server belongs to one tenant, copy or undo at a time. What tenants have now, a trigger writes. */
@@ -42,7 +45,7 @@ export class DatabaseClaims {
   /** @param besides a tenant that may have it already @throws AppError TARGET_IN_USE when a tenant, a copy or an undo has it */
   async requireFree({ deployment, database }: DatabasePlace, { manager = this.manager, besides = null }: { readonly manager?: EntityManager; readonly besides?: string | null } = {}): Promise<void> {
     const rows: unknown[] = await manager.query(
-      `select 1 from database_claim where database = $2 and ${areOne('deployment', '$1::text')} and not (purpose = 'LIVE' and tenant_id is not distinct from $3)`,
+      `select 1 from database_claim where ${isName('database', '$2')} and ${areOne('deployment', '$1::text')} and not (purpose = 'LIVE' and tenant_id is not distinct from $3)`,
       [deployment, database, besides],
     );
     if (rows.length > 0) throw databaseInUse(database);
@@ -50,7 +53,7 @@ export class DatabaseClaims {
 
   /** Whether a tenant has it now, by whatever members the server was known when it was noted. */
   async isLive({ deployment, database }: DatabasePlace): Promise<boolean> {
-    const rows: unknown[] = await this.manager.query(`select 1 from database_claim where database = $2 and purpose = 'LIVE' and ${areOne('deployment', '$1::text')}`, [deployment, database]);
+    const rows: unknown[] = await this.manager.query(`select 1 from database_claim where ${isName('database', '$2')} and purpose = 'LIVE' and ${areOne('deployment', '$1::text')}`, [deployment, database]);
     return rows.length > 0;
   }
 

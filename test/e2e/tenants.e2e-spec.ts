@@ -69,6 +69,7 @@ describe('tenantCreate', () => {
     const { uri, database } = await testMongo();
     const { tenant } = await create({}, { uri, database });
     expect((await create({}, { uri, database })).userErrors).toMatchObject([{ code: 'TARGET_IN_USE', field: ['target', 'database'] }]);
+    expect((await create({}, { uri, database: database.toUpperCase() })).userErrors).toMatchObject([{ code: 'TARGET_IN_USE', field: ['target', 'database'] }]);
     expect((await create({ slug: tenant?.slug })).userErrors).toMatchObject([{ code: 'SLUG_TAKEN', field: ['slug'] }]);
   });
 
