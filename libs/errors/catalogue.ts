@@ -19,7 +19,7 @@ const client = (hint: string, retryable = false): ErrorEntry => ({ audience: 'cl
 export const errorCatalogue = {
   // Requests
   UNAUTHENTICATED: client('Log in again and send the new token as "Authorization: Bearer <token>"'),
-  FORBIDDEN: client('Ask an owner of the workspace for the permission that is named in the message'),
+  FORBIDDEN: client('Ask an owner of the workspace for the permission that is named in the message; what only the provider may do, ask your provider for'),
   ADDRESS_REFUSED: client('Come from an address that the workspace allows, or ask one of its owners to allow yours; your provider can lift the rules'),
   NOT_FOUND: client('Check the id; it may have been deleted or may belong to a workspace you cannot see'),
   BAD_USER_INPUT: client('Correct the fields that the message names'),
@@ -45,7 +45,7 @@ export const errorCatalogue = {
   TARGET_AUTH_FAILED: user('Check the user name, the password and authSource in the connection string'),
   TARGET_UNSUPPORTED: user('Use a replica set of MongoDB 6.0 or later that is not sharded'),
   TARGET_REFUSED: user('Name a database of its own for this workspace on a host that Holdfast may reach'),
-  TARGET_IN_USE: user('Each workspace needs a database of its own; one that is kept for an undo is free after 7 days'),
+  TARGET_IN_USE: user('Each workspace needs a database of its own, with a name that differs in more than upper and lower case; one that is kept for an undo is free after 7 days'),
   DATABASE_EXISTS: user('Name a database that does not exist yet'),
   TARGET_PRIVILEGE_MISSING: user('Grant the database user the privilege that the message names, then try again'),
 
@@ -83,7 +83,7 @@ export const errorCatalogue = {
   // Operations
   OPERATION_ALREADY_RUNNING: user('Wait until the running operation has finished or cancel it', true),
   IDEMPOTENCY_MISMATCH: user('Use a new idempotencyKey for a new request'),
-  NOT_CANCELABLE: user('The operation has passed the point where it can be canceled; it finishes by itself'),
+  NOT_CANCELABLE: user('Look at the state of the operation: it has ended, or it is past the point where it can be canceled and finishes by itself'),
   CANCELED: user('Start the operation again when you are ready'),
   DEADLINE_EXCEEDED: user('The database or the storage was too slow; try again at a quieter time', true),
   WORKER_LOST: user('The process that did the work stopped; start the operation again', true),

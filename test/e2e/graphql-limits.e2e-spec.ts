@@ -79,6 +79,11 @@ describe('malformed requests', () => {
     expect(JSON.stringify(answer)).not.toContain('Sesame');
   });
 
+  it('names a wrong field of an input once', async () => {
+    const { errors } = await admin.send('mutation ($i: UploadCreateInput!) { uploadCreate(input: $i) { upload { id } } }', { i: { tenantId: 'x', purpose: 'RESTORE', filename: 'a/b', size: '1', sha256: 'x' } });
+    expect(errors?.[0]?.message).toBe('filename: must be a name without a path; sha256: must be 64 hex digits');
+  });
+
   it.each(['\0', 'a\0b', '\uD83C'])('refuses text that cannot be stored, %j, wherever it stands', async (text) => {
     const update = 'mutation ($i: TenantPolicyUpdateInput!) { tenantPolicyUpdate(input: $i) { tenant { id } } }';
     const variables = { i: { tenantId: 'x', completedLabel: text } };

@@ -35,6 +35,11 @@ function badUserInput(errors: readonly ValidationError[]): AppError {
 
 function faultsOf(error: ValidationError, parents: readonly string[]): { path: string[]; message: string }[] {
   const path = [...parents, error.property];
-  const own = Object.values(error.constraints ?? {}).map((message) => ({ path, message }));
+  const own = Object.values(error.constraints ?? {}).map((message) => ({ path, message: withoutName(message, error.property) }));
   return [...own, ...(error.children ?? []).flatMap((child) => faultsOf(child, path))];
+}
+
+/** Most messages begin with the name of the field, which the path has told already. */
+function withoutName(message: string, name: string): string {
+  return message.replace(/^([A-Za-z0-9]+):? /, (start, first: string) => (first === name ? '' : start));
 }
