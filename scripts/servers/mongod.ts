@@ -46,7 +46,7 @@ export class Mongod {
           ...(options.args ?? []),
         ],
         cwd: options.dataDir,
-        logFile: join(options.dataDir, 'mongod.log'),
+        logFile: mongodLog(options.dataDir),
       });
       const started = new Mongod(options, port, server);
       try {
@@ -139,6 +139,10 @@ async function untilPrimary(server: Mongod): Promise<void> {
     if (Date.now() > deadline) throw new Error('The replica set has no primary after 60 s');
     await new Promise((wake) => setTimeout(wake, 30));
   }
+}
+
+export function mongodLog(dataDir: string): string {
+  return join(dataDir, 'mongod.log');
 }
 
 /** The pid of a server that already runs on the folder, from its own lock file. */

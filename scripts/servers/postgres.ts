@@ -61,7 +61,7 @@ export class EmbeddedPostgres {
         binary: join(binaries, 'bin', 'postgres'),
         args: ['-D', cluster, '-p', String(port), ...settings(options.fast ?? false)],
         cwd: folder,
-        logFile: join(folder, 'postgres.log'),
+        logFile: postgresLog(options.dataDir),
         ...account,
       });
       const started = new EmbeddedPostgres(port, folder, password, server);
@@ -127,6 +127,10 @@ export class EmbeddedPostgres {
 export function postgresFolder(dataDir: string): string {
   const account = serverAccount();
   return canEnter(existingParent(dataDir), account) ? dataDir : standIn(dataDir);
+}
+
+export function postgresLog(dataDir: string): string {
+  return join(postgresFolder(dataDir), 'postgres.log');
 }
 
 /** The pid of a server that already runs on the folder, from its own lock file. */

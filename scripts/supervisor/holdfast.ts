@@ -3,10 +3,11 @@ import { chmod, mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { findMongod, MongodMissing } from '../servers/find-mongod.ts';
-import { initiate, Mongod } from '../servers/mongod.ts';
-import { EmbeddedPostgres } from '../servers/postgres.ts';
+import { initiate, Mongod, mongodLog } from '../servers/mongod.ts';
+import { EmbeddedPostgres, postgresLog } from '../servers/postgres.ts';
 import { freePort, isPortFree } from '../servers/server-process.ts';
 import { GeneratedSecrets } from './generated-secrets.ts';
+import { type EmbeddedServer, KeptServer } from './kept-server.ts';
 import { NodeChild } from './node-child.ts';
 import { RunRecord } from './run-record.ts';
 import { type Settings, StartError } from './settings.ts';
@@ -83,9 +84,7 @@ export class Holdfast {
   private async startPostgres(): Promise<string | null> {
     if (this.settings.given.has('DATABASE_URL')) return null;
     const dataDir = join(this.settings.values.HOLDFAST_DATA_DIR, 'postgres');
-    const server = await EmbeddedPostgres.start({ dataDir });
-    this.beforeStop(() => server.stop());
-    this.record.add('postgres', server.identity);
+    const server = await this.startServer('postgres', postgresLog(dataDir), (port) => EmbeddedPostgres.start({ dataDir, ...(port === undefined ? {} : { port }) }));
     return server.ensureDatabase('holdfast');
   }
 
@@ -99,12 +98,16 @@ export class Holdfast {
     // The same port as last time where it is free: the demo workspace's target names it.
     const portFile = join(HOLDFAST_DATA_DIR, 'mongod-port');
     const last = Number((await readFile(portFile, 'utf8').catch(() => '')).trim());
-    const server = await Mongod.start({ binary, dataDir, replSet, ...(last > 0 ? { port: last } : {}) });
-    this.beforeStop(() => server.stop());
-    this.record.add('mongod', server.identity);
+    const server = await this.startServer('mongod', mongodLog(dataDir), (port = last > 0 ? last : undefined) => Mongod.start({ binary, dataDir, replSet, ...(port === undefined ? {} : { port }) }));
     await writeFile(portFile, `${server.port}\n`);
     await initiate(replSet, [server]);
     return `mongodb://${server.address}/?replicaSet=${replSet}`;
+  }
+
+  private startServer<Server extends EmbeddedServer>(name: string, logFile: string, start: (port: number | undefined) => Promise<Server>): Promise<Server> {
+    const kept = new KeptServer({ name, logFile, start, onStart: (identity) => this.record.add(name, identity), say: this.say });
+    this.beforeStop(() => kept.stop());
+    return kept.start();
   }
 
   private async provideSecrets(notices: string[]): Promise<{ env: Record<string, string>; admin: Running['admin'] }> {

@@ -3,6 +3,7 @@ import { closeSync, openSync, renameSync, statSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { identifyProcess, type ProcessIdentity } from '../bootstrap/process-identity.mjs';
 import { endProcess } from '../servers/end-process.ts';
+import { RestartPace } from './restart-pace.ts';
 import { StartError } from './settings.ts';
 
 export interface NodeChildPlan {
@@ -16,7 +17,6 @@ export interface NodeChildPlan {
   readonly say: (line: string) => void;
 }
 
-const backoffMs = { first: 500, most: 30_000, forgetAfter: 60_000 };
 const biggestLogBytes = 20 * 1024 * 1024;
 
 /** One process of ours, started again when it crashes: soon at first, then ever more slowly. */
@@ -26,7 +26,7 @@ export class NodeChild {
   private identity: ProcessIdentity | null = null;
   private wasReady = false;
   private stopping = false;
-  private delayMs = backoffMs.first;
+  private readonly pace = new RestartPace();
   private startedAtMs = 0;
   private restartTimer: NodeJS.Timeout | null = null;
   private logFrom = 0;
@@ -74,10 +74,9 @@ export class NodeChild {
     if (this.child !== child) return;
     this.child = null;
     if (this.stopping || !this.wasReady) return;
-    if (Date.now() - this.startedAtMs > backoffMs.forgetAfter) this.delayMs = backoffMs.first;
-    this.plan.say(`The ${this.plan.name} ${how}; it is started again in ${this.delayMs / 1000} s (log: ${this.plan.logFile})`);
-    this.restartTimer = setTimeout(() => this.spawn(), this.delayMs);
-    this.delayMs = Math.min(this.delayMs * 2, backoffMs.most);
+    const delayMs = this.pace.next(Date.now() - this.startedAtMs);
+    this.plan.say(`The ${this.plan.name} ${how}; it is started again in ${delayMs / 1000} s (log: ${this.plan.logFile})`);
+    this.restartTimer = setTimeout(() => this.spawn(), delayMs);
   }
 
   private async lastWords(): Promise<string> {

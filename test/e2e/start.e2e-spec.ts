@@ -178,17 +178,29 @@ describe('npm start', () => {
       expect((await recorded()).every((server) => isRunning(server))).toBe(true);
     });
 
-    it('starts a crashed worker again', async () => {
-      const worker = (await recorded()).find(({ name }) => name === 'worker');
-      process.kill(worker?.pid ?? 0, 'SIGKILL');
-      await first.says(/The worker was ended by SIGKILL; it is started again/);
+    async function crash(name: string): Promise<void> {
+      const crashed = (await recorded()).find((server) => server.name === name);
+      process.kill(crashed?.pid ?? 0, 'SIGKILL');
+      await first.says(new RegExp(`The ${name} was ended by SIGKILL; it is started again`));
       let next: Recorded | undefined;
-      while (next === undefined || next.pid === worker?.pid) {
-        next = (await recorded()).find(({ name }) => name === 'worker');
+      while (next === undefined || next.pid === crashed?.pid) {
+        next = (await recorded()).find((server) => server.name === name);
         await new Promise((wake) => setTimeout(wake, 50));
       }
       expect(identifyProcess(next.pid)).not.toBeNull();
+    }
+
+    it('starts crashed servers again, and is in use again then', async () => {
+      await Promise.all(['mongod', 'postgres'].map(crash));
+      const lookUp = async () => graphql<{ tenant: { database: { error: string | null } } | null }>('query { tenant(slug: "acme-trading") { database { error } } }', {}, await login(...credentials)).catch(() => ({ tenant: null }));
+      let answer = await lookUp();
+      while (answer.tenant === null || answer.tenant.database.error !== null) {
+        await new Promise((wake) => setTimeout(wake, 50));
+        answer = await lookUp();
+      }
     });
+
+    it('starts a crashed worker again', () => crash('worker'));
 
     it('stops what a start that was killed has left, keeps its data and credentials, and stops everything at the end', async () => {
       const left = await recorded();
