@@ -5,7 +5,9 @@ import type { Request, Response } from 'express';
 import { Access } from '../platform/auth/access.decorator.js';
 import { readRange } from './byte-range.js';
 import { attachment } from '../platform/http/content-disposition.js';
-import { type DownloadFile, DownloadsService } from './downloads.service.js';
+import type { DownloadEntity } from './download.entity.js';
+import { type DownloadFile, DownloadsService, type SpentLink } from './downloads.service.js';
+import type { SentRange } from './sent-ranges.js';
 
 /** `/downloads/<token>`: the token is all the permission that is needed. Express answers HEAD by the same route. */
 @Controller('downloads')
@@ -30,27 +32,36 @@ export class DownloadsController {
         response.end();
         return;
       }
-      let sentEnd = start;
-      try {
-        await pipeline(
-          Readable.from(file.stream(start, end)),
-          async function* (chunks: AsyncIterable<Buffer>) {
-            for await (const chunk of chunks) {
-              yield chunk;
-              sentEnd += chunk.length;
-            }
-          },
-          response,
-        );
-        sentEnd = end;
-      } catch {
-        // Either side broke off; the connection is closed short of its Content-Length, and the rest may be fetched with a range.
-        response.destroy();
-      }
-      await this.downloads.noteSent(download, file, [start, sentEnd], request.ip ?? '');
+      await this.send(response, download, file, part.bytes, request.ip ?? '');
     } finally {
       await file.close();
     }
+  }
+
+  private async send(response: Response, download: DownloadEntity, file: DownloadFile, [start, end]: SentRange, address: string): Promise<void> {
+    const { downloads } = this;
+    const link: { spent: SpentLink | null } = { spent: null };
+    let sentEnd = start;
+    try {
+      await pipeline(
+        Readable.from(file.stream(start, end)),
+        async function* (chunks: AsyncIterable<Buffer>) {
+          for await (const chunk of chunks) {
+            if (sentEnd + chunk.length >= end) link.spent = await downloads.spend(download, file, [start, end]);
+            yield chunk;
+            sentEnd += chunk.length;
+          }
+        },
+        response,
+      );
+      sentEnd = end;
+    } catch {
+      // Either side broke off; the connection is closed short of its Content-Length, and the rest may be fetched with a range.
+      response.destroy();
+    }
+    if (link.spent === null) await downloads.noteSent(download, file, [start, sentEnd], address);
+    else if (sentEnd === end) await downloads.noteFinished(download, file, address);
+    else await downloads.reopen(download, file, link.spent, [start, sentEnd]);
   }
 }
 

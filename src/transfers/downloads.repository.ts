@@ -39,14 +39,20 @@ export class DownloadsRepository {
     return { download, isOpen: open.length > 0 };
   }
 
-  /** Transfers of one link may run side by side, in several processes: each adds to what the others have noted. */
-  noteSent(id: string, change: (sent: readonly SentRange[]) => { readonly sent: readonly SentRange[]; readonly isWhole: boolean }, onWhole: (manager: EntityManager) => Promise<void>): Promise<void> {
+  /** What of the file has gone out by it; transfers of one link may run side by side, in several processes, and each adds to what the others have noted. Null for a link that is spent. */
+  note(id: string, change: (sent: readonly SentRange[]) => { readonly sent: readonly SentRange[]; readonly isWhole: boolean }, onWhole?: (manager: EntityManager) => Promise<void>): Promise<{ readonly before: readonly SentRange[]; readonly isWhole: boolean } | null> {
     return this.dataSource.transaction(async (manager) => {
       const download = await manager.findOne(DownloadEntity, { where: { id }, lock: { mode: 'pessimistic_write' } });
-      if (download === null || download.spentAt !== null) return;
+      if (download === null || download.spentAt !== null) return null;
       const { sent, isWhole } = change(download.sent);
       await manager.query('update download set sent = $2, spent_at = case when $3 then clock_timestamp() end where id = $1', [id, JSON.stringify(sent), isWhole]);
-      if (isWhole) await onWhole(manager);
+      if (isWhole) await onWhole?.(manager);
+      return { before: download.sent, isWhole };
     });
+  }
+
+  /** A link that was spent and whose last bytes did not go out. */
+  async reopen(id: string, sent: readonly SentRange[]): Promise<void> {
+    await this.dataSource.query('update download set sent = $2, spent_at = null where id = $1', [id, JSON.stringify(sent)]);
   }
 }

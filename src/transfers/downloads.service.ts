@@ -6,7 +6,7 @@ import { AccessService, type TenantScope } from '../access/access.service.js';
 import { Permission } from '../access/permission.js';
 import type { ApprovableWork } from '../approvals/approvable-work.js';
 import { ApprovalsService } from '../approvals/approvals.service.js';
-import { AuditService } from '../audit/audit.service.js';
+import { type AuditRecord, AuditService } from '../audit/audit.service.js';
 import { ArchiveFiles, archiveRefOf } from '../backups/archive-files.js';
 import type { BackupEntity } from '../backups/backup.entity.js';
 import { BackupsService, requireUsable } from '../backups/backups.service.js';
@@ -39,6 +39,11 @@ export interface DownloadFile {
   /** From `start` up to, not including, `end`. */
   stream(start: number, end: number): AsyncIterable<Buffer>;
   close(): Promise<void>;
+}
+
+/** A link that was spent by bytes that are about to go out; what had gone out before them. */
+export interface SpentLink {
+  readonly before: readonly SentRange[];
 }
 
 /** Links to archives that need no header: a random token, kept as its hash, good for minutes and for one whole file. */
@@ -104,20 +109,40 @@ export class DownloadsService {
     return { download, file: await this.openFile(backup, download.variant) };
   }
 
-  /** Notes what has gone out, whole or in part; the last missing byte spends the link. */
+  /**
+   * Right before the last bytes of a range go out: if nothing is missing with them the link is spent, so that whoever has the whole file finds it closed. Null where something is missing.
+   *
+   * @throws AppError DOWNLOAD_EXPIRED where another transfer has sent the whole file meanwhile
+   */
+  async spend(download: DownloadEntity, file: DownloadFile, range: SentRange): Promise<SpentLink | null> {
+    const noted = await this.downloads.note(download.id, (before) => {
+      const sent = addSent(file, before, range);
+      // A range that is not out yet is noted only with the link's end.
+      return coversWhole(sent, file.sizeBytes) ? { sent, isWhole: true } : { sent: before, isWhole: false };
+    });
+    if (noted === null) throw new AppError('DOWNLOAD_EXPIRED', 'The download link was used already');
+    return noted.isWhole ? { before: noted.before } : null;
+  }
+
+  /** The last bytes of a link that was spent are out. */
+  async noteFinished(download: DownloadEntity, file: DownloadFile, address: string): Promise<void> {
+    await this.audit.record(finished(download, file, address));
+  }
+
+  /** The last bytes of a link that was spent did not go out: the rest may be fetched. */
+  async reopen(download: DownloadEntity, file: DownloadFile, { before }: SpentLink, range: SentRange): Promise<void> {
+    await this.downloads.reopen(download.id, addSent(file, before, range));
+  }
+
+  /** Notes what has gone out of a link that is not spent; with what others have sent meanwhile it may be the whole file. */
   async noteSent(download: DownloadEntity, file: DownloadFile, range: SentRange, address: string): Promise<void> {
-    await this.downloads.noteSent(
+    await this.downloads.note(
       download.id,
       (before) => {
-        // What cannot be resumed counts only as a whole.
-        const sent = file.acceptsRanges || range[1] >= file.sizeBytes ? addRange(before, range) : [...before];
+        const sent = addSent(file, before, range);
         return { sent, isWhole: coversWhole(sent, file.sizeBytes) };
       },
-      (manager) =>
-        this.audit.record(
-          { action: 'download.finished', tenantId: download.tenantId, actor: download.createdBy, address, subject: { type: 'Backup', id: download.backupId }, detail: { fileName: file.fileName, variant: download.variant } },
-          manager,
-        ),
+      (manager) => this.audit.record(finished(download, file, address), manager),
     );
   }
 
@@ -155,4 +180,13 @@ export class DownloadsService {
 function downloadOf({ id, tenantId, name, fileName, sha256 }: BackupEntity, variant: DownloadVariant): ApprovableWork {
   const summary = `download the backup "${name}" (${fileName ?? id})${variant === 'DECRYPTED' ? ' decrypted' : ''}`;
   return { tenantId, action: 'DOWNLOAD', subject: { type: 'Backup', id }, summary, binds: { backupId: id, sha256, variant } };
+}
+
+/** What cannot be resumed counts only as a whole. */
+function addSent(file: DownloadFile, before: readonly SentRange[], range: SentRange): SentRange[] {
+  return file.acceptsRanges || range[1] >= file.sizeBytes ? addRange(before, range) : [...before];
+}
+
+function finished({ tenantId, createdBy, backupId, variant }: DownloadEntity, { fileName }: DownloadFile, address: string): AuditRecord {
+  return { action: 'download.finished', tenantId, actor: createdBy, address, subject: { type: 'Backup', id: backupId }, detail: { fileName, variant } };
 }
