@@ -14,7 +14,7 @@ import type { NamespaceShape } from './collection-diff.js';
 import { isChosen, type RestoreChoice } from './restore-choice.js';
 import type { PlanCheckRow } from './restore-plan.entity.js';
 import type { SourceRef } from './restore-source.js';
-import { viewSources } from './view-sources.js';
+import { circularViews, viewSources } from './view-sources.js';
 
 const passed = (key: string, message: string): PlanCheckRow => ({ key, ok: true, blocking: true, message, hint: null });
 const failed = (key: string, message: string, hint: string | null, blocking = true): PlanCheckRow => ({ key, ok: false, blocking, message, hint });
@@ -100,8 +100,12 @@ export class PlanChecks {
     return failed('quota', `${message}. The restore goes on, the next backup does not fit`, errorCatalogue.STORAGE_QUOTA_EXCEEDED.hint, false);
   }
 
-  /** A chosen view shows what the collections that it reads hold afterwards, chosen or not. */
-  dependencies(archived: readonly NamespaceShape[], choice: RestoreChoice, live: readonly { readonly name: string }[] | null): PlanCheckRow[] {
+  /** A chosen view shows what the collections that it reads hold afterwards, chosen or not. A view that would then read itself the server refuses only in SWAP, from which there is no way back. */
+  dependencies(archived: readonly NamespaceShape[], choice: RestoreChoice, live: readonly Pick<NamespaceShape, 'name' | 'kind' | 'options'>[] | null): PlanCheckRow[] {
+    const kept = choice.collections === null ? [] : (live ?? []).filter(({ name }) => !isChosen(choice, name));
+    const views = [...kept, ...archived].flatMap(({ name, kind, options }) => (kind === 'view' && options !== null ? [[name, viewSources(options)] as const] : []));
+    const circular = circularViews(new Map(views)).map((name) => `"${name}"`);
+    if (circular.length > 0) return [failed('dependencies', `These views would read each other in a circle, which the server refuses: ${circular.slice(0, 20).join(', ')}`, 'Choose all of these views or none of them, or drop the live ones first')];
     if (choice.collections === null) return [];
     const rows = archived.flatMap(({ name, kind, options }): PlanCheckRow[] => {
       const others = kind === 'view' && options !== null ? viewSources(options).filter((source) => !isChosen(choice, source)) : [];

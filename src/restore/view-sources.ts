@@ -15,3 +15,21 @@ export function viewSources(options: string): string[] {
   visit(pipeline);
   return [...found].sort();
 }
+
+/** Views that read themselves by way of others, and views that read such ones, by what each reads. */
+export function circularViews(reads: ReadonlyMap<string, readonly string[]>): string[] {
+  const left = new Map([...reads].map(([name, sources]) => [name, new Set(sources.filter((source) => reads.has(source)))]));
+  const readers = new Map<string, string[]>();
+  for (const name of left.keys()) readers.set(name, []);
+  for (const [name, sources] of left) for (const source of sources) readers.get(source)?.push(name);
+  const ended = [...left].flatMap(([name, sources]) => (sources.size === 0 ? [name] : []));
+  for (let name = ended.pop(); name !== undefined; name = ended.pop()) {
+    left.delete(name);
+    for (const reader of readers.get(name) ?? []) {
+      const sources = left.get(reader);
+      sources?.delete(name);
+      if (sources?.size === 0) ended.push(reader);
+    }
+  }
+  return [...left.keys()].sort();
+}

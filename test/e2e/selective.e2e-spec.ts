@@ -118,6 +118,20 @@ describe('a restore of chosen collections', () => {
     });
   });
 
+  it('is refused where a chosen view and a live one would read each other in a circle', async () => {
+    const { tenant, backupId } = await shop();
+    await withDatabase(tenant, async (db) => {
+      await db.command({ collMod: 'big_orders', viewOn: 'customers', pipeline: [] });
+      await db.collection('orders').drop();
+      await db.createCollection('orders', { viewOn: 'big_orders', pipeline: [] });
+    });
+    const plan = await makePlan(admin, tenant.id, backupId, { collections: ['big_orders'] });
+    expect(plan.checks.find(({ key }) => key === 'dependencies')).toMatchObject({ ok: false, blocking: true, message: expect.stringMatching(/read each other in a circle.*: "big_orders", "orders"$/) });
+    expect((await restoreStart(admin, plan.id, tenant.name)).userErrors).toMatchObject([{ code: 'PLAN_BLOCKED' }]);
+    const both = await makePlan(admin, tenant.id, backupId, { collections: ['big_orders', 'orders'] });
+    expect(await ended(admin, idOf(await restoreStart(admin, both.id, tenant.name)))).toMatchObject({ state: 'COMPLETED' });
+  });
+
   it('names the collections that the archive does not hold', async () => {
     const { tenant, backupId } = await shop();
     await withDatabase(tenant, async (db) => void (await db.collection('later').insertOne({ a: 1 })));
