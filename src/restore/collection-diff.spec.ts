@@ -21,6 +21,11 @@ describe('diffCollections', () => {
     expect(diffCollections([live], [archive])[0]).toMatchObject({ change: 'CHANGED', indexesChanged: ['x', 'y', 'z'], optionsChanged: ['size'] });
   });
 
+  it('shows names that cannot be stored with the characters replaced', () => {
+    const archive = shape('a', { options: '{"x\\u0000":1}', indexes: ['{"name":"n\\u0000"}', '{"name":"\\ud800"}'] });
+    expect(diffCollections([shape('a', { indexes: [] })], [archive])[0]).toMatchObject({ indexesChanged: ['n\uFFFD', '\uFFFD'], optionsChanged: ['x\uFFFD'] });
+  });
+
   it('takes relaxed and canonical numbers for the same', () => {
     const archive = shape('a', { indexes: ['{"v":2,"key":{"_id":1},"name":"_id_"}'] });
     expect(diffCollections([shape('a')], [archive])[0]).toMatchObject({ change: 'SAME', indexesChanged: [] });

@@ -1,5 +1,6 @@
 import { expiryOf } from '#archive';
 import type { NamespaceKind, NamespaceState } from '#engines';
+import { toStorableText } from '../platform/database/storable-text.js';
 
 /** Seen from the live database: ADDED by the restore, MISSING from the archive (the restore removes it), CHANGED, or SAME as far as counts tell. */
 export const DiffKind = { ADDED: 'ADDED', MISSING: 'MISSING', CHANGED: 'CHANGED', SAME: 'SAME' } as const;
@@ -72,7 +73,9 @@ function diffOne(name: string, live: NamespaceShape | null, archive: NamespaceSh
 
 function changedKeys(left: ReadonlyMap<string, string> | null, right: ReadonlyMap<string, string> | null): string[] {
   if (!left || !right) return [];
-  return [...new Set([...left.keys(), ...right.keys()])].filter((key) => left.get(key) !== right.get(key)).sort();
+  const changed = [...new Set([...left.keys(), ...right.keys()])].filter((key) => left.get(key) !== right.get(key)).sort();
+  // An archive of elsewhere may hold any name; that the server refuses it is said by a dry run, not by a plan that cannot be made.
+  return changed.map(toStorableText);
 }
 
 function namedIndexes(indexes: readonly string[] | null): ReadonlyMap<string, string> | null {

@@ -3,6 +3,11 @@ export function isStorableText(text: string): boolean {
   return !text.includes('\0') && text.isWellFormed();
 }
 
+/** Of what only has to be shown: the characters that cannot be stored are replaced. */
+export function toStorableText(text: string): string {
+  return text.toWellFormed().replaceAll('\0', '\uFFFD');
+}
+
 /** The path of the first text within an input that cannot be stored; null where all can. */
 export function findUnstorableText(value: unknown, path: readonly string[] = []): readonly string[] | null {
   if (typeof value === 'string') return isStorableText(value) ? null : path;
