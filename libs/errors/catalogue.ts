@@ -152,7 +152,7 @@ export const errorCatalogue = {
   // Reset
   RESET_NOTHING: user('Say by classRulesUpdate which collections of this workspace a reset wipes'),
   RESET_TOO_EARLY: user('Take the step that the message names first'),
-  RESET_OVER: user('Begin a new reset'),
+  RESET_OVER: user('Look at the reset: where it is under way its operation tells how far it is, else begin a new one'),
   RESET_OF_ANOTHER: user('Begin a reset of your own; codes are sent to the person who begins it'),
   RESET_STALE: user('Begin a new reset and look at the lists again'),
   RESET_CODE_WRONG: user('Check the verification code: the newest message counts, and it is good for 10 minutes'),
