@@ -261,7 +261,7 @@ export interface EngineSession {
   inspect(): Promise<TargetInspection>;
   /** Throws TARGET_PRIVILEGE_MISSING naming every missing privilege; reads and writes nothing of the tenant's. */
   requirePrivileges(purpose: 'BACKUP' | 'RESTORE'): Promise<void>;
-  /** Live namespaces as a user knows them (no `hf_*` collections), sorted by name. */
+  /** Live namespaces as a user knows them (none of those that Holdfast itself made), sorted by name. */
   catalogue(): Promise<readonly NamespaceState[]>;
   /** The same namespaces, by one command: the catalogue asks the server for each. */
   namespaces(): Promise<readonly ExpectedNamespace[]>;

@@ -5,7 +5,7 @@ import type { MongodbContext } from './connection.js';
 import { serverCode, serverCodeOf, toTargetError, throwTargetError } from './errors.js';
 import { uuidsByName } from './find-namespaces.js';
 import { inParallel } from './in-parallel.js';
-import { bucketsPrefix, reservedPrefix } from './names.js';
+import { bucketsPrefix, isOwnName } from './names.js';
 import { bsonType, findElement, textOf, type RawElement } from './raw-bson.js';
 import { readAll } from './raw-cursor.js';
 
@@ -51,11 +51,6 @@ const noIndexes = { indexes: [], hasIndexBuild: false };
 /** mongodump leaves out every other `system.*` collection of a user's database too. */
 const copiedSystemNames = new Set(['system.js']);
 
-/** True for what Holdfast itself put beside the tenant's data, the buckets of its trial time series included. */
-export function isOwnName(name: string): boolean {
-  return (name.startsWith(bucketsPrefix) ? name.slice(bucketsPrefix.length) : name).startsWith(reservedPrefix);
-}
-
 /** True for what a backup holds and a restore replaces. */
 export function isTenantsName(name: string): boolean {
   if (isOwnName(name)) return false;
@@ -91,7 +86,7 @@ export async function listIndexes(context: MongodbContext, name: string, signal?
 }
 
 /**
- * The tenant's namespaces, sorted by name: no `hf_*`, no `system.*` but `system.js`, and the bucket collections folded
+ * The tenant's namespaces, sorted by name: none of Holdfast's own, no `system.*` but `system.js`, and the bucket collections folded
  * into their time series. Throws TARGET_UNSUPPORTED for what cannot be copied truly.
  */
 export async function listHeads(context: MongodbContext, signal?: AbortSignal): Promise<NamespaceHead[]> {

@@ -6,7 +6,7 @@ import { throwTargetError } from './errors.js';
 import { findIndexes, findNamespaces, type FoundNamespace } from './find-namespaces.js';
 import { inParallel } from './in-parallel.js';
 import { LeasedCommands } from './leased-commands.js';
-import { reservedPrefix } from './names.js';
+import { ownPattern } from './names.js';
 import { isDocument, nameOf, numberOf, parseOrdered, sameValue, type OrderedDocument, type OrderedValue } from './ordered-bson.js';
 import { readSums } from './read-sums.js';
 import { collationOf } from './swap-plan.js';
@@ -80,7 +80,7 @@ async function checkCollection(
 async function ownNamespaces(commands: LeasedCommands, signal: AbortSignal): Promise<ReadonlyMap<string, FoundNamespace>> {
   const doing = 'listing what is staged';
   try {
-    const own = await commands.repeat(doing, () => findNamespaces(commands.context, { name: { $regex: `^${reservedPrefix}` } }, signal));
+    const own = await commands.repeat(doing, () => findNamespaces(commands.context, { name: { $regex: ownPattern } }, signal));
     return new Map(own.map((namespace) => [namespace.name, namespace]));
   } catch (error) {
     throwTargetError(error, doing, signal);

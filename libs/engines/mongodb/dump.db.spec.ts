@@ -5,6 +5,7 @@ import {
   Binary, BSON, BSONRegExp, BSONSymbol, Code, DBRef, Decimal128, Double, Int32, Long, MaxKey, MinKey, MongoClient, ObjectId, Timestamp, UUID, type Collection, type Db, type Document, type RunCommandOptions,
 } from 'mongodb';
 import { dumpIntoMemory, sumOf, type MemoryDump, type MemoryDumpOptions } from '../../../test/support/memory-dump.ts';
+import { newOperation } from '../../../test/support/restore-fixture.ts';
 import { isCollected } from '../../../test/support/garbage.ts';
 import { testMongo } from '../../../test/support/servers.ts';
 import type { EngineSession, Work } from '../port.js';
@@ -101,10 +102,11 @@ describe('what a dump holds', () => {
   });
 
   it('keeps names of every sort and leaves out what is not the tenant\'s', async () => {
-    const names = ['Ünïcode \u{1f4be}', 'with "quotes" and \'more\'', ' space ', 'new\nline', '%24', '1leading', 'a.b..c', 'system.js', 'x'.repeat(200), 'back\\slash'];
+    const operation = `hf_${newOperation().replaceAll('-', '')}`;
+    const names = ['hf_patients', `hf_${'a'.repeat(31)}_1`, 'Ünïcode \u{1f4be}', 'with "quotes" and \'more\'', ' space ', 'new\nline', '%24', '1leading', 'a.b..c', 'system.js', 'x'.repeat(200), 'back\\slash'];
     for (const name of names) await db.collection<{ _id: string }>(name).insertOne({ _id: name });
-    await db.collection('hf_0123_7_0').insertOne({ left: 'by another operation' });
-    await db.createCollection('hf_0123_7_t1', { timeseries: { timeField: 't' } });
+    await db.collection(`${operation}_7_0`).insertOne({ left: 'by another operation' });
+    await db.createCollection(`${operation}_7_t1`, { timeseries: { timeField: 't' } });
     await db.command({ profile: 2 });
     await db.collection('%24').findOne();
     await db.command({ profile: 0 });

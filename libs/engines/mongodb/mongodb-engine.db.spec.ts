@@ -157,7 +157,7 @@ describe('inspection and catalogue', () => {
       await db.createCollection('a', { viewOn: 'b', pipeline: [] });
       await db.createCollection('t', { timeseries: { timeField: 't' } });
       await db.collection('t').insertMany([{ t: new Date(0) }, { t: new Date(1) }]);
-      await db.collection('hf_1_2_3').insertOne({ n: 1 });
+      await db.collection(`hf_${'1'.repeat(32)}_2_3`).insertOne({ n: 1 });
       const session = await open(uri, database);
       const found = await session.inspect();
       const { hosts, setName } = await client.db('admin').command({ hello: 1 });

@@ -2,8 +2,16 @@
  * Physical names that Holdfast makes inside a tenant's database. All start with `hf_<operation>_`, so that each
  * operation finds its own again, and staged ones go on with the fencing token that made them.
  */
-export const reservedPrefix = 'hf_';
+const reservedPrefix = 'hf_';
 export const bucketsPrefix = 'system.buckets.';
+/** Of Holdfast's own names and of no others, for regular expressions of the server, too: a product may well call a collection `hf_something`. */
+export const ownPattern = `^${reservedPrefix}[0-9a-f]{32}_`;
+const own = new RegExp(ownPattern);
+
+/** True for what Holdfast itself put beside the tenant's data, the buckets of its trial time series included. */
+export function isOwnName(name: string): boolean {
+  return own.test(name.startsWith(bucketsPrefix) ? name.slice(bucketsPrefix.length) : name);
+}
 
 export function operationPrefix(operationId: string): string {
   const hex = operationId.replaceAll('-', '').toLowerCase();

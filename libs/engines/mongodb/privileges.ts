@@ -1,9 +1,9 @@
 import { AppError } from '#errors';
 import type { Document } from 'mongodb';
-import { isOwnName, listPhysical } from './catalogue.js';
+import { listPhysical } from './catalogue.js';
 import type { MongodbContext } from './connection.js';
 import { throwTargetError } from './errors.js';
-import { bucketsPrefix } from './names.js';
+import { bucketsPrefix, isOwnName } from './names.js';
 
 export type Purpose = 'BACKUP' | 'RESTORE';
 

@@ -1,6 +1,6 @@
 import { AppError } from '#errors';
 import type { CollectionMeta } from '#archive';
-import { bucketsPrefix, reservedPrefix } from './names.js';
+import { bucketsPrefix, isOwnName } from './names.js';
 
 const serverDatabases = ['admin', 'local', 'config'];
 // The server's own limit for "<database>.<collection>".
@@ -24,7 +24,7 @@ function requireName(name: string, isTimeseries: boolean, database: string): voi
   const shown = JSON.stringify(name.slice(0, 80));
   if (name === '' || name.startsWith('.') || name.endsWith('.') || name.includes('\0')) throw unsupported(`The archive names a collection ${shown}, which no server takes`);
   if (name.includes('$')) throw unsupported(`The archive holds ${shown}, which belongs to the server`);
-  if (name.startsWith(reservedPrefix)) throw unsupported(`The archive holds ${shown}; names that begin with ${reservedPrefix} are Holdfast's own`);
+  if (isOwnName(name)) throw unsupported(`The archive holds ${shown}, which is one of Holdfast's own names`);
   if (name.startsWith('system.') && name !== 'system.js') throw unsupported(`The archive holds ${shown}, which belongs to the server`);
   const bytes = Buffer.byteLength(`${database}.${isTimeseries ? bucketsPrefix : ''}${name}`);
   if (bytes > maxNamespaceBytes) throw new AppError('STAGE_REJECTED', `The name of collection ${shown} is too long for database "${database}"`);

@@ -4,7 +4,7 @@ import type { LeasedWork, SwapPlan, Work } from '../port.js';
 import type { MongodbContext } from './connection.js';
 import { dropStage } from './cleanup.js';
 import { LeasedCommands } from './leased-commands.js';
-import { bucketsPrefix, markName, reservedPrefix } from './names.js';
+import { bucketsPrefix, markName, ownPattern } from './names.js';
 
 const awaitMs = 500;
 /** As far back as `wasUsed` looks: further than most oplogs are asked for, and long enough for a product that is at work. */
@@ -61,7 +61,7 @@ export async function wasUsed(context: MongodbContext, since: Date, work: Leased
     // From the next whole second on: cluster times of one second are told apart by a count.
     const from = Math.max(now - lookedBackSeconds, Math.floor(since.getTime() / 1000) + 1);
     if (from > now) return false;
-    const relevant = [{ operationType: { $in: ['insert', 'update', 'replace'] }, 'ns.coll': { $not: { $regex: `^${reservedPrefix}` } } }];
+    const relevant = [{ operationType: { $in: ['insert', 'update', 'replace'] }, 'ns.coll': { $not: { $regex: ownPattern } } }];
     return await streamShowsWrite(context, relevant, new Timestamp({ t: from, i: 0 }), marked, work);
   } catch (error) {
     work.signal.throwIfAborted();
