@@ -148,6 +148,7 @@ class MergeRun {
     // The server may find ids the same whose bytes differ, and refuses to change one into the other.
     const [renamed, inPlace] = [replaces.filter((item) => !hasSameId(item)), replaces.filter(hasSameId)];
     if (renamed.length > 0) {
+      if (await this.areArchived(renamed, target)) throw new Refused();
       const deletes = renamed.map(({ live: there }) => ({ q: { _id: { $eq: valueOf(idOf(there as Buffer)) } }, limit: 1 }));
       await this.send(session, live, { delete: live.name, deletes }, deletes.length);
     }
@@ -157,6 +158,12 @@ class MergeRun {
     if (added.length > 0) await this.send(session, live, { insert: live.name, documents: sequence('documents', added) }, added.length);
     if (!keepsZeroTimestamps(this.context.server.versionNumbers)) await this.rewrite(session, live, added.flatMap(documentsWithZeroTimestamp));
     return tallyOf(compared);
+  }
+
+  /** Whether one of the live documents that are to go is itself one of the archive's: two of these have one id under the live collation, and the first one stays. */
+  private async areArchived(renamed: readonly Compared[], { staged: name, stagedUuid: uuid }: Target): Promise<boolean> {
+    const found = await compare(this.context, { name, uuid }, renamed.map(({ live }) => live as Buffer), 'KEEP_LIVE', this.work.signal);
+    return found.some(hasSameId);
   }
 
   private async rewrite(session: ClientSession, live: Known, documents: readonly Buffer[]): Promise<void> {
@@ -177,7 +184,8 @@ class MergeRun {
     }
     const [refused] = (reply['writeErrors'] as { readonly code?: number }[] | undefined) ?? [];
     if (refused !== undefined) throw refusalOf(refused.code ?? 0);
-    if (reply['n'] !== expected) throw new TryAgain();
+    // What it writes to was read in this very transaction, so another try would find the same: two documents of the archive have one id under the live collation.
+    if (reply['n'] !== expected) throw new Refused();
   }
 
   /** After the commit point there is no way back: whatever may pass is waited for. */

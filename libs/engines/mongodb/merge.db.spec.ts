@@ -114,6 +114,23 @@ describe('MERGE', () => {
     expect(await raw('both')).toEqual(documents);
   });
 
+  it('leaves out a document of the archive whose id another one of it has under the live collation, and comes to its end', async () => {
+    await context.db.createCollection('both', { collation: { locale: 'en', strength: 2 } });
+    await context.db.collection<{ _id: string }>('both').insertMany([{ _id: 'Ab' }, { _id: 'c' }]);
+    const documents = [bson({ _id: 'AB', a: 1 }), bson({ _id: 'C', a: 1 }), bson({ _id: 'ab', a: 2 }), bson({ _id: 'd', a: 1 })];
+    const { operation, staged } = await stage([{ name: 'both', documents }]);
+    const made = await plan(operation, staged, 'TAKE_ARCHIVE');
+    const stop = new AbortController();
+    // What is tried again for ever has no other end.
+    const report = await session.merge(made, { ...worker(operation, 1, stop.signal), log: (line) => stop.abort(new Error(line)) });
+    expect(report).toEqual({
+      collections: [{ name: 'both', inserted: 1, equal: 0, kept: 0, replaced: 2, clashes: 1 }],
+      warnings: ['1 document of "both" was left out: a unique key was taken, or the collection refused it'],
+    });
+    expect(await raw('both')).toEqual([documents[0], documents[1], documents[3]]);
+    await session.dropStage(operation, worker(operation));
+  });
+
   it('goes on behind any type of _id, in collections that are clustered or collated too', async () => {
     await context.db.createCollection('clustered', { clusteredIndex: { key: { _id: 1 }, unique: true } });
     await context.db.createCollection('collated', { collation: { locale: 'de' } });
