@@ -36,18 +36,18 @@ export interface NamespaceHead {
 export interface LiveNamespace extends NamespaceHead {
   /** BSON of each listIndexes document, verbatim, `_id_` included. */
   readonly indexes: readonly Buffer[];
-  /** One of them is just being built. */
-  readonly hasIndexBuild: boolean;
+  /** Those that are just being built. They are no part of the collection yet: a build may still fail, on the very documents that are there now. */
+  readonly building: readonly Buffer[];
 }
 
 /** Without its counts and sizes. */
 export type NamespaceDefinition = Omit<NamespaceState, 'documents' | 'sizeBytes'>;
 
-export type LiveDefinition = NamespaceDefinition & Pick<LiveNamespace, 'hasIndexBuild'>;
+export type LiveDefinition = NamespaceDefinition & { readonly hasIndexBuild: boolean };
 
 const listConcurrency = 8;
 const countingMs = 3_000;
-const noIndexes = { indexes: [], hasIndexBuild: false };
+const noIndexes = { indexes: [], building: [] };
 /** mongodump leaves out every other `system.*` collection of a user's database too. */
 const copiedSystemNames = new Set(['system.js']);
 
@@ -73,12 +73,13 @@ export async function listPhysical(context: MongodbContext, signal?: AbortSignal
 }
 
 /** The indexes of one collection or time series as BSON; empty if it has gone meanwhile. Driver errors pass unchanged. */
-export async function listIndexes(context: MongodbContext, name: string, signal?: AbortSignal): Promise<Pick<LiveNamespace, 'indexes' | 'hasIndexBuild'>> {
+export async function listIndexes(context: MongodbContext, name: string, signal?: AbortSignal): Promise<Pick<LiveNamespace, 'indexes' | 'building'>> {
   try {
     const found = await readAll(context, { listIndexes: name, includeBuildUUIDs: true, cursor: {} }, signal);
     const isBuilding = (index: Buffer): boolean => findElement(index, 'buildUUID') !== undefined;
     // Only one that is being built is wrapped.
-    return { indexes: found.map((index) => (isBuilding(index) ? (findElement(index, 'spec')?.value ?? index) : index)), hasIndexBuild: found.some(isBuilding) };
+    const building = found.filter(isBuilding).map((index) => findElement(index, 'spec')?.value ?? index);
+    return { indexes: found.filter((index) => !isBuilding(index)), building };
   } catch (error) {
     if (serverCodeOf(error) === serverCode.namespaceNotFound) return noIndexes;
     throw error;
@@ -135,7 +136,7 @@ export async function readDefinitions(context: MongodbContext, signal?: AbortSig
 }
 
 export function definitionsOf(live: readonly LiveNamespace[]): LiveDefinition[] {
-  return live.map(({ name, kind, uuid, options, indexes, hasIndexBuild }) => ({ name, kind, uuid, options: bsonToExtendedJson(options), indexes: indexes.map(bsonToExtendedJson), hasIndexBuild }));
+  return live.map(({ name, kind, uuid, options, indexes, building }) => ({ name, kind, uuid, options: bsonToExtendedJson(options), indexes: indexes.map(bsonToExtendedJson), hasIndexBuild: building.length > 0 }));
 }
 
 /** The port's view of the live namespaces: with counts and sizes as the server estimates them, which cost it many times what the definitions do. */

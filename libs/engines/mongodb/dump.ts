@@ -145,6 +145,7 @@ class DumpRun {
         this.clusterTime = settled.clusterTime;
         const chosen = this.options.collections && new Set(this.options.collections);
         const namespaces = settled.namespaces.filter(({ name }) => chosen?.has(name) ?? true);
+        for (const { name, building } of namespaces) if (building.length > 0) this.work.log(`An index of "${name}" is still being built and not in the backup`);
         this.namespaces = namespaces.map((namespace, index) => ({
           ...namespace,
           index,

@@ -34,7 +34,8 @@ export async function hollow(context: MongodbContext, names: readonly string[], 
     const documents = reset === undefined ? [] : await readCounters(context, namespace, reset, work.signal);
     const sums = new DocumentSums();
     for (const document of documents) sums.add(document);
-    hollowed.push({ ...namespace, documents, sums });
+    // One that is being built has nothing to fail on here, and may be there before the users are out.
+    hollowed.push({ ...namespace, indexes: [...namespace.indexes, ...namespace.building], documents, sums });
   }
   return {
     namespaces: hollowed.map(({ name, kind, indexes, sums }) => ({ name, kind, documents: sums.documents, bytes: sums.bytes, crc64: sums.crc64, sum: sums.sum, indexes: indexes.length })),

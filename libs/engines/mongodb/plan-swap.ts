@@ -27,7 +27,7 @@ export async function settledIndexCount(context: MongodbContext, work: Work): Pr
     if (heads.length < manyCollections) return null;
     const count = await countIndexes(context, work.signal);
     const live = await withIndexes(context, heads, work.signal);
-    return live.some(({ hasIndexBuild }) => hasIndexBuild) ? null : count;
+    return live.some(({ building }) => building.length > 0) ? null : count;
   } catch {
     work.signal.throwIfAborted();
     return null;
@@ -96,7 +96,7 @@ async function requireFree(commands: LeasedCommands, work: LeasedWork, live: rea
     reason = reasons.find((found) => found !== null) ?? '';
     if (round === probeRounds - 1) break;
     await delay(500, undefined, { signal: work.signal });
-    busy = await inParallel(busy, probesAtOnce, async (state) => ({ ...state, hasIndexBuild: (await listIndexes(commands.context, state.name, work.signal)).hasIndexBuild }));
+    busy = await inParallel(busy, probesAtOnce, async (state) => ({ ...state, hasIndexBuild: (await listIndexes(commands.context, state.name, work.signal)).building.length > 0 }));
   }
   throw new AppError('SWAP_BLOCKED', `${reason} blocks collection "${busy[0]?.name ?? ''}"`);
 }
