@@ -1,3 +1,4 @@
+import { DocumentSums, parseMongodump } from '#archive';
 import { AppError } from '#errors';
 import type { NamespaceSummary, PayloadSource, StagedDatabase, StagedNamespace, Work } from '../port.js';
 import { collectionSpec, isIdIndex } from './collection-spec.js';
@@ -19,7 +20,10 @@ const optionsLeftOut = new Set(['expireAfterSeconds', 'autoIndexId', 'recordIdsR
 const defaults = new Map([['validationLevel', 'strict'], ['validationAction', 'error']]);
 const indexFieldsLeftOut = new Set(['v', 'ns', 'background', 'expireAfterSeconds', 'collation', 'safe', 'dropDups']);
 
-/** Compares what is staged with what the archive holds: documents, bytes, sums, options, indexes. Throws STAGE_MISMATCH naming the collection. */
+/**
+ * Compares what is staged with what the archive holds: documents, bytes, sums, options, indexes. Of a capped collection that is full the newest documents will do. Throws
+ * STAGE_MISMATCH naming the collection.
+ */
 export async function checkStaged(context: MongodbContext, staged: StagedDatabase, source: PayloadSource, work: Work): Promise<void> {
   const commands = new LeasedCommands(context, work);
   const present = await ownNamespaces(commands, work.signal);
@@ -44,7 +48,7 @@ export async function checkStaged(context: MongodbContext, staged: StagedDatabas
     const doing = `checking collection "${namespace.name}"`;
     try {
       // A new primary answers after a stepdown; reading twice harms nothing.
-      await commands.repeat(doing, () => checkCollection(context, namespace, present, summary, work.signal, report));
+      await commands.repeat(doing, () => checkCollection(context, namespace, present, source, summary, work.signal, report));
     } catch (error) {
       throwTargetError(error, doing, work.signal);
     }
@@ -58,6 +62,7 @@ async function checkCollection(
   context: MongodbContext,
   namespace: StagedNamespace,
   present: ReadonlyMap<string, FoundNamespace>,
+  source: PayloadSource,
   summary: NamespaceSummary,
   signal: AbortSignal,
   report: (documents: number, bytes: number) => void,
@@ -67,13 +72,36 @@ async function checkCollection(
   const found = present.get(staged);
   if (found?.uuid !== uuid) throw mismatch(name, 'its staged copy has disappeared');
   const sums = await readSums(context, { name: found.name, uuid }, signal, report);
-  if (sums.documents !== summary.documents) throw mismatch(name, `${sums.documents} of ${summary.documents} documents are staged`);
-  if (sums.bytes !== summary.bytes || sums.sum !== summary.sum) throw mismatch(name, 'the staged documents differ from the archived ones');
-  if (kind === 'timeseries') return;
   const isCapped = found.options.get('capped') === true;
-  if (isCapped && sums.crc64 !== summary.crc64) throw mismatch(name, 'the order of the staged documents differs');
+  const wanted = isCapped && sums.documents < summary.documents ? await newestOf(source, name, summary.documents - sums.documents, found.options, signal) : summary;
+  if (sums.documents !== wanted?.documents) throw mismatch(name, `${sums.documents} of ${summary.documents} documents are staged`);
+  if (sums.bytes !== wanted.bytes || sums.sum !== wanted.sum) throw mismatch(name, 'the staged documents differ from the archived ones');
+  if (kind === 'timeseries') return;
+  if (isCapped && sums.crc64 !== wanted.crc64) throw mismatch(name, 'the order of the staged documents differs');
   requireOptions(name, parseOrdered(namespace.options), found.options);
   requireIndexes(namespace, await findIndexes(context, found.name, signal));
+}
+
+/**
+ * Of a capped collection an archive may hold more than has room in it: what was written while it was read took the place of what had been read already. The archived documents without the
+ * `leftOut` oldest; null if more of them would have room.
+ */
+async function newestOf(source: PayloadSource, name: string, leftOut: number, options: OrderedDocument, signal: AbortSignal): Promise<DocumentSums | null> {
+  const newest = new DocumentSums();
+  let passed = 0;
+  let lastBytes = 0;
+  for await (const event of parseMongodump(source.payload(), { sums: false })) {
+    signal.throwIfAborted();
+    if (event.type !== 'documents' || event.namespace.meta.collection !== name) continue;
+    let at = 0;
+    for (; passed < leftOut && at < event.documents.length; passed += 1) {
+      lastBytes = event.documents.readInt32LE(at);
+      at += lastBytes;
+    }
+    newest.addAll(event.documents.subarray(at));
+  }
+  const [size, max] = ['size', 'max'].map((option) => numberOf(options.get(option)) ?? Infinity);
+  return newest.bytes + lastBytes > (size ?? Infinity) || newest.documents === max ? newest : null;
 }
 
 /** All in one list: asked for one by one they would cost a command each. Documents are read by UUID, so one that has gone since is noticed. */

@@ -46,6 +46,7 @@ export async function stageArchive(context: MongodbContext, source: PayloadSourc
         await flush(item, builders.get(item)?.rest() ?? new BatchBuilder().rest());
         builders.delete(item);
         item.isComplete = true;
+        item.documents = event.documents;
         continue;
       }
       const builder = builders.get(item) ?? new BatchBuilder();

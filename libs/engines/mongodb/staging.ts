@@ -33,6 +33,8 @@ export interface Staging {
   destinations: readonly Destination[];
   /** Its last document was handed to the writer. */
   isComplete: boolean;
+  /** In the archive; known when it is complete. */
+  documents: number;
   warnings: readonly string[];
 }
 
@@ -63,7 +65,7 @@ export class StagingGroups {
       const { options, indexes } = parseCollectionMetadata(meta.metadata);
       const spec = collectionSpec(meta.collection, meta.kind, options ?? '{}', indexes);
       const names = { staged: stagedName(operationId, fencingToken, index), trial: trialName(operationId, fencingToken, index) };
-      const item = { meta, options: options ?? '{}', indexes, spec, ...names, group, destinations: [], isComplete: false, warnings: [] };
+      const item = { meta, options: options ?? '{}', indexes, spec, ...names, group, destinations: [], isComplete: false, documents: 0, warnings: [] };
       group.items.push(item);
       return item;
     });
@@ -148,7 +150,7 @@ async function finish(commands: LeasedCommands, item: Staging): Promise<string[]
   const warnings = await unknownOptions(commands, item, isTimeseries ? trial : staged);
   await rehearseTimeToLive(commands, label, trial, spec, isTimeseries);
   if (isTimeseries) await commands.run(`dropping the trial of "${label}"`, { drop: trial });
-  return [...warnings, ...(await invalidDocuments(commands, item))];
+  return [...warnings, ...(await invalidDocuments(commands, item)), ...(await leftOut(commands, item))];
 }
 
 async function unknownOptions(commands: LeasedCommands, { meta, spec }: Staging, name: string): Promise<string[]> {
@@ -176,4 +178,13 @@ async function invalidDocuments({ context, work }: LeasedCommands, { meta, spec,
     work.signal.throwIfAborted();
     return [`Whether the documents of "${meta.collection}" meet its validator could not be counted`];
   }
+}
+
+/** A capped collection keeps its newest documents; CHECK finds out whether it was those that others had no room beside. */
+async function leftOut(commands: LeasedCommands, { meta, spec, staged, documents }: Staging): Promise<string[]> {
+  if (spec.create.get('capped') !== true) return [];
+  const { context, work } = commands;
+  const { n } = await commands.repeat(`counting the documents of "${meta.collection}"`, () => context.db.command({ count: staged }, { signal: work.signal }));
+  const kept = Number(n);
+  return kept >= documents ? [] : [`"${meta.collection}" is capped and was written to while it was backed up: of its ${documents} documents the newest ${kept} have room in it, the others are left out`];
 }
