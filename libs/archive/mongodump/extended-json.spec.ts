@@ -67,6 +67,7 @@ describe('Extended JSON', () => {
     ['{"v":-0}', '{"v":{"$numberDouble":"-0.0"}}'],
     ['{"v":3000000000}', '{"v":{"$numberLong":"3000000000"}}'],
     ['{"v":1e3}', '{"v":{"$numberDouble":"1000.0"}}'],
+    ['{"v":[{"$numberDouble":"1."},{"$numberDouble":".5"},{"$numberDouble":"-1.5e-3"},{"$numberLong":"-00012"}]}', '{"v":[{"$numberDouble":"1.0"},{"$numberDouble":"0.5"},{"$numberDouble":"-0.0015"},{"$numberLong":"-12"}]}'],
     ['{"d":{"$date":"2026-01-02T03:04:05Z"}}', '{"d":{"$date":{"$numberLong":"1767323045000"}}}'],
     ['{"b":{"$binary":"AQID","$type":"00"}}', '{"b":{"$binary":{"base64":"AQID","subType":"00"}}}'],
     [' { "a" : [ 1 , { } ] } ', '{"a":[{"$numberInt":"1"},{}]}'],
@@ -87,5 +88,22 @@ describe('Extended JSON', () => {
     '{"a":{"$binary":{"base64":"%%","subType":"00"}}}', '{"a\\u0000b":1}', '{"a":"\n"}', `{"a":${'['.repeat(300)}${']'.repeat(300)}}`,
   ])('refuses %j', (text) => {
     expect(() => extendedJsonToBson(text)).toThrow(expect.objectContaining({ code: 'ARCHIVE_CORRUPT' }));
+  });
+
+  it.each([
+    ['$numberDouble', 100_000, 'x'],
+    ['$numberLong', 1_000_000, ''],
+    ['$numberDecimal', 100_000, 'x'],
+  ])('refuses a %s of %i digits before others have to wait, in a short message', (type, digits, end) => {
+    const text = `{"a":{"${type}":"${'1'.repeat(digits)}${end}"}}`;
+    const began = performance.now();
+    expect(() => extendedJsonToBson(text)).toThrow(expect.objectContaining({ code: 'ARCHIVE_CORRUPT', message: expect.stringMatching(/^.{1,200}$/) }));
+    expect(performance.now() - began).toBeLessThan(1_000);
+  });
+
+  it('reads a number of millions of digits as the double that it is, before others have to wait', () => {
+    const began = performance.now();
+    expect(bsonToExtendedJson(extendedJsonToBson(`{"a":${'1'.repeat(16_000_000)}}`))).toBe('{"a":{"$numberDouble":"Infinity"}}');
+    expect(performance.now() - began).toBeLessThan(1_500);
   });
 });

@@ -9,6 +9,8 @@ import { bsonCstring, bsonElements, bsonText, bsonType, type BsonElement } from 
 const maxDepth = 200;
 /** Far beyond any definition that a server holds. */
 const maxValues = 1_000_000;
+/** Of an integer that may fit 64 bits, with its sign and some zeros before it. To read millions of them takes seconds. */
+const maxDigits = 40;
 
 // ---- BSON to canonical Extended JSON --------------------------------------------------------------------------------
 
@@ -329,7 +331,7 @@ class BsonWriter {
   }
 
   private relaxedNumber(text: string): number {
-    if (/^-?\d+$/.test(text) && text !== '-0') {
+    if (text.length <= maxDigits && /^-?\d+$/.test(text) && text !== '-0') {
       const integer = BigInt(text);
       if (BigInt.asIntN(32, integer) === integer) {
         this.int32(Number(integer));
@@ -366,7 +368,8 @@ class BsonWriter {
       case '$numberDouble': {
         const text = stringOf(field('$numberDouble'));
         if (text === null) return null;
-        if (!/^(?:NaN|-?Infinity|-?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)$/.test(text)) throw malformed('$numberDouble is no number');
+        // Each digit can be read in one way alone: an expression that tries several takes hours for a long text.
+        if (!/^(?:NaN|-?Infinity|-?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?)$/.test(text)) throw malformed('$numberDouble is no number');
         this.double(Number(text));
         return bsonType.double;
       }
@@ -487,6 +490,7 @@ function stringOf(value: JsonValue | undefined): string | null {
 function integerText(value: JsonValue | undefined, bits: number): bigint | null {
   const text = value?.kind === 'number' ? value.text : stringOf(value);
   if (text === null || !/^-?\d+$/.test(text)) return null;
+  if (text.length > maxDigits) throw malformed(`an integer of ${text.length} digits does not fit ${bits} bits`);
   const integer = BigInt(text);
   if (BigInt.asIntN(bits, integer) !== integer) throw malformed(`${text} does not fit ${bits} bits`);
   return integer;
