@@ -128,6 +128,8 @@ export interface DumpResult {
 /** A verified archive's payload: whoever makes it has read the whole of it once and compared sums and counts. */
 export interface PayloadSource {
   readonly namespaces: readonly NamespaceSummary[];
+  /** Names of those that were read without a snapshot while somebody may have written: a document that was deleted and came again meanwhile stands there twice. Default: none. */
+  readonly fuzzy?: ReadonlySet<string>;
   /** The whole uncompressed payload from its first byte; may be called more than once. A chunk is its owner's again when the next one is asked for. */
   payload(): AsyncIterable<Buffer>;
 }
@@ -146,6 +148,8 @@ export interface StagedNamespace {
   readonly uuid: string | null;
   readonly options: string;
   readonly indexes: readonly string[];
+  /** What of the archive was left out, as another document with the same `_id` was there already. */
+  readonly repeated?: { readonly documents: number; readonly bytes: number; readonly sum: string };
 }
 
 /** A live namespace as a plan knows it; `uuid` is null for views. */

@@ -7,7 +7,7 @@ import type { TenantScope } from '../access/access.service.js';
 import { EncryptionService } from '../encryption/encryption.service.js';
 import { ARCHIVE_STORE } from '../platform/storage/storage.module.js';
 import { type ArchiveObjects, copyArchive, isThere, readManifest, removeArchive, requireRemoved } from './archive-objects.js';
-import { type ArchivedNamespace, definitionsOf, type Provenance } from './archived-namespaces.js';
+import { type ArchivedNamespace, definitionsOf, fuzzyNames, type Provenance } from './archived-namespaces.js';
 import { BackupCopies } from './backup-copies.js';
 import type { BackupEntity } from './backup.entity.js';
 import { ArchiveStores } from '../platform/storage/archive-stores.js';
@@ -271,7 +271,7 @@ export class StoredArchive {
   /** For whoever has verified the archive. */
   get payload(): PayloadSource {
     const { archive } = this;
-    return { namespaces: this.namespaces, payload: () => archive.payload({ lent: true }) };
+    return { namespaces: this.namespaces, fuzzy: fuzzyNames(archive.manifest), payload: () => archive.payload({ lent: true }) };
   }
 
   /** Names of the collections that it is a backup of; null: of the whole database. */
@@ -282,7 +282,7 @@ export class StoredArchive {
   /** For whoever has verified the selection. */
   select(names: ReadonlySet<string>): PayloadSource {
     const { archive } = this;
-    return { namespaces: this.namespaces.filter(({ name }) => names.has(name)), payload: () => archive.selection(names, { lent: true }) };
+    return { namespaces: this.namespaces.filter(({ name }) => names.has(name)), fuzzy: fuzzyNames(archive.manifest), payload: () => archive.selection(names, { lent: true }) };
   }
 
   get namespaces(): readonly NamespaceSummary[] {

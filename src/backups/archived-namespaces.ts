@@ -1,4 +1,4 @@
-import { type CollectionMeta, parseCollectionMetadata } from '#archive';
+import { type ArchiveManifest, type CollectionMeta, parseCollectionMetadata } from '#archive';
 import type { NamespaceKind, NamespaceSummary } from '#engines';
 import type { Consistency } from './backup.entity.js';
 
@@ -18,6 +18,13 @@ export interface Provenance {
   readonly consistency: Consistency | null;
   readonly clusterTime: string | null;
   readonly engineVersion: string | null;
+}
+
+/** Those that were read while they could change: the namespaces that say so themselves or, where the backup is fuzzy and none does, all. */
+export function fuzzyNames({ consistency, namespaces }: Pick<ArchiveManifest, 'consistency' | 'namespaces'>): ReadonlySet<string> {
+  if (consistency.level === 'snapshot') return new Set();
+  const told = namespaces.filter((namespace) => namespace.consistency === 'fuzzy');
+  return new Set((told.length > 0 ? told : namespaces).map(({ name }) => name));
 }
 
 export function definitionsOf(collections: readonly CollectionMeta[], counted: readonly NamespaceSummary[]): ArchivedNamespace[] {

@@ -32,9 +32,10 @@ export class PlainStoredArchive {
     return { rawBytes: this.scanned?.bytes ?? null, consistency: null, clusterTime: null, engineVersion: this.scanned?.header.serverVersion ?? null };
   }
 
-  /** For whoever has verified the archive. */
+  /** For whoever has verified the archive. The tools read without a snapshot. */
   get payload(): PayloadSource {
-    return { namespaces: this.scanned?.namespaces ?? [], payload: () => this.archive.payload() };
+    const namespaces = this.scanned?.namespaces ?? [];
+    return { namespaces, fuzzy: new Set(namespaces.map(({ name }) => name)), payload: () => this.archive.payload() };
   }
 
   /** The tools write whole databases. */
@@ -43,7 +44,7 @@ export class PlainStoredArchive {
   /** For whoever has verified the archive: all of it is read again. */
   select(names: ReadonlySet<string>): PayloadSource {
     const whole = this.payload;
-    return { namespaces: whole.namespaces.filter(({ name }) => names.has(name)), payload: () => selectPayload(whole.payload(), names) };
+    return { ...whole, namespaces: whole.namespaces.filter(({ name }) => names.has(name)), payload: () => selectPayload(whole.payload(), names) };
   }
 
   /** Nothing tells where a collection lies, so the whole file is read. */

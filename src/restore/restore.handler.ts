@@ -225,7 +225,7 @@ export class RestoreHandler implements OperationHandler<RestoreInput>, OnModuleI
 /** The same payload, with a fault point that is reached when a first part of it has been used. */
 function haltingIn(context: OperationContext<RestoreInput>, point: string, source: PayloadSource): PayloadSource {
   return {
-    namespaces: source.namespaces,
+    ...source,
     payload: async function* () {
       for await (const chunk of source.payload()) {
         yield chunk;

@@ -5,6 +5,7 @@ import { delimiter, join } from 'node:path';
 import { promisify } from 'node:util';
 import { gunzipSync, gzipSync, zstdCompressSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { BSON } from 'mongodb';
 import { DataSource } from 'typeorm';
 import { DocumentSums, encodeNamespaceEnd, terminator } from '../../libs/archive/index.ts';
 import { differences, fingerprint } from '../../scripts/demo/fingerprint.ts';
@@ -209,6 +210,15 @@ describe('a plain archive', () => {
       const { userErrors } = await uploadFile(admin, tenant.id, 'a.gz', file);
       expect(userErrors).toMatchObject([{ code: 'ARCHIVE_UNSUPPORTED', message: expect.stringMatching(message) }]);
     }
+  });
+
+  it('in which a document stands twice, as it was deleted and came again while the archive was made, is restored with it once', async () => {
+    const of = await createTestTenant(admin);
+    const carts = ['before', 'other', 'after'].map((text, n) => Buffer.from(BSON.serialize({ _id: n % 2, text })));
+    const { operation } = await imported(of, 'busy.archive', await bytesOf([{ name: 'carts', documents: carts }]));
+    const restored = await restore(admin, of.id, operation.backup!.id);
+    expect(restored).toMatchObject({ state: 'COMPLETED', result: { warnings: [expect.stringMatching(/^"carts" was written to .* 1 of its documents stands there twice/)] } });
+    expect(await withDatabase(of, (db) => db.collection('carts').find().toArray())).toEqual([{ _id: 0, text: 'before' }, { _id: 1, text: 'other' }]);
   });
 
   it('that expands without end is given up at the limit', async () => {

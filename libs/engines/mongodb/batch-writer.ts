@@ -1,5 +1,5 @@
 import type { Document } from 'mongodb';
-import { release } from '#archive';
+import { type DocumentSums, release } from '#archive';
 import { AppError } from '#errors';
 import type { Batch } from './batches.js';
 import { serverCodeOf, throwTargetError } from './errors.js';
@@ -24,6 +24,8 @@ export interface Destination {
   readonly numbered: boolean;
   /** Buckets are validated: a malformed one could harm the server. Everything else is taken as it was. */
   readonly validated: boolean;
+  /** Counts the documents that are left out as one with the same `_id` is there already; null where that is an error. Not for what is `ordered`: the server stops at the first of them. */
+  readonly repeated: DocumentSums | null;
   /** Makes the collection take buckets whose measurements differ in type. */
   allowMixedSchema?(): Promise<void>;
 }
@@ -111,17 +113,23 @@ export class BatchWriter {
     try {
       writer.begin();
       let sent = 0;
+      let written = batch.bytes;
       await this.commands.repeat(doing, async () => {
         sent += 1;
         const reply = await writer.insert(destination.name, { pieces: [batch.bytes], documents: batch.documents }, options());
         if (await mendMixedSchema(destination, reply)) throw new TryAgain();
-        requireWritten(destination, reply, batch.documents, !numbered && sent > 1);
+        const isBlindResend = !numbered && sent > 1;
+        // A resend without a number finds its own documents. CHECK compares the sums anyway.
+        const [errors, known] = partition(writeErrorsOf(reply), ({ code }) => code !== duplicateKey || (!isBlindResend && destination.repeated === null));
+        if (!isBlindResend && known.length > 0) written = withoutRepeated(batch.bytes, known, destination.repeated);
+        requireWritten(destination, reply, errors, isBlindResend ? null : batch.documents - known.length);
       });
       if (keepsZeroTimestamps(this.commands.context.server.versionNumbers)) return;
-      for (const statements of rewrites(batch)) {
+      for (const statements of rewrites(written)) {
         writer.begin();
         await this.commands.repeat(doing, async () => {
-          requireWritten(destination, await writer.update(destination.name, statements, { ...options(), ordered: false }), statements.length, false);
+          const reply = await writer.update(destination.name, statements, { ...options(), ordered: false });
+          requireWritten(destination, reply, writeErrorsOf(reply), statements.length);
         });
       }
     } catch (error) {
@@ -134,36 +142,51 @@ export class BatchWriter {
 
 /** The resend writes only what was refused: the server knows the rest by its transaction number. */
 async function mendMixedSchema(destination: Destination, reply: Document): Promise<boolean> {
-  if (destination.allowMixedSchema === undefined || writeErrorsOf(reply)[0]?.['code'] !== mixedSchemaBuckets) return false;
+  if (destination.allowMixedSchema === undefined || !writeErrorsOf(reply).some(({ code }) => code === mixedSchemaBuckets)) return false;
   await destination.allowMixedSchema();
   return true;
 }
 
-function* rewrites(batch: Batch): Generator<Buffer[], void, undefined> {
+/** Of a batch that the server took but for some documents: the others. */
+function withoutRepeated(bytes: Buffer, refused: readonly Document[], repeated: DocumentSums | null): Buffer {
+  const indexes = new Set(refused.map(({ index }) => Number(index)));
+  const taken: Buffer[] = [];
+  for (let at = 0, index = 0; at < bytes.length; index += 1) {
+    const document = bytes.subarray(at, at + bytes.readInt32LE(at));
+    at += document.length;
+    if (indexes.has(index)) repeated?.add(document);
+    else taken.push(document);
+  }
+  return Buffer.concat(taken);
+}
+
+function* rewrites(bytes: Buffer): Generator<Buffer[], void, undefined> {
   let statements: Buffer[] = [];
-  let bytes = 0;
-  for (const document of documentsWithZeroTimestamp(batch.bytes)) {
+  let length = 0;
+  for (const document of documentsWithZeroTimestamp(bytes)) {
     const statement = rewriteStatement(document);
     statements.push(statement);
-    bytes += statement.length;
-    if (bytes >= statementsBytes) {
+    length += statement.length;
+    if (length >= statementsBytes) {
       yield statements;
       statements = [];
-      bytes = 0;
+      length = 0;
     }
   }
   if (statements.length > 0) yield statements;
 }
 
-function requireWritten({ label }: Destination, reply: Document, expected: number, isBlindResend: boolean): void {
-  // A resend without a number finds its own documents. CHECK compares the sums anyway.
-  const errors = writeErrorsOf(reply).filter(({ code }) => !(isBlindResend && code === duplicateKey));
-  const [first] = errors;
+/** @param expected null: nobody knows */
+function requireWritten({ label }: Destination, reply: Document, [first]: readonly Document[], expected: number | null): void {
   if (first !== undefined) throw rejectedDocument(label, first);
   if (reply['writeConcernError'] !== undefined) throw new TryAgain();
-  if (reply['n'] !== expected && !isBlindResend) {
+  if (expected !== null && reply['n'] !== expected) {
     throw new AppError('STAGE_REJECTED', `The server took ${String(reply['n'])} of ${expected} documents of collection "${label}"`);
   }
+}
+
+function partition<T>(items: readonly T[], isFirst: (item: T) => boolean): readonly [T[], T[]] {
+  return [items.filter(isFirst), items.filter((item) => !isFirst(item))];
 }
 
 function writeErrorsOf(reply: Document): Document[] {

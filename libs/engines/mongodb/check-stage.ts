@@ -36,10 +36,11 @@ export async function checkStaged(context: MongodbContext, staged: StagedDatabas
   const [small, big] = [staged.namespaces.filter(isSmall), staged.namespaces.filter((one) => !isSmall(one))];
   const check = async (namespace: StagedNamespace): Promise<void> => {
     work.signal.throwIfAborted();
-    const summary = summaries.get(namespace.name);
+    const archived = summaries.get(namespace.name);
     summaries.delete(namespace.name);
-    if (summary === undefined) throw mismatch(namespace.name, 'the archive does not name it');
+    if (archived === undefined) throw mismatch(namespace.name, 'the archive does not name it');
     if (namespace.kind === 'view') return;
+    const summary = withoutRepeated(archived, namespace);
     const report = (documents: number, bytes: number): void => {
       bytesDone += bytes;
       itemsDone += documents;
@@ -102,6 +103,12 @@ async function newestOf(source: PayloadSource, name: string, leftOut: number, op
   }
   const [size, max] = ['size', 'max'].map((option) => numberOf(options.get(option)) ?? Infinity);
   return newest.bytes + lastBytes > (size ?? Infinity) || newest.documents === max ? newest : null;
+}
+
+function withoutRepeated(archived: NamespaceSummary, { repeated }: StagedNamespace): NamespaceSummary {
+  if (repeated === undefined) return archived;
+  const sum = BigInt.asUintN(64, BigInt(`0x${archived.sum}`) - BigInt(`0x${repeated.sum}`));
+  return { ...archived, documents: archived.documents - repeated.documents, bytes: archived.bytes - repeated.bytes, sum: sum.toString(16).padStart(16, '0') };
 }
 
 /** All in one list: asked for one by one they would cost a command each. Documents are read by UUID, so one that has gone since is noticed. */

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { parseCollectionMetadata } from '#archive';
-import type { Db } from 'mongodb';
+import { Timestamp, type Db, type Document } from 'mongodb';
 import { dumpIntoMemory, type MemoryDump } from '../../../test/support/memory-dump.ts';
 import { newOperation, planned, sourceOf, worker } from '../../../test/support/restore-fixture.ts';
 import { startMongod, type OwnMongod } from '../../../test/support/servers.ts';
@@ -8,6 +8,7 @@ import { watched } from '../../../test/support/watched-context.ts';
 import type { StagedDatabase } from '../port.js';
 import { connect, type MongodbContext } from './connection.js';
 import { MongodbSession } from './mongodb-session.js';
+import { readAll } from './raw-cursor.js';
 
 let server: OwnMongod;
 let context: MongodbContext;
@@ -27,6 +28,10 @@ afterAll(async () => {
   await context?.client.close();
   await server?.stop();
 });
+
+async function raw(name: string, filter: Document): Promise<Buffer[]> {
+  return readAll(context, { find: name, filter, sort: { _id: 1 } });
+}
 
 /** As a restore has it up to its commit point; the stage is gone afterwards. */
 async function rehearsed({ frames }: MemoryDump): Promise<StagedDatabase> {
@@ -97,5 +102,35 @@ describe('a backup that is taken while', () => {
     const only = { ...source, namespaces: source.namespaces.filter(({ name }) => name === 'log') };
     await expect(session.checkStage(largest, only, work)).rejects.toMatchObject({ code: 'STAGE_MISMATCH', message: expect.stringMatching(/"log": \d+ of \d+ documents/) });
     await session.dropStage(work.operationId, work);
+  });
+
+  it('documents are deleted and come again, and no snapshot can be had, is restored with each of them once', async () => {
+    const carts = db.collection<{ _id: number }>('carts');
+    const zero = [{ $set: { zero: { $literal: new Timestamp({ t: 0, i: 0 }) } } }];
+    const write = async (ids: readonly number[], text: string): Promise<void> => {
+      await carts.insertMany(ids.map((_id) => ({ _id, text })));
+      await carts.updateMany({ _id: { $in: [...ids] } }, zero);
+    };
+    await write(Array.from({ length: 4_000 }, (_, n) => n), 'x'.repeat(1_000));
+    const first = (await raw('carts', { _id: { $in: [1, 2] } })).map((document) => document.toString('hex'));
+    let asked = 0;
+    const busy = watched(context, {
+      before: async ({ command }) => {
+        if (command['getMore'] === undefined || (asked += 1) !== 4) return;
+        await carts.deleteMany({ _id: { $in: [1, 2] } });
+        await write([1, 2], 'again');
+      },
+    });
+    const dump = await dumpIntoMemory(new MongodbSession(busy), { fuzzy: true });
+    expect(dump.result.namespaces.map(({ documents }) => documents)).toEqual([4_002]);
+
+    const source = { ...(await sourceOf(Buffer.concat(dump.frames.map(({ payload }) => payload)))), fuzzy: new Set(['carts']) };
+    const work = worker(newOperation());
+    const { staged, plan } = await planned(session, source, work);
+    expect(staged.warnings).toEqual([expect.stringMatching(/"carts" was written to .* 2 of its documents stand there twice/)]);
+    await session.swap(plan, work);
+    await session.dropOld(plan, work);
+    expect(await carts.countDocuments()).toBe(4_000);
+    expect((await raw('carts', { _id: { $in: [1, 2] } })).map((document) => document.toString('hex'))).toEqual(first);
   });
 });

@@ -36,7 +36,7 @@ export async function stageArchive(context: MongodbContext, source: PayloadSourc
       if (event.type === 'prelude') {
         requireRestorable(event.collections, context.db.databaseName);
         await requireTimeSeriesPrivileges(context, event.collections.filter(({ kind }) => kind === 'timeseries').map(({ collection }) => collection));
-        groups = await StagingGroups.plan(commands, writer, event.collections, work);
+        groups = await StagingGroups.plan(commands, writer, event.collections, source.fuzzy ?? new Set(), work);
         continue;
       }
       const item = groups?.items[event.namespace.index];
@@ -69,12 +69,13 @@ export async function stageArchive(context: MongodbContext, source: PayloadSourc
 
 async function describe(commands: LeasedCommands, staging: readonly Staging[], work: LeasedWork): Promise<StagedDatabase> {
   const uuids = uuidsByName(await commands.repeat('listing what is staged', () => listOwn(commands.context, work.operationId, work.signal)));
-  const namespaces = staging.map(({ meta, options, indexes, staged }): StagedNamespace => {
+  const namespaces = staging.map(({ meta, options, indexes, staged, destinations }): StagedNamespace => {
     const { collection: name, kind } = meta;
     if (kind === 'view') return { name, kind, staged: null, uuid: null, options, indexes };
     const uuid = uuids.get(staged);
     if (uuid === undefined) throw new AppError('STAGE_REJECTED', `The staged copy of collection "${name}" has disappeared`);
-    return { name, kind, staged, uuid, options, indexes };
+    const { documents = 0, bytes = 0, sum = '' } = destinations[0]?.repeated ?? {};
+    return { name, kind, staged, uuid, options, indexes, ...(documents > 0 ? { repeated: { documents, bytes, sum } } : {}) };
   });
   return { namespaces, warnings: staging.flatMap(({ warnings }) => warnings) };
 }

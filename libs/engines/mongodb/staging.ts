@@ -1,4 +1,4 @@
-import { parseCollectionMetadata, type CollectionMeta } from '#archive';
+import { DocumentSums, parseCollectionMetadata, type CollectionMeta } from '#archive';
 import { AppError } from '#errors';
 import type { LeasedWork } from '../port.js';
 import type { BatchWriter, Destination } from './batch-writer.js';
@@ -29,6 +29,8 @@ export interface Staging {
   /** Name of the trial of a time series, and of whatever else is tried. */
   readonly trial: string;
   readonly group: StagingGroup;
+  /** It was read while somebody may have written. */
+  readonly isFuzzy: boolean;
   /** Where its documents go, once its group has begun; none for a view. */
   destinations: readonly Destination[];
   /** Its last document was handed to the writer. */
@@ -57,6 +59,7 @@ export class StagingGroups {
     private readonly commands: LeasedCommands,
     private readonly writer: BatchWriter,
     collections: readonly CollectionMeta[],
+    fuzzy: ReadonlySet<string>,
     { operationId, fencingToken }: LeasedWork,
   ) {
     this.items = collections.map((meta, index): Staging => {
@@ -65,15 +68,15 @@ export class StagingGroups {
       const { options, indexes } = parseCollectionMetadata(meta.metadata);
       const spec = collectionSpec(meta.collection, meta.kind, options ?? '{}', indexes);
       const names = { staged: stagedName(operationId, fencingToken, index), trial: trialName(operationId, fencingToken, index) };
-      const item = { meta, options: options ?? '{}', indexes, spec, ...names, group, destinations: [], isComplete: false, documents: 0, warnings: [] };
+      const item = { meta, options: options ?? '{}', indexes, spec, ...names, group, isFuzzy: fuzzy.has(meta.collection), destinations: [], isComplete: false, documents: 0, warnings: [] };
       group.items.push(item);
       return item;
     });
   }
 
   /** Drops what earlier attempts of the operation left, and tries the views, which cost no files; what else the server refuses is found when its group begins. */
-  static async plan(commands: LeasedCommands, writer: BatchWriter, collections: readonly CollectionMeta[], work: LeasedWork): Promise<StagingGroups> {
-    const groups = new StagingGroups(commands, writer, collections, work);
+  static async plan(commands: LeasedCommands, writer: BatchWriter, collections: readonly CollectionMeta[], fuzzy: ReadonlySet<string>, work: LeasedWork): Promise<StagingGroups> {
+    const groups = new StagingGroups(commands, writer, collections, fuzzy, work);
     await dropStageUpTo(commands, work.operationId, work.fencingToken);
     await inParallel(groups.items.filter(({ meta }) => meta.kind === 'view'), creationsAtOnce, ({ meta, trial, spec }) => rehearseView(commands, meta.collection, trial, spec));
     return groups;
@@ -123,7 +126,7 @@ async function create(commands: LeasedCommands, { meta, spec, staged, trial }: S
   await createNamespace(commands, meta.collection, staged, meta.kind === 'timeseries' ? new Map<string, never>() : spec.create);
 }
 
-function destinationsOf(commands: LeasedCommands, { meta, spec, staged, trial }: Staging, uuids: ReadonlyMap<string, string>): Destination[] {
+function destinationsOf(commands: LeasedCommands, { meta, spec, staged, trial, isFuzzy }: Staging, uuids: ReadonlyMap<string, string>): Destination[] {
   const label = meta.collection;
   const uuidOf = (name: string): string => {
     const uuid = uuids.get(name);
@@ -131,13 +134,13 @@ function destinationsOf(commands: LeasedCommands, { meta, spec, staged, trial }:
     return uuid;
   };
   const ordered = spec.create.get('capped') === true;
-  const copy: Destination = { name: staged, uuid: uuidOf(staged), label, ordered, numbered: ordered, validated: false };
+  const copy: Destination = { name: staged, uuid: uuidOf(staged), label, ordered, numbered: ordered, validated: false, repeated: isFuzzy && !ordered ? new DocumentSums() : null };
   if (meta.kind !== 'timeseries') return [copy];
   const buckets = bucketsPrefix + trial;
   const allowMixedSchema = async (): Promise<void> => {
     await commands.run(`preparing time series "${label}"`, { collMod: trial, timeseriesBucketsMayHaveMixedSchemaData: true });
   };
-  return [copy, { name: buckets, uuid: uuidOf(buckets), label, ordered: false, numbered: true, validated: true, allowMixedSchema }];
+  return [copy, { name: buckets, uuid: uuidOf(buckets), label, ordered: false, numbered: true, validated: true, repeated: isFuzzy ? new DocumentSums() : null, allowMixedSchema }];
 }
 
 /** Indexes, and everything that can only fail now rather than in the middle of SWAP. Returns warnings. */
@@ -150,7 +153,7 @@ async function finish(commands: LeasedCommands, item: Staging): Promise<string[]
   const warnings = await unknownOptions(commands, item, isTimeseries ? trial : staged);
   await rehearseTimeToLive(commands, label, trial, spec, isTimeseries);
   if (isTimeseries) await commands.run(`dropping the trial of "${label}"`, { drop: trial });
-  return [...warnings, ...(await invalidDocuments(commands, item)), ...(await leftOut(commands, item))];
+  return [...warnings, ...(await invalidDocuments(commands, item)), ...(await leftOut(commands, item)), ...repeatedOf(item)];
 }
 
 async function unknownOptions(commands: LeasedCommands, { meta, spec }: Staging, name: string): Promise<string[]> {
@@ -187,4 +190,10 @@ async function leftOut(commands: LeasedCommands, { meta, spec, staged, documents
   const { n } = await commands.repeat(`counting the documents of "${meta.collection}"`, () => context.db.command({ count: staged }, { signal: work.signal }));
   const kept = Number(n);
   return kept >= documents ? [] : [`"${meta.collection}" is capped and was written to while it was backed up: of its ${documents} documents the newest ${kept} have room in it, the others are left out`];
+}
+
+function repeatedOf({ meta, destinations }: Staging): string[] {
+  const documents = destinations[0]?.repeated?.documents ?? 0;
+  if (documents === 0) return [];
+  return [`"${meta.collection}" was written to while it was backed up without a snapshot: ${documents} of its documents ${documents === 1 ? 'stands' : 'stand'} there twice, and what was read first is restored`];
 }

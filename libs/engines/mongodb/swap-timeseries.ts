@@ -159,7 +159,7 @@ async function fill(run: SwapRun, step: StepOf<'timeseries'>, claim: Claim): Pro
   const allowMixedSchema = async (): Promise<void> => {
     await run.command(`preparing time series "${name}"`, { collMod: name, timeseriesBucketsMayHaveMixedSchemaData: true });
   };
-  const destination = { name: bucketsPrefix + name, uuid, label: name, ordered: false, numbered: true, validated: true, allowMixedSchema };
+  const destination = { name: bucketsPrefix + name, uuid, label: name, ordered: false, numbered: true, validated: true, repeated: null, allowMixedSchema };
   const writer = new BatchWriter(run.commands, connections);
   try {
     const builder = new BatchBuilder();
