@@ -311,6 +311,8 @@ export interface EngineSession {
   wasLiveWrittenSince(clusterTime: string | null, names: readonly string[], work: LeasedWork): Promise<boolean | null>;
   /** Whether anybody has inserted or changed documents of the session's database since then, of the last hour at most; null where the server cannot tell. What is deleted, as by a TTL, does not count. */
   wasUsedSince(since: Date, work: LeasedWork): Promise<boolean | null>;
+  /** Live names of the set-aside collections that are not there any more: somebody else has dropped them. */
+  missingOld(plan: SwapPlan, work: LeasedWork): Promise<readonly string[]>;
   /** Drops the set-aside collections by UUID; idempotent. */
   dropOld(plan: SwapPlan, work: LeasedWork): Promise<void>;
   /**

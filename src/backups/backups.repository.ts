@@ -83,7 +83,8 @@ export class BackupsRepository {
   );
   private readonly safeties = new RowsOfEach<IdRow & TenantScope>(
     () => this.manager,
-    `select b.id, b.tenant_id as "tenantId" from backup b where b.operation_id = key.id and b.trigger = 'SAFETY' and b.state <> 'DELETED' order by (b.state = 'COMPLETED') desc, b.created_at desc limit 1`,
+    `select b.id, b.tenant_id as "tenantId" from backup b join operation o on o.id = b.operation_id where b.operation_id = key.id and b.trigger = 'SAFETY' and b.state <> 'DELETED'
+     order by (o.journal_outline->>'finalSafetyId' = b.id::text) is true desc, (b.state = 'COMPLETED') desc, b.created_at desc limit 1`,
   );
   private readonly used = new RowsOfEach<IdRow>(() => this.manager, inUseSql);
   private readonly asked = new RowsOfEach<IdRow>(() => this.manager, askedForSql);
@@ -164,7 +165,7 @@ export class BackupsRepository {
     return rows.map((row) => Number(row.size_bytes));
   }
 
-  /** The safety backup that undo of this operation reads: the last one that was not replaced. */
+  /** The safety backup that undo of this operation reads; before that is known, the last one that was not replaced. */
   async safetyOf(scope: TenantScope, operationId: string): Promise<BackupEntity | null> {
     const [row] = await this.safeties.of(operationId);
     return row === undefined || row.tenantId !== scope.tenantId ? null : this.find(scope, row.id);

@@ -40,15 +40,20 @@ export class SafetyBackups {
 
   /**
    * Takes one of what a restore set aside, in the place of `earlierId`. Called again after a failure it goes on with the same row, and
-   * after a success that nobody noted it returns what is there: what was set aside does not change.
+   * after a success that nobody noted it returns what is there: what was set aside does not change. With `isPart` it is of these collections alone, whatever the earlier one is of.
    */
-  async takeLastState(context: OperationContext<JsonObject>, session: EngineSession, name: string, only: readonly SetAsideNamespace[], earlierId: string): Promise<BackupEntity> {
-    const { collections = null } = (await this.backups.find(context, earlierId)) ?? {};
+  async takeLastState(context: OperationContext<JsonObject>, session: EngineSession, name: string, only: readonly SetAsideNamespace[], earlierId: string, isPart = false): Promise<BackupEntity> {
+    const collections = isPart ? only.map(({ name: collection }) => collection).sort() : ((await this.backups.find(context, earlierId))?.collections ?? null);
     const begun = await this.backups.safetyBesides(context, context.id, earlierId);
     if (begun?.state === 'COMPLETED') return begun;
     if (begun !== null) await this.runner.removeBytes(context, begun);
-    const row = begun === null ? await this.insert(context, name, collections) : await this.reset(context, begun);
+    const row = begun === null ? await this.insert(context, name, collections) : await this.reset(context, begun, collections);
     return this.run(context, row, { session, only });
+  }
+
+  /** Whether `takeLastState` has come to its end. */
+  async hasLastState(context: OperationContext<JsonObject>, earlierId: string): Promise<boolean> {
+    return (await this.backups.safetyBesides(context, context.id, earlierId))?.state === 'COMPLETED';
   }
 
   /** In any state, DELETED too. */
@@ -122,9 +127,9 @@ export class SafetyBackups {
     });
   }
 
-  private reset(context: OperationContext<JsonObject>, { id }: BackupEntity): Promise<BackupEntity> {
+  private reset(context: OperationContext<JsonObject>, { id }: BackupEntity, collections: readonly string[] | null): Promise<BackupEntity> {
     return context.fenced(async (manager) => {
-      await this.backups.update(context, id, ['QUEUED', 'RUNNING', 'FAILED', 'CANCELED'], { state: 'QUEUED', failure: () => 'null', finishedAt: null, bytesLeft: false }, manager);
+      await this.backups.update(context, id, ['QUEUED', 'RUNNING', 'FAILED', 'CANCELED'], { state: 'QUEUED', failure: () => 'null', finishedAt: null, bytesLeft: false, collections: collections === null ? () => 'null' : collections }, manager);
       return this.get(context, id, manager);
     });
   }

@@ -11,7 +11,7 @@ import { TenantEncryption } from '../encryption/tenant-encryption.js';
 import type { JsonObject, OperationContext, OperationHandler, SettledOperation } from '../operations/operation-handler.js';
 import { OperationHandlers } from '../operations/operation-handlers.js';
 import { CollectionReplacement, type Replacement, type ReplacementCourse } from '../restore/collection-replacement.js';
-import { journalOf, type RestoreJournal } from '../restore/restore-journal.js';
+import { journalOf, lostWarnings, type RestoreJournal } from '../restore/restore-journal.js';
 import { TenantsService } from '../tenants/tenants.service.js';
 import { ResetsRepository } from './resets.repository.js';
 
@@ -24,6 +24,7 @@ export type ResetInput = z.output<typeof resetInput>;
 
 export const resetPhases = ['SAFETY_BACKUP', 'MAINTENANCE_ON', 'WIPE', 'CHECK', 'MAINTENANCE_OFF', 'CLEANUP'] as const;
 const dayMs = 24 * 60 * 60 * 1000;
+const lastStateName = 'Before the reset, last state';
 
 /** A restore of collections without documents: what was shown to the person who began it, and nothing else, is emptied. */
 @Injectable()
@@ -78,7 +79,7 @@ export class ResetHandler implements OperationHandler<ResetInput>, OnModuleInit 
     return {
       swapPhase: 'WIPE',
       safetyName: 'Before the reset',
-      lastStateName: 'Before the reset, last state',
+      lastStateName,
       maintenanceMessage: 'The workspace is being reset',
       choose: (session, work) => this.choose(context, session, work),
       check: (_, session) => this.check(context, session),
@@ -115,7 +116,8 @@ export class ResetHandler implements OperationHandler<ResetInput>, OnModuleInit 
   }
 }
 
-function resultOf({ wiped, counters }: ResetInput, { live, warnings, checked, swapReport }: RestoreJournal): JsonObject {
+function resultOf({ wiped, counters }: ResetInput, journal: RestoreJournal): JsonObject {
+  const { live, warnings, checked, swapReport } = journal;
   const documents = new Map(live.map((row) => [row.name, row.documents]));
   const late = (swapReport?.interlopers ?? []).map(({ name, kept, documents: count }) => `The product created ${name} again during the reset: its ${count} documents are kept as ${kept}`);
   return {
@@ -123,6 +125,6 @@ function resultOf({ wiped, counters }: ResetInput, { live, warnings, checked, sw
     message: 'The workspace is reset. Ready for a fresh start',
     wiped: wiped.filter((name) => documents.has(name)).map((name) => ({ name, documents: documents.get(name) ?? 0 })),
     counters: counters.filter(({ name }) => documents.has(name)).map(({ name, field, resetTo }) => ({ name, field, resetTo })),
-    warnings: [...warnings, ...(swapReport?.warnings ?? []), ...late, ...(checked ?? [])],
+    warnings: [...warnings, ...(swapReport?.warnings ?? []), ...late, ...(checked ?? []), ...lostWarnings(journal, lastStateName)],
   };
 }

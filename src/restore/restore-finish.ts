@@ -3,7 +3,7 @@ import type { EngineSession, SwapReport } from '#engines';
 import { SafetyBackups } from '../backups/safety-backups.js';
 import { withRoomForObjects } from '../config/lean-process.js';
 import type { JsonObject, OperationContext } from '../operations/operation-handler.js';
-import { journalOf, type RestoreJournal } from './restore-journal.js';
+import { journalOf, lostWarnings, type RestoreJournal } from './restore-journal.js';
 import { RestoreMaintenance } from './restore-maintenance.js';
 import { mergedRows } from './restore-merge.js';
 import { pointerWarnings } from './restore-repoint.js';
@@ -22,7 +22,8 @@ export interface FinishCourse {
   resultOf(journal: RestoreJournal): JsonObject;
 }
 
-const restoreCourse: FinishCourse = { swapPhase: 'SWAP', lastStateName: 'Before the restore, last state', check: () => Promise.resolve(), resultOf };
+const beforeRestore = 'Before the restore, last state';
+const restoreCourse: FinishCourse = { swapPhase: 'SWAP', lastStateName: beforeRestore, check: () => Promise.resolve(), resultOf };
 
 /**
  * A restore after its commit point: it only goes forward. The journal says what is done; each step may be repeated, by
@@ -98,14 +99,28 @@ export class RestoreFinish {
       }
       context.log('The database was written to after the safety backup: keeping the last state in another one');
       await context.faultPoint('restore.last-state');
-      const last = await this.safety.takeLastState(context, session, lastStateName, journal.swapPlan.old.filter(({ name }) => !gone.has(name)), safetyBackupId);
+      const lost = new Set(await this.lostOf(context, session, safetyBackupId));
+      const there = journal.swapPlan.old.filter(({ name }) => !gone.has(name) && !lost.has(name));
+      const last = await this.safety.takeLastState(context, session, lastStateName, there, safetyBackupId, lost.size > 0);
       await context.faultPoint('restore.last-state-kept');
-      await context.saveJournal({ finalSafetyId: last.id });
+      await context.saveJournal({ finalSafetyId: lost.size === 0 ? last.id : safetyBackupId });
     }
     const { finalSafetyId } = journalOf(context);
     await context.faultPoint('restore.last-state-noted');
     // What was dropped before it could be set aside is in the earlier one alone.
     if (finalSafetyId !== safetyBackupId && gone.size === 0) await this.safety.replace(context, safetyBackupId);
+  }
+
+  /** What somebody dropped after it was set aside is in the earlier safety backup alone, and is waited for in vain. Where all of it has been kept meanwhile, nothing is lost. */
+  private async lostOf(context: OperationContext<JsonObject>, session: EngineSession, safetyBackupId: string): Promise<readonly string[]> {
+    const { swapPlan, swapReport, lostOld = [] } = journalOf(context);
+    if (await this.safety.hasLastState(context, safetyBackupId)) return lostOld;
+    const gone = new Set(swapReport?.gone ?? []);
+    const lost = (await session.missingOld(swapPlan, leasedWork(context))).filter((name) => !gone.has(name));
+    if (lost.length === 0) return [];
+    context.log(`Somebody dropped what was set aside of ${lost.slice(0, 10).join(', ')}: the safety backup from before is kept for undo`, 'WARN');
+    await context.saveJournal({ lostOld: lost });
+    return lost;
   }
 }
 
@@ -124,7 +139,7 @@ function resultOf(journal: RestoreJournal): JsonObject {
     bytesRead,
     database: pointer?.to ?? null,
     collections: mergeReport === undefined ? names.map((name) => ({ ...noneMerged, name, inserted: inserted.get(name) ?? 0, dropped: dropped.get(name) ?? 0 })) : mergedRows(archive, mergeReport.collections),
-    warnings: [...warnings, ...(pointer === undefined ? [] : pointerWarnings(pointer)), ...keptWarnings(journal), ...(swapReport?.warnings ?? []), ...(mergeReport?.warnings ?? []), ...late],
+    warnings: [...warnings, ...(pointer === undefined ? [] : pointerWarnings(pointer)), ...keptWarnings(journal), ...(swapReport?.warnings ?? []), ...(mergeReport?.warnings ?? []), ...late, ...lostWarnings(journal, beforeRestore)],
   };
 }
 

@@ -31,7 +31,16 @@ export interface RestoreJournal {
   readonly checked?: readonly string[];
   readonly maintenanceOff?: boolean;
   readonly cleanupFrom?: string;
+  /** Live names of what somebody dropped after it was set aside, before its last state was kept. */
+  readonly lostOld?: readonly string[];
   readonly finalSafetyId?: string;
+}
+
+/** What people have to know where what was set aside is not there any more. */
+export function lostWarnings({ lostOld = [] }: RestoreJournal, lastStateName: string): string[] {
+  if (lostOld.length === 0) return [];
+  const names = lostOld.slice(0, 10).join(', ') + (lostOld.length > 10 ? ` and ${lostOld.length - 10} more` : '');
+  return [`Somebody dropped what was set aside of ${names} before its last state was kept: undo goes back to the safety backup from before; what was written to the rest after that is in the safety backup ${lastStateName}`];
 }
 
 /** Of an operation past its commit point, running or read from its whole row. */

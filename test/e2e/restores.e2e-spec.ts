@@ -1,9 +1,10 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
+import { differences } from '../../scripts/demo/fingerprint.ts';
 import { BackupLeftovers } from '../../src/backups/backup-leftovers.ts';
 import { parseGlobalId } from '../../src/platform/graphql/global-id.ts';
 import { backupCreate, ended, idOf, makePlan, type OperationAnswer, readBackup, restore, restoreStart, takeBackup, withDatabase } from '../support/backup-calls.ts';
 import type { GraphqlClient } from '../support/graphql-client.ts';
-import { ownNames, RestoreBench } from '../support/restore-bench.ts';
+import { ownNames, print, RestoreBench } from '../support/restore-bench.ts';
 import { storedFiles } from '../support/store-faults.ts';
 
 let bench: RestoreBench;
@@ -161,6 +162,36 @@ describe('a restore', () => {
     for (const off of offs) off();
     expect([done.state, forgotten]).toEqual(['COMPLETED', 2]);
     expect(await bench.listed(tenant, ['SAFETY'])).toEqual([done.safetyBackup!.id]);
+  });
+
+  it('ends although somebody has dropped what it had set aside: undo goes back to the safety backup that has it, and what was written to the rest since is kept beside it', async () => {
+    const { tenant, backup, live } = await bench.changedShop();
+    const dropped: string[] = [];
+    const offs = [
+      bench.at('restore.staged', () => withDatabase(tenant, async (db) => void (await db.collection('later').insertOne({ acknowledged: true })))),
+      bench.at('restore.last-state', async () => {
+        if (dropped.length > 0) return;
+        await withDatabase(tenant, async (db) => {
+          for (const name of await ownNames(tenant)) if ((await db.collection(name).countDocuments({ total: { $exists: true } })) > 0) dropped.push(name);
+          for (const name of dropped) await db.collection(name).drop();
+        });
+      }),
+    ];
+    const done = await restore(admin, tenant.id, backup.id);
+    for (const off of offs) off();
+    expect(dropped).toHaveLength(1);
+    expect(done).toMatchObject({ state: 'COMPLETED', result: { warnings: [expect.stringMatching(/^Somebody dropped what was set aside of orders before .* Before the restore, last state/)] } });
+    expect(await ownNames(tenant)).toEqual([]);
+    const safety = await bench.listed(tenant, ['SAFETY']);
+    expect(safety).toHaveLength(2);
+    const rest = await readBackup(admin, safety.find((id) => id !== done.safetyBackup!.id)!);
+    expect(rest.contents.find(({ name }) => name === 'later')?.documents).toBe('2');
+    expect(rest.contents.map(({ name }) => name)).not.toContain('orders');
+
+    expect(await restore(admin, tenant.id, done.safetyBackup!.id)).toMatchObject({ state: 'COMPLETED' });
+    expect(differences(live, await print(tenant))).toEqual([]);
+    expect(await restore(admin, tenant.id, rest.id)).toMatchObject({ state: 'COMPLETED' });
+    expect(differences(live, await print(tenant))).toEqual(['later']);
   });
 
   it('keeps what a product creates again under a live name during the swap, and names it in the result', async () => {

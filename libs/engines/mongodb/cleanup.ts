@@ -1,9 +1,9 @@
 import { AppError } from '#errors';
-import type { SwapPlan, Work } from '../port.js';
+import type { LeasedWork, SwapPlan, Work } from '../port.js';
 import { catalogueChangesAtOnce } from './catalogue-changes.js';
 import type { MongodbContext } from './connection.js';
 import { serverCode, serverCodeOf, throwTargetError } from './errors.js';
-import { findNamespace, findNamespaces, listOwn, toUuid, type FoundNamespace } from './find-namespaces.js';
+import { findNamespace, findNamespaces, listOwn, toUuid, uuidsByName, type FoundNamespace } from './find-namespaces.js';
 import { inParallel } from './in-parallel.js';
 import { LeasedCommands } from './leased-commands.js';
 import { bucketsPrefix, stageToken } from './names.js';
@@ -26,6 +26,23 @@ export async function dropStageUpTo(commands: LeasedCommands, operationId: strin
     await inParallel(staged, catalogueChangesAtOnce(staged.length), (namespace) => drop(commands, namespace));
   } catch (error) {
     throwTargetError(error, 'dropping staged collections', work.signal);
+  }
+}
+
+/** Names of what the plan set aside and is not there: whoever archives it would look for it in vain, for ever. */
+export function missingOf({ old }: SwapPlan, own: readonly FoundNamespace[]): string[] {
+  const uuids = uuidsByName(own);
+  return old.filter((namespace) => namespace.old !== null && !(uuids.has(namespace.old) && (namespace.uuid === null || uuids.get(namespace.old) === namespace.uuid))).map(({ name }) => name);
+}
+
+/** The same, as it is now. */
+export async function findMissingOld(context: MongodbContext, plan: SwapPlan, work: LeasedWork): Promise<string[]> {
+  const commands = new LeasedCommands(context, work);
+  const doing = 'looking for what was set aside';
+  try {
+    return missingOf(plan, await commands.repeat(doing, () => listOwn(context, work.operationId, work.signal)));
+  } catch (error) {
+    throwTargetError(error, doing, work.signal);
   }
 }
 

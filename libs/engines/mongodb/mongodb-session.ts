@@ -3,7 +3,7 @@ import type {
 } from '../port.js';
 import { listHeads, readCatalogue } from './catalogue.js';
 import { checkStaged } from './check-stage.js';
-import { dropOldOf, dropStage, dropWholeDatabase } from './cleanup.js';
+import { dropOldOf, dropStage, dropWholeDatabase, findMissingOld } from './cleanup.js';
 import type { MongodbContext } from './connection.js';
 import { dump } from './dump.js';
 import { isDriverError, throwTargetError } from './errors.js';
@@ -95,6 +95,10 @@ export class MongodbSession implements EngineSession {
 
   wasUsedSince(since: Date, work: LeasedWork): Promise<boolean | null> {
     return mapped('looking for writes', work, wasUsed(this.context, since, work));
+  }
+
+  missingOld(plan: SwapPlan, work: LeasedWork): Promise<readonly string[]> {
+    return mapped('looking for what was set aside', work, findMissingOld(this.context, plan, work));
   }
 
   dropOld(plan: SwapPlan, work: LeasedWork): Promise<void> {

@@ -1,8 +1,9 @@
 import type { LeasedWork, SwapPlan, SwapReport, SwapStep } from '../port.js';
 import { catalogueChangesAtOnce } from './catalogue-changes.js';
+import { missingOf } from './cleanup.js';
 import type { MongodbContext } from './connection.js';
 import { serverCode, serverCodeOf, throwTargetError } from './errors.js';
-import { listOwn, toUuid, uuidsByName, type FoundNamespace } from './find-namespaces.js';
+import { listOwn, toUuid } from './find-namespaces.js';
 import { inParallel } from './in-parallel.js';
 import { timeToLiveCommand } from './staged-definitions.js';
 import { promote, setAside } from './swap-collections.js';
@@ -39,7 +40,7 @@ export async function runSwap(context: MongodbContext, plan: SwapPlan, work: Lea
     }
     await run.commands.majority('waiting for the replicas');
     const own = await run.persist('listing what was set aside and kept', () => listOwn(context, work.operationId, work.signal));
-    return { ...outcomeOf(plan), interlopers: await run.interlopers(own), gone: goneOf(plan, own), warnings: run.warnings };
+    return { ...outcomeOf(plan), interlopers: await run.interlopers(own), gone: missingOf(plan, own), warnings: run.warnings };
   } catch (error) {
     throwTargetError(error, 'putting the restored collections in place', work.signal);
   }
@@ -62,12 +63,6 @@ async function perform(run: SwapRun, step: SwapStep, index: number): Promise<voi
     case 'ttl':
       return expire(run, step);
   }
-}
-
-/** What the plan set aside and is not there: CLEANUP would look for it in vain, for ever. */
-function goneOf({ old }: SwapPlan, own: readonly FoundNamespace[]): string[] {
-  const uuids = uuidsByName(own);
-  return old.filter((namespace) => namespace.old !== null && !(uuids.has(namespace.old) && (namespace.uuid === null || uuids.get(namespace.old) === namespace.uuid))).map(({ name }) => name);
 }
 
 async function expire(run: SwapRun, { name, uuid, index, expireAfterSeconds }: Extract<SwapStep, { readonly kind: 'ttl' }>): Promise<void> {
