@@ -59,8 +59,6 @@ export abstract class FrameWriter {
 
   /** Takes the next bytes of the compressed stream, in order; they are the caller's again when it has resolved. */
   protected abstract append(bytes: Buffer): Promise<void>;
-  /** Writes what `append` has not written yet. */
-  protected abstract flush(): Promise<void>;
 
   /** Of the file so far. */
   protected get sizeBytes(): number {
@@ -125,7 +123,8 @@ export abstract class FrameWriter {
     return { sizeBytes: this.fileBytes, sha256: this.fileHash.digest('hex') };
   }
 
-  protected async writeBatch(): Promise<void> {
+  /** Writes what `append` has put together. */
+  protected async flush(): Promise<void> {
     if (this.batchFill === 0) return;
     await this.write(this.batch.subarray(0, this.batchFill));
     [this.batch, this.written] = [this.written, this.batch];

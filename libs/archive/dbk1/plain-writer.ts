@@ -1,5 +1,4 @@
-import type { Writable } from 'node:stream';
-import { FrameWriter, type FrameWriterOptions } from './frame-writer.js';
+import { FrameWriter } from './frame-writer.js';
 import type { ArchiveManifest, ManifestInput } from './manifest.js';
 
 export interface PlainArchiveSummary {
@@ -12,10 +11,6 @@ export interface PlainArchiveSummary {
 
 /** Writes the compressed stream of an archive as it is, without encryption: a file for the public tools. Its manifest has to be kept elsewhere. */
 export class PlainArchiveWriter extends FrameWriter {
-  constructor(destination: Writable, options: FrameWriterOptions) {
-    super(destination, options);
-  }
-
   /** Resolves when the destination has taken every byte. */
   async finish(input: ManifestInput): Promise<PlainArchiveSummary> {
     const manifest = await this.endFrames(input, () => 0);
@@ -30,9 +25,5 @@ export class PlainArchiveWriter extends FrameWriter {
       this.batchFill += copied;
       if (this.batchFill === this.batch.length) await this.flush();
     }
-  }
-
-  protected override flush(): Promise<void> {
-    return this.writeBatch();
   }
 }

@@ -97,9 +97,10 @@ export class ArchiveWriter extends FrameWriter {
     }
   }
 
+  /** The last segment, too. */
   protected override async flush(): Promise<void> {
     if (this.cipher !== null) await this.closeSegment();
-    await this.writeBatch();
+    await super.flush();
   }
 
   private async closeSegment(): Promise<void> {
@@ -112,6 +113,6 @@ export class ArchiveWriter extends FrameWriter {
     this.cipher = null;
     this.segmentFill = 0;
     this.segments += 1;
-    if (this.batchFill + this.recordBytes > this.batch.length) await this.writeBatch();
+    if (this.batchFill + this.recordBytes > this.batch.length) await super.flush();
   }
 }
