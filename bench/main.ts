@@ -26,8 +26,7 @@ async function main(options: BenchOptions): Promise<void> {
   const environment = await filled(options);
   if (environment === null) return;
   const stop = once(() => environment.stop());
-  const giveUp = (): void => void stop().finally(() => process.exit(130));
-  for (const signal of interruptions) process.once(signal, giveUp);
+  const forget = onInterruption(() => void stop().finally(() => process.exit(130)));
   try {
     if (options.scale !== null) {
       const report = await measureScale(environment, options, options.scale, before, say);
@@ -44,16 +43,22 @@ async function main(options: BenchOptions): Promise<void> {
     }
   } finally {
     await stop();
-    // The end of the program disconnects, and is no interruption.
-    for (const signal of interruptions) process.off(signal, giveUp);
+    forget();
   }
+}
+
+/** Returns how to end it: the end of the program disconnects, and is no interruption. */
+function onInterruption(giveUp: () => void): () => void {
+  for (const signal of interruptions) process.once(signal, giveUp);
+  return () => {
+    for (const signal of interruptions) process.off(signal, giveUp);
+  };
 }
 
 /** Null where it was interrupted, which a large data set takes minutes for; nothing of it is left then. */
 async function filled({ data, cacheMegabytes }: BenchOptions): Promise<BenchEnvironment | null> {
   const interruption = new AbortController();
-  const giveUp = (): void => interruption.abort();
-  for (const signal of interruptions) process.once(signal, giveUp);
+  const forget = onInterruption(() => interruption.abort());
   try {
     return await BenchEnvironment.start(data, cacheMegabytes, process.env, say, interruption.signal);
   } catch (error) {
@@ -61,7 +66,7 @@ async function filled({ data, cacheMegabytes }: BenchOptions): Promise<BenchEnvi
     process.exitCode = 130;
     return null;
   } finally {
-    for (const signal of interruptions) process.off(signal, giveUp);
+    forget();
   }
 }
 
