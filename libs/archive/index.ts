@@ -52,5 +52,6 @@ export { openRecoveryKit, sealRecoveryKit, shortestPassphrase, type RecoveryKitC
 export { release } from './release.js';
 export { compareWithManifest, scanPayload, verifyArchive, type OnDocuments, type OnScanProgress, type ScanProgress, type ScanResult, verifySelection } from './scan.js';
 export { selectPayload, selectPrelude } from './select.js';
+export { Semaphore } from './semaphore.js';
 export { bufferSource, fileSource, type ArchiveSource } from './source.js';
 export { collectEach, discarded } from './young-garbage.js';

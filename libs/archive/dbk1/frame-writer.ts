@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto';
 import { availableParallelism } from 'node:os';
 import type { Writable } from 'node:stream';
 import { release } from '../release.js';
+import { Semaphore } from '../semaphore.js';
 import { compressFrame, maxFrameBytes, maxPreludeBytes } from './codec.js';
 import type { Codec, PayloadType } from './header.js';
 import type { ArchiveManifest, Frame, ManifestInput } from './manifest.js';
@@ -25,7 +26,7 @@ export const batchBytes = 1 << 20;
  * commits or aborts. After a failure every call rejects with its cause.
  */
 export abstract class FrameWriter {
-  private readonly slots: Slots;
+  private readonly slots: Semaphore;
   private readonly fileHash = createHash('sha256');
   private readonly payloadHash = createHash('sha256');
   private readonly frames: Frame[] = [];
@@ -53,7 +54,7 @@ export abstract class FrameWriter {
   ) {
     this.batch = Buffer.allocUnsafeSlow(size);
     this.written = Buffer.allocUnsafeSlow(size);
-    this.slots = new Slots(framing.parallelism ?? Math.min(Math.max(availableParallelism(), 4), 16));
+    this.slots = new Semaphore(framing.parallelism ?? Math.min(Math.max(availableParallelism(), 4), 16));
     destination.on('error', this.onError);
   }
 
@@ -186,35 +187,5 @@ export abstract class FrameWriter {
     }
     if (this.framing.codec !== 'none') pieces.forEach(release);
     this.slots.release();
-  }
-}
-
-/** A fair semaphore whose waiters can be turned away. */
-class Slots {
-  private readonly waiting: { readonly resolve: () => void; readonly reject: (error: unknown) => void }[] = [];
-  private closed: { readonly error: unknown } | null = null;
-
-  constructor(private free: number) {
-    if (!Number.isInteger(free) || free < 1) throw new RangeError('parallelism must be at least 1');
-  }
-
-  async acquire(): Promise<void> {
-    if (this.closed !== null) throw this.closed.error;
-    if (this.free > 0) {
-      this.free -= 1;
-      return;
-    }
-    await new Promise<void>((resolve, reject) => this.waiting.push({ resolve, reject }));
-  }
-
-  release(): void {
-    const next = this.waiting.shift();
-    if (next === undefined) this.free += 1;
-    else next.resolve();
-  }
-
-  close(error: unknown): void {
-    this.closed ??= { error };
-    for (const { reject } of this.waiting.splice(0)) reject(error);
   }
 }

@@ -1,4 +1,4 @@
-import { release } from '#archive';
+import { release, Semaphore } from '#archive';
 import type { FrameSink } from '../port.js';
 
 /** Whole blocks up to this size make a frame; a larger document gets a frame of its own. */
@@ -10,27 +10,19 @@ export const frameBytes = 1024 * 1024;
  */
 export class FramePool {
   private readonly free: Buffer[] = [];
-  private readonly waiting: PromiseWithResolvers<void>[] = [];
   private readonly writing = new Set<Promise<void>>();
-  private lent = 0;
-  private failure: { readonly reason: unknown } | null = null;
+  private readonly slots: Semaphore;
 
   constructor(
     private readonly sink: FrameSink,
-    private readonly slots: number,
-  ) {}
+    slots: number,
+  ) {
+    this.slots = new Semaphore(slots);
+  }
 
   /** A buffer of at least `bytes`; waits while all are lent. Rejects once a frame could not be written or `fail` was called. */
   async lend(bytes: number): Promise<Buffer> {
-    this.throwIfFailed();
-    if (this.lent >= this.slots) {
-      const turn = Promise.withResolvers<void>();
-      this.waiting.push(turn);
-      await turn.promise;
-      this.throwIfFailed();
-    } else {
-      this.lent += 1;
-    }
+    await this.slots.acquire();
     return bytes > frameBytes ? Buffer.allocUnsafeSlow(bytes) : (this.free.pop() ?? Buffer.allocUnsafeSlow(frameBytes));
   }
 
@@ -46,26 +38,21 @@ export class FramePool {
 
   /** Ends every wait with `reason`; the first one counts. */
   fail(reason: unknown): void {
-    this.failure ??= { reason };
-    for (const turn of this.waiting.splice(0)) turn.reject(this.failure.reason);
+    this.slots.close(reason);
   }
 
   /** Resolves when the sink is done with every frame, whose memory is then given back; rejects with what failed. */
   async drain(): Promise<void> {
-    while (this.writing.size > 0 && !this.failure) await Promise.race(this.writing);
-    this.throwIfFailed();
+    this.slots.requireOpen();
+    while (this.writing.size > 0) {
+      await Promise.race(this.writing);
+      this.slots.requireOpen();
+    }
     this.free.splice(0).forEach(release);
-  }
-
-  private throwIfFailed(): void {
-    if (this.failure) throw this.failure.reason;
   }
 
   private takeBack(frame: Buffer): void {
     if (frame.length === frameBytes) this.free.push(frame);
-    const next = this.waiting.shift();
-    // The slot passes on to whoever waits first.
-    if (next) next.resolve();
-    else this.lent -= 1;
+    this.slots.release();
   }
 }
