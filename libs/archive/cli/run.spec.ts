@@ -5,7 +5,7 @@ import { chmod, mkdir, mkdtemp, readdir, rm, symlink, writeFile } from 'node:fs/
 import { tmpdir } from 'node:os';
 import { delimiter, dirname, join, resolve } from 'node:path';
 import { PassThrough, Readable, Writable } from 'node:stream';
-import { gunzipSync } from 'node:zlib';
+import { gunzipSync, zstdCompressSync } from 'node:zlib';
 import { collectBytes, makeArchive, smallPayload, tenantId, testKeys, testKeyText } from '../../../test/support/archives.js';
 import { binaryFixture, jsonFixture } from '../../../test/support/fixtures.js';
 import { testMongo } from '../../../test/support/servers.js';
@@ -119,11 +119,15 @@ describe('holdfast-archive', () => {
     expect((await command(['verify', path, '--tenant-key', other], { env })).code).toBe(3);
   });
 
-  it('verifies and lists what mongodump itself wrote', async () => {
-    const dump = await store('dump.gz', binaryFixture('mongodump/every-shape.archive.gz'));
+  it.each<Codec>(['none', 'gzip', 'zstd'])('verifies and lists what mongodump itself wrote with codec %s, from a file alone', async (codec) => {
+    const gzip = binaryFixture('mongodump/every-shape.archive.gz');
+    const none = gunzipSync(gzip);
+    const bytes = { none, gzip, zstd: zstdCompressSync(none) }[codec];
+    const dump = await store('dump', bytes);
     const { code, output } = await command(['verify', dump], { env: {} });
     expect([code, output.toString()]).toEqual([0, expect.stringMatching(/Verified: 22 collections[^]*not encrypted/)]);
     expect((await command(['list', dump], { env: {} })).output.toString()).toContain('ünï-コレクション');
+    expect((await command(['verify', '-'], { env: {}, input: bytes })).code).toBe(6);
   });
 
   it('writes names without control characters', async () => {

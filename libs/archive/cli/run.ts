@@ -8,7 +8,6 @@ import { parseArgs } from 'node:util';
 import { decompressStream } from '../dbk1/codec.js';
 import type { ArchiveHeader } from '../dbk1/header.js';
 import { readArchiveHeader } from '../dbk1/layout.js';
-import type { ArchiveManifest, ManifestNamespace } from '../dbk1/manifest.js';
 import { openArchive, type OpenArchive } from '../dbk1/reader.js';
 import { StreamedArchive } from '../dbk1/stream-reader.js';
 import type { OpenOptions } from '../dbk1/open.js';
@@ -17,6 +16,7 @@ import { openRecoveryKit } from '../recovery-kit.js';
 import { openPlainArchive, sniffArchive } from '../plain.js';
 import { compareWithManifest, scanPayload, verifyArchive } from '../scan.js';
 import { fileSource, type ArchiveSource } from '../source.js';
+import { describe, json, printable, table, verification, verified } from './output.js';
 
 export interface CliStreams {
   readonly env: Readonly<Record<string, string | undefined>>;
@@ -25,7 +25,7 @@ export interface CliStreams {
   readonly stderr: Writable;
 }
 
-export const exitCodes = {
+const exitCodes = {
   done: 0,
   failed: 1,
   usage: 2,
@@ -58,8 +58,9 @@ Commands
   decrypt   Write the compressed stream to standard output:
             holdfast-archive decrypt f.gz.enc | gunzip | mongorestore --archive
 
-<file> is an archive, or - for standard input. verify and list also read
-archives that mongodump wrote (.archive, .gz, .zst), from a file.
+<file> is an archive of Holdfast, or - for standard input. verify and list also
+read what mongodump --archive wrote: as it is, or compressed with gzip or zstd,
+from a file, not from a pipe. Its first bytes say what it is, not its name.
 
 Options
   --key-file <path>  Keys from a file, an entry a line, instead of the environment
@@ -75,7 +76,8 @@ Keys are <base64 of 32 bytes> or <id>:<base64>, from BACKUP_ENCRYPTION_KEY and,
 separated by commas, BACKUP_ENCRYPTION_KEYS_OLD.
 
 Exit codes
-  0  done; for decrypt, list and verify: the archive's trailer was authentic
+  0  done; for decrypt, list and verify of an encrypted archive: its trailer was
+     authentic
   1  something else failed, such as reading the file
   2  wrong usage
   3  no key, an unknown key or the wrong key
@@ -239,52 +241,8 @@ async function passphraseOf(file: string | undefined, env: CliStreams['env']): P
   return passphrase;
 }
 
-// ---- Output -----------------------------------------------------------------------------------------------------------
-
-const json = (value: unknown): string => `${JSON.stringify(value, null, 2)}\n`;
-
 async function print({ stdout }: CliStreams, text: string): Promise<void> {
   await pipeline([Buffer.from(text)], stdout, { end: false });
-}
-
-function describe(header: ArchiveHeader, sizeBytes: number | null, isJson: boolean): string {
-  const { codec, payloadType, segmentSize, keyId, salt, context } = header;
-  if (isJson) return json({ format: 'DBK1', ...context, keyId, codec, payload: payloadType, segmentSize, salt, sizeBytes, isVerified: false });
-  const lines = [
-    ['Tenant', context.tenant],
-    ['Backup', context.backup],
-    ['Label', context.label],
-    ['Created', context.createdAt],
-    ['Key', keyId],
-    ['Codec', codec],
-    ['Payload', payloadType],
-    ['Segments of', `${segmentSize} bytes`],
-    ...(sizeBytes === null ? [] : [['Size', `${sizeBytes} bytes`]]),
-  ].map(([name, value]) => `${name!.padEnd(12)} ${printable(value!)}`);
-  return `${lines.join('\n')}\nRead from the header without a key: nothing of this is verified.\n`;
-}
-
-/** Names come from the file: control characters would reach the terminal. */
-function printable(text: string): string {
-  return text.replace(/\p{Cc}/gu, (character) => `\\x${character.charCodeAt(0).toString(16).padStart(2, '0')}`);
-}
-
-function table(namespaces: readonly ManifestNamespace[]): string {
-  const rows = [['KIND', 'DOCUMENTS', 'BYTES', 'INDEXES', 'CRC-64', 'NAME'], ...namespaces.map(({ kind, documents, bytes, indexes, crc64, name }) => [kind, String(documents), String(bytes), String(indexes), crc64, printable(name)])];
-  const widths = rows[0]!.map((_, column) => Math.max(...rows.map((row) => row[column]!.length)));
-  const line = (row: readonly string[]): string => row.map((cell, column) => (column === row.length - 1 ? cell : column >= 1 && column <= 3 ? cell.padStart(widths[column]!) : cell.padEnd(widths[column]!))).join('  ');
-  return `${rows.map(line).join('\n')}\n`;
-}
-
-function verified(namespaces: readonly ManifestNamespace[], bytes: number): string {
-  const documents = namespaces.reduce((sum, namespace) => sum + namespace.documents, 0);
-  return `Verified: ${namespaces.length} collections, ${documents} documents, ${bytes} bytes.`;
-}
-
-function verification(manifest: ArchiveManifest, isJson: boolean): string {
-  const { backup, tenant, consistency, payload, namespaces } = manifest;
-  if (isJson) return json({ isVerified: true, tenant, backup, consistency, payload, namespaces });
-  return `${verified(namespaces, payload.bytes)}\nBackup ${printable(backup.id)} of ${printable(tenant.name)}, ${printable(backup.createdAt)}, consistency ${consistency.level}.\n`;
 }
 
 function report(error: unknown, stderr: Writable): number {
