@@ -3,7 +3,8 @@ import { AppError } from '#errors';
 import { smallPayload } from '../../test/support/archives.js';
 import { binaryFixture } from '../../test/support/fixtures.js';
 import { parseHeader } from './dbk1/header.js';
-import { bsonToExtendedJson, extendedJsonToBson } from './mongodump/extended-json.js';
+import { bsonToExtendedJson } from './mongodump/bson-to-extended-json.js';
+import { extendedJsonToBson } from './mongodump/extended-json-to-bson.js';
 import { parseCollectionMetadata } from './mongodump/format.js';
 import { MongodumpParser } from './mongodump/parser.js';
 

@@ -1,7 +1,8 @@
 export { compareDocuments, type CompareDocumentsOptions, type CompareSide, type DocumentDifferences } from './compare/compare-documents.js';
 export { Crc64, DocumentSums, formatUint64, type Uint64 } from './crc64.js';
 export { type Expiry, ExpiryCounter, expiryOf } from './expiry.js';
-export { bsonToExtendedJson, extendedJsonToBson } from './mongodump/extended-json.js';
+export { bsonToExtendedJson } from './mongodump/bson-to-extended-json.js';
+export { extendedJsonToBson } from './mongodump/extended-json-to-bson.js';
 export {
   formatCollectionMetadata,
   mongodumpMagic,

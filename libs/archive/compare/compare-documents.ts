@@ -1,7 +1,7 @@
 import { AppError } from '#errors';
 import { hash } from 'node:crypto';
 import { bsonElements } from '../mongodump/bson-elements.js';
-import { bsonToExtendedJson } from '../mongodump/extended-json.js';
+import { bsonToExtendedJson } from '../mongodump/bson-to-extended-json.js';
 import { parseMongodump } from '../mongodump/parser.js';
 import { digestBytes, SpillFile } from './spill-file.js';
 

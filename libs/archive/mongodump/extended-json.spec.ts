@@ -1,6 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import { Binary, BSONRegExp, BSONSymbol, Code, DBRef, Decimal128, Double, EJSON, Int32, Long, MaxKey, MinKey, ObjectId, serialize, Timestamp } from 'bson';
-import { bsonToExtendedJson, extendedJsonToBson } from './extended-json.js';
+import { bsonToExtendedJson } from './bson-to-extended-json.js';
+import { extendedJsonToBson } from './extended-json-to-bson.js';
 
 const everyType = {
   double: new Double(1.5),

@@ -1,5 +1,5 @@
 import { AppError } from '#errors';
-import { jsonField, parseJsonObject } from './extended-json.js';
+import { jsonField, parseJsonObject } from './ordered-json.js';
 
 /** First bytes of every mongodump archive. */
 export const mongodumpMagic = Buffer.from([0x6d, 0xe2, 0x99, 0x81]);

@@ -4,7 +4,7 @@ import { Int32, Long, serialize, type Document } from 'bson';
 import { gunzipSync } from 'node:zlib';
 import { binaryFixture } from '../../../test/support/fixtures.js';
 import { Crc64 } from '../crc64.js';
-import { extendedJsonToBson } from './extended-json.js';
+import { extendedJsonToBson } from './extended-json-to-bson.js';
 import { parseCollectionMetadata, type CollectionMeta } from './format.js';
 import { MongodumpParser, type MongodumpEvent, type PreludeEvent } from './parser.js';
 import { encodeNamespaceEnd, encodeNamespaceHeader, encodePrelude, terminator } from './writer.js';
