@@ -1,5 +1,5 @@
 import type { Work } from '#engines';
-import type { StoredArchive } from './archive-files.js';
+import type { StoredArchive } from './stored-archive.js';
 import type { PlainStoredArchive } from './plain-archive.js';
 
 /** What a row says of an archive that was verified. */

@@ -1,6 +1,7 @@
 import { Decimal128 } from 'bson';
 import { bsonType } from './bson-elements.js';
 import { jsonField, type JsonObject, type JsonValue, malformed, parseJsonObject } from './ordered-json.js';
+
 /** Of an integer that may fit 64 bits, with its sign and some zeros before it. To read millions of them takes seconds. */
 const maxDigits = 40;
 
