@@ -4,13 +4,12 @@ import { AppError } from '#errors';
 import type { LeasedWork, Work } from '../port.js';
 import type { MongodbContext } from './connection.js';
 import { isLost, serverCode, serverCodeOf, throwTargetError, toTargetError } from './errors.js';
+import { toKnownOutcome } from './known-outcome.js';
 
 const longestMs = 10_000;
 // What a command may still need on its way to the server and back once its time is over.
 const marginMs = 2_000;
 const shortestMs = 250;
-/** A cancel takes seconds at most, also where the server does not answer. */
-const settlingMs = 2_000;
 /** With one last attempt to find the server again (8 s) less than half a minute. */
 const longestAwayMs = 20_000;
 /** A primary writes its journal this often by itself. */
@@ -42,21 +41,10 @@ export class LeasedCommands {
     return this.send(command, { maxTimeMS: this.maxTimeMS(on.longestMs) }, on);
   }
 
-  /**
-   * `once` for what makes a collection. The server carries such a command out although the work was aborted meanwhile, and whoever then drops what was made would miss it: so its end is
-   * awaited, for a moment.
-   */
+  /** `once` for what makes a collection: whoever drops what was made after an abort must not miss it, so its end is awaited for a moment. */
   async creating(command: Document): Promise<Document> {
-    const { signal } = this.work;
-    const sent = this.send(command, { maxTimeMS: this.maxTimeMS() }, { heedsSignal: false });
-    const { promise: aborted, reject } = Promise.withResolvers<never>();
-    const abort = (): void => void Promise.race([sent.catch(() => undefined), delay(settlingMs)]).then(() => reject(signal.reason));
-    signal.addEventListener('abort', abort, { once: true });
-    try {
-      return await Promise.race([sent, aborted]);
-    } finally {
-      signal.removeEventListener('abort', abort);
-    }
+    const limit = { maxTimeMS: this.maxTimeMS() };
+    return toKnownOutcome(this.work.signal, (signal) => this.send(command, limit, { signal }));
   }
 
   /** One attempt without a time limit, for work whose end nobody can know (copies, index builds) and that is harmless when late. */
@@ -131,9 +119,9 @@ export class LeasedCommands {
     }
   }
 
-  private async send(command: Document, limit: Document, { database, heedsSignal = true }: { readonly database?: 'admin'; readonly heedsSignal?: boolean } = {}): Promise<Document> {
+  private async send(command: Document, limit: Document, { database, signal = this.work.signal }: { readonly database?: 'admin'; readonly signal?: AbortSignal } = {}): Promise<Document> {
     const db = database === undefined ? this.context.db : this.context.client.db(database);
-    const reply = await db.command({ ...command, ...limit, writeConcern: { w: 'majority' } }, { ...(heedsSignal ? { signal: this.work.signal } : {}), readPreference: 'primary' });
+    const reply = await db.command({ ...command, ...limit, writeConcern: { w: 'majority' } }, { signal, readPreference: 'primary' });
     if (reply['writeConcernError'] !== undefined) throw new TryAgain();
     return reply;
   }

@@ -4,10 +4,8 @@ import { discarded } from '#archive';
 import type { Pace } from '../port.js';
 import type { MongodbContext } from './connection.js';
 import { isLost } from './errors.js';
+import { settlingMs, toKnownOutcome } from './known-outcome.js';
 import { bsonType, documentsOf, findElement, textOf } from './raw-bson.js';
-
-/** How long freeing a cursor, or learning which one to free, may hold up who no longer wants it. */
-const closeLimitMs = 2_000;
 
 /**
  * A cursor that hands out whole reply batches as the server's bytes: no document is decoded or turned into an object.
@@ -46,7 +44,7 @@ export class RawCursor {
     const session = transaction ?? context.client.startSession({ causalConsistency: false });
     try {
       // The end of its transaction frees a cursor; any other would stay on the server for minutes.
-      const first = transaction ? await run(context.db, command, session, signal) : await runToKnownCursor(context.db, command, session, signal);
+      const first = transaction ? await run(context.db, command, session, signal) : await toKnownOutcome(signal, (late) => run(context.db, command, session, late));
       const cursor = new RawCursor(context.db, session, transaction === undefined, signal, transaction === undefined ? context.pace : null, first);
       if (signal?.aborted) await cursor.close();
       signal?.throwIfAborted();
@@ -92,7 +90,7 @@ export class RawCursor {
     this.#batch = null;
     const freed = this.free(id);
     const limit = new AbortController();
-    await Promise.race([freed, delay(closeLimitMs, undefined, { signal: limit.signal }).catch(() => undefined)]);
+    await Promise.race([freed, delay(settlingMs, undefined, { signal: limit.signal }).catch(() => undefined)]);
     limit.abort();
   }
 
@@ -127,26 +125,6 @@ interface CursorReply {
   readonly collection: string;
   readonly batch: Buffer;
   readonly atClusterTime: bigint | undefined;
-}
-
-/**
- * As `run`, but once aborted it waits a moment for the reply: the driver ends a command by closing its connection, and a cursor that the
- * server has just made would be known to nobody.
- */
-async function runToKnownCursor(db: Db, command: Document, session: ClientSession, signal: AbortSignal | undefined): Promise<CursorReply> {
-  signal?.throwIfAborted();
-  const unanswered = new AbortController();
-  let limit: NodeJS.Timeout | undefined;
-  const onAbort = (): void => {
-    limit = setTimeout(() => unanswered.abort(signal?.reason), closeLimitMs);
-  };
-  signal?.addEventListener('abort', onAbort, { once: true });
-  try {
-    return await run(db, command, session, unanswered.signal);
-  } finally {
-    signal?.removeEventListener('abort', onAbort);
-    clearTimeout(limit);
-  }
 }
 
 async function run(db: Db, command: Document, session: ClientSession, signal: AbortSignal | undefined): Promise<CursorReply> {
