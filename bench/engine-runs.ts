@@ -42,7 +42,7 @@ class Phases {
   }
 }
 
-export const archiveKey = (codec: BenchCodec): string => `bench/${codec}.archive`;
+const archiveKey = (codec: BenchCodec): string => `bench/${codec}.archive`;
 
 /** The engine alone: database to durable, encrypted archive. What the runtime adds (rows, read-back) is measured with whole operations. */
 export async function engineBackup({ uri, database, folder }: JobTarget, codec: BenchCodec): Promise<JobResult> {

@@ -1,16 +1,16 @@
 import { parseArgs } from 'node:util';
 import { bytesPerDocument, type DataPlan, dataShapes } from './data-set.ts';
 
-export const codecs = ['gzip', 'zstd', 'none'] as const;
+const codecs = ['gzip', 'zstd', 'none'] as const;
 export type BenchCodec = (typeof codecs)[number];
 
-export const parts = ['limits', 'engine', 'operations'] as const;
+const parts = ['limits', 'engine', 'operations'] as const;
 export type Part = (typeof parts)[number];
 
-export const scaleParts = ['catalogue', 'tenants', 'subscribers', 'writer'] as const;
+const scaleParts = ['catalogue', 'tenants', 'subscribers', 'writer'] as const;
 export type ScalePart = (typeof scaleParts)[number];
 
-export const cutovers = ['swap', 'repoint'] as const;
+const cutovers = ['swap', 'repoint'] as const;
 export type BenchCutover = (typeof cutovers)[number];
 
 export interface BenchOptions {

@@ -24,7 +24,7 @@ export const zeroPowers = 25;
 export const zeroTableBytes = 16 * 16 * 8;
 /** 16 tables, one for each place in what a step takes. */
 export const slices = 16;
-export const sliceBytes = 256 * 8;
+const sliceBytes = 256 * 8;
 
 /** The types of the language know of it only together with those of a browser. */
 declare const WebAssembly: {

@@ -89,7 +89,7 @@ function makeRoom(bytes: number): void {
 }
 
 /** Sixteen lower-case hex digits. */
-export function formatUint64(value: Uint64): string {
+function formatUint64(value: Uint64): string {
   return (value.high >>> 0).toString(16).padStart(8, '0') + (value.low >>> 0).toString(16).padStart(8, '0');
 }
 

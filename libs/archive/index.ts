@@ -1,5 +1,5 @@
 export { compareDocuments, type CompareDocumentsOptions, type CompareSide, type DocumentDifferences } from './compare/compare-documents.js';
-export { Crc64, DocumentSums, formatUint64, type Uint64 } from './crc64.js';
+export { DocumentSums } from './crc64.js';
 export { type Expiry, ExpiryCounter, expiryOf } from './expiry.js';
 export { bsonToExtendedJson } from './mongodump/bson-to-extended-json.js';
 export { extendedJsonToBson } from './mongodump/extended-json-to-bson.js';
@@ -7,7 +7,6 @@ export {
   formatCollectionMetadata,
   mongodumpMagic,
   parseCollectionMetadata,
-  parseServerVersion,
   type CollectionMeta,
   type CollectionMetadata,
   type MetadataInput,
@@ -45,14 +44,13 @@ export { FramedArchive, type ArchiveFrame, type ReadOptions } from './dbk1/frame
 export { openManifestedArchive } from './dbk1/plain-reader.js';
 export { PlainArchiveWriter, type PlainArchiveSummary } from './dbk1/plain-writer.js';
 export { openArchive, OpenArchive } from './dbk1/reader.js';
-export { StreamedArchive } from './dbk1/stream-reader.js';
 export { ArchiveWriter, type ArchiveSummary, type ArchiveWriterOptions } from './dbk1/writer.js';
 export { deriveTenantKey, KeyRing, type MasterKey, type TenantKeys } from './keys.js';
 export { openPlainArchive, sniffArchive, type ArchiveFormat, type PlainArchive, type PlainOptions } from './plain.js';
-export { openRecoveryKit, sealRecoveryKit, shortestPassphrase, type RecoveryKitContent } from './recovery-kit.js';
+export { sealRecoveryKit, type RecoveryKitContent } from './recovery-kit.js';
 export { release } from './release.js';
-export { compareWithManifest, scanPayload, verifyArchive, type OnDocuments, type OnScanProgress, type ScanProgress, type ScanResult, verifySelection } from './scan.js';
-export { selectPayload, selectPrelude } from './select.js';
+export { scanPayload, verifyArchive, type OnDocuments, type OnScanProgress, type ScanProgress, type ScanResult, verifySelection } from './scan.js';
+export { selectPayload } from './select.js';
 export { Semaphore } from './semaphore.js';
-export { bufferSource, fileSource, type ArchiveSource } from './source.js';
+export { type ArchiveSource } from './source.js';
 export { collectEach, discarded } from './young-garbage.js';

@@ -23,7 +23,7 @@ const tenantKeyBytes = 32;
 const tagBytes = 16;
 const cost = { n: 2 ** 17, r: 8, p: 1 } as const;
 const memoryBytes = 256 * 1024 * 1024;
-export const shortestPassphrase = 12;
+const shortestPassphrase = 12;
 
 /** JSON for a file, or a sheet of paper: AES-256-GCM under scrypt of the passphrase; what is readable in it is authenticated. */
 export function sealRecoveryKit({ tenant, keys }: RecoveryKitContent, passphrase: string): string {

@@ -2,9 +2,10 @@ import { describe, expect, it } from '@jest/globals';
 import { randomBytes } from 'node:crypto';
 import { Writable } from 'node:stream';
 import {
-  type ArchiveSource, ArchiveWriter, bufferSource, deriveTenantKey, DocumentSums, encodeNamespaceEnd, encodeNamespaceHeader, encodePrelude, KeyRing, openArchive, parseMongodump, selectPayload, terminator,
+  type ArchiveSource, ArchiveWriter, deriveTenantKey, DocumentSums, encodeNamespaceEnd, encodeNamespaceHeader, encodePrelude, KeyRing, openArchive, parseMongodump, selectPayload, terminator,
   verifySelection,
 } from './index.js';
+import { bufferSource } from './source.js';
 
 const tenantId = '0b1d9a52-6a3c-4f0e-9d0d-5d1c1f6a7e01';
 const keys = KeyRing.parse(`test:${Buffer.alloc(32, 3).toString('base64')}`);

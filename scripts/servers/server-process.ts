@@ -59,10 +59,6 @@ export class ServerProcess {
     }
   }
 
-  get pid(): number {
-    return this.identity.pid;
-  }
-
   get running(): boolean {
     return !this.gone;
   }

@@ -6,7 +6,7 @@ const argon2 = () => import('@node-rs/argon2');
 /** OWASP's parameters for argon2id, which is the library's default: 19 MiB, 2 passes. */
 const options = { memoryCost: 19_456, timeCost: 2, parallelism: 1 };
 
-export const minPasswordLength = 12;
+const minPasswordLength = 12;
 export const maxPasswordLength = 200;
 
 /** Unicode forms that look the same are the same password. */

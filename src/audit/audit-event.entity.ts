@@ -1,8 +1,7 @@
 import { Column, Entity, PrimaryColumn } from 'typeorm';
 import type { ActorStamp } from '../platform/auth/actor.js';
 
-export const auditOutcomes = ['OK', 'REFUSED', 'FAILED'] as const;
-export type AuditOutcome = (typeof auditOutcomes)[number];
+export type AuditOutcome = 'OK' | 'REFUSED' | 'FAILED';
 
 /** The database refuses to change a row of this table, and to delete one before its time. */
 @Entity('audit_event')

@@ -10,8 +10,7 @@ import { ArchiveStores } from '../platform/storage/archive-stores.js';
 import { isAway } from '../platform/storage/guarded-store.js';
 import { type ArchiveObjects, isSameArchive, manifestKeyOf, removeArchive, requireRemoved } from './archive-objects.js';
 
-export const copyStates = ['PENDING', 'COPYING', 'GOOD', 'FAILED', 'MISSING', 'DELETING'] as const;
-export type CopyState = (typeof copyStates)[number];
+export type CopyState = 'PENDING' | 'COPYING' | 'GOOD' | 'FAILED' | 'MISSING' | 'DELETING';
 
 export interface BackupCopy {
   readonly backupId: string;

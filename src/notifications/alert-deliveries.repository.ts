@@ -7,7 +7,7 @@ import type { AlertEntity } from '../alerts/alert.entity.js';
 import type { HttpAnswer } from '../webhooks/guarded-http.js';
 import { AlertDeliveryEntity } from './alert-delivery.entity.js';
 
-export const maxAttempts = 8;
+const maxAttempts = 8;
 const firstPauseMs = 5_000;
 const longestPauseMs = 900_000;
 /** In SQL; also where a clock was set far forward, and back, when the pause began. */

@@ -62,7 +62,7 @@ export class ResetChannels {
   }
 }
 
-export function isAllowed(policy: ResetCodes, kind: ChannelKind): boolean {
+function isAllowed(policy: ResetCodes, kind: ChannelKind): boolean {
   return policy === 'EITHER' || policy === 'BOTH' || policy === kind;
 }
 
@@ -77,7 +77,7 @@ export function missingChannels(policy: ResetCodes, verified: ReadonlySet<Channe
   return channelKinds.filter((kind) => isRequired(policy, kind) && !verified.has(kind));
 }
 
-export function masked(kind: ChannelKind, address: string): string {
+function masked(kind: ChannelKind, address: string): string {
   if (kind === 'SMS') return `${address.slice(0, 3)}${'*'.repeat(Math.max(1, address.length - 5))}${address.slice(-2)}`;
   const at = address.lastIndexOf('@');
   return `${address.slice(0, 1)}***${address.slice(at)}`;

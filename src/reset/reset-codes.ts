@@ -14,7 +14,7 @@ import { ResetCodeSecrets } from './reset-code.js';
 import { requireOwn, requireState } from './reset-steps.js';
 import { ResetsRepository, type SendCount } from './resets.repository.js';
 
-export const codeValidForMs = 10 * 60_000;
+const codeValidForMs = 10 * 60_000;
 export const resendAfterMs = 60_000;
 const sendsPerActor = 5;
 const sendsPerTenant = 20;

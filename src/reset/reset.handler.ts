@@ -22,7 +22,7 @@ const resetInput = z.strictObject({
 });
 export type ResetInput = z.output<typeof resetInput>;
 
-export const resetPhases = ['SAFETY_BACKUP', 'MAINTENANCE_ON', 'WIPE', 'CHECK', 'MAINTENANCE_OFF', 'CLEANUP'] as const;
+const resetPhases = ['SAFETY_BACKUP', 'MAINTENANCE_ON', 'WIPE', 'CHECK', 'MAINTENANCE_OFF', 'CLEANUP'] as const;
 const dayMs = 24 * 60 * 60 * 1000;
 const lastStateName = 'Before the reset, last state';
 

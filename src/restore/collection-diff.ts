@@ -46,7 +46,7 @@ export function toShape({ name, kind, documents, sizeBytes, options, indexes }: 
   return { name, kind, documents, bytes: sizeBytes, indexCount: indexes.length, options, indexes };
 }
 
-export function toStat(shape: NamespaceShape): CollectionStatRow {
+function toStat(shape: NamespaceShape): CollectionStatRow {
   return { name: shape.name, kind: shape.kind, documents: shape.documents, bytes: shape.bytes, indexes: shape.indexCount };
 }
 

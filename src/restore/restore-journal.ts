@@ -30,7 +30,6 @@ export interface RestoreJournal {
   /** Warnings of the CHECK of a reset. */
   readonly checked?: readonly string[];
   readonly maintenanceOff?: boolean;
-  readonly cleanupFrom?: string;
   /** Live names of what somebody dropped after it was set aside, before its last state was kept. */
   readonly lostOld?: readonly string[];
   readonly finalSafetyId?: string;

@@ -45,8 +45,8 @@ export type RestoreInput = z.output<typeof restoreInput>;
 
 const dayMs = 24 * 60 * 60 * 1000;
 
-export const restorePhases = ['VERIFY', 'SAFETY_BACKUP', 'STAGE', 'CHECK', 'MAINTENANCE_ON', 'SWAP', 'MAINTENANCE_OFF', 'CLEANUP'] as const;
-export const dryRunPhases = ['VERIFY', 'STAGE', 'CHECK', 'CLEANUP'] as const;
+const restorePhases = ['VERIFY', 'SAFETY_BACKUP', 'STAGE', 'CHECK', 'MAINTENANCE_ON', 'SWAP', 'MAINTENANCE_OFF', 'CLEANUP'] as const;
+const dryRunPhases = ['VERIFY', 'STAGE', 'CHECK', 'CLEANUP'] as const;
 
 /**
  * A restore up to its commit point, where nothing of the live data has changed and everything can be taken back; what

@@ -25,7 +25,7 @@ const busyPauseMs = 10 * 60 * 1000;
 
 const refusals: ReadonlySet<string> = new Set(['BACKUP_PROTECTED', 'BACKUP_IN_USE', 'BACKUP_NOT_USABLE', 'UNDO_WOULD_BE_LOST']);
 
-export const retentionActor: ActorStamp = { id: 'system:retention', kind: 'SYSTEM', email: null, name: 'Retention' };
+const retentionActor: ActorStamp = { id: 'system:retention', kind: 'SYSTEM', email: null, name: 'Retention' };
 
 /**
  * Deletes what the rules let go, one backup after the other, each judged anew under the lock of its tenant's row. Any process may do it: PostgreSQL gives each tenant's turn to

@@ -131,7 +131,7 @@ export class TenantModel implements Node {
 @ObjectType()
 export class TenantConnection extends Paginated('Tenant', () => TenantModel) {}
 
-export function statusOf(row: TenantEntity): TenantStatus {
+function statusOf(row: TenantEntity): TenantStatus {
   if (row.deletedAt !== null) return TenantStatus.DELETED;
   if (row.deletionAskedAt !== null) return TenantStatus.DELETING;
   if (row.suspendedAt !== null) return TenantStatus.SUSPENDED;

@@ -12,8 +12,6 @@ interface BackupRow {
   readonly state: string;
   readonly store_key: string | null;
   readonly sha256: string | null;
-  readonly trigger: string;
-  readonly is_whole: boolean;
   readonly is_deleting: boolean;
 }
 
@@ -33,7 +31,7 @@ async function controlPlane(plant: Plant): Promise<string[]> {
   const unsettled = await plant.sql<{ kind: string }>('select kind from operation where settled_at is null and finished_at is not null');
   const inMaintenance = await plant.sql<{ slug: string }>('select slug from tenant where maintenance_since is not null');
   const backups = await plant.sql<BackupRow>(
-    `select id, tenant_id, state, store_key, sha256, trigger, collections is null as is_whole, deleted_at is not null as is_deleting from backup where state <> 'DELETED' order by created_at`,
+    `select id, tenant_id, state, store_key, sha256, deleted_at is not null as is_deleting from backup where state <> 'DELETED' order by created_at`,
   );
   const files = await storedFiles(plant.api);
   const stored = backups.filter(({ state }) => state !== 'FAILED' && state !== 'CANCELED');

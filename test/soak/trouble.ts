@@ -23,7 +23,7 @@ const committedPoints = [
   'restore.last-state-kept', 'restore.last-state-noted', 'restore.old-dropped', 'restore.cleaned',
 ] as const;
 
-export function isCommitted(point: string): boolean {
+function isCommitted(point: string): boolean {
   return (committedPoints as readonly string[]).includes(point);
 }
 

@@ -22,7 +22,7 @@ import { EventBus } from '../../src/platform/events/event-bus.ts';
 import { WorkQueue } from '../../src/platform/queue/work-queue.ts';
 
 /** Seconds become tenths; the proportions stay. */
-export const quickTiming: OperationTiming = {
+const quickTiming: OperationTiming = {
   ...operationTiming,
   leaseMs: 2_000,
   renewEveryMs: 400,

@@ -30,7 +30,7 @@ export interface ResetChannelAnswer {
   readonly error: string | null;
 }
 
-export const resetFields = `id state reason wiped { name documents bytes decidedBy } preserved { name documents } undecided { name documents } counters { name field resetTo }
+const resetFields = `id state reason wiped { name documents bytes decidedBy } preserved { name documents } undecided { name documents } counters { name field resetTo }
   checklist { key checked hint } latestBackup { id } channels { kind maskedAddress required sentAt resendAt expiresAt attemptsLeft verifiedAt error } confirmText expiresAt operation { id }`;
 
 export interface ResetStep {

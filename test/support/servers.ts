@@ -35,7 +35,7 @@ export async function testMongo(): Promise<TestMongo> {
 }
 
 /** The mongod binary that the tests run. */
-export function mongodBinary(): Promise<string> {
+function mongodBinary(): Promise<string> {
   return shared('mongod');
 }
 
@@ -85,10 +85,6 @@ export class OwnMongod {
 
   port(member = 0): number {
     return this.member(member).port;
-  }
-
-  pid(member = 0): number {
-    return this.member(member).identity.pid;
   }
 
   /** Resolves when the process has ended, or, for a signal that does not end it (SIGSTOP, SIGCONT), at once. */
@@ -171,10 +167,6 @@ export class OwnPostgres {
     const server = await EmbeddedPostgres.start({ dataDir, fast: true });
     await noteServer(runFolder(), server.identity);
     return new OwnPostgres(dataDir, server);
-  }
-
-  get pid(): number {
-    return this.server.identity.pid;
   }
 
   /** Makes the database if it does not exist. */

@@ -24,7 +24,6 @@ export interface ArchiveFrame {
 const readAheadBytes = 32 * 1024 * 1024;
 
 export interface FrameRange {
-  readonly index: number;
   readonly namespaceIndex: number;
   readonly compressedStart: number;
   readonly compressedEnd: number;
@@ -107,7 +106,7 @@ export abstract class FramedArchive {
     const { frames, payload } = this.manifest;
     return frames.map(([compressedStart, payloadStart, namespaceIndex], index) => {
       const [compressedEnd, payloadEnd] = frames[index + 1] ?? [payload.compressedBytes, payload.bytes];
-      return { index, namespaceIndex, compressedStart, compressedEnd, payloadBytes: payloadEnd - payloadStart };
+      return { namespaceIndex, compressedStart, compressedEnd, payloadBytes: payloadEnd - payloadStart };
     });
   }
 

@@ -10,11 +10,11 @@ const magic = Buffer.from('DBK1');
 const version = 1;
 const cipherAes256Gcm = 1;
 
-export const minSegmentSize = 4096;
-export const maxSegmentSize = 16 * 1024 * 1024;
+const minSegmentSize = 4096;
+const maxSegmentSize = 16 * 1024 * 1024;
 export const defaultSegmentSize = 65_536;
 export const saltBytes = 32;
-export const keyCheckBytes = 16;
+const keyCheckBytes = 16;
 const maxContextBytes = 4096;
 const fixedBytes = 13;
 

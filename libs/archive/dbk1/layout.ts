@@ -36,7 +36,7 @@ export async function readArchiveHeader(archive: ArchiveSource | Buffer): Promis
 }
 
 /** What the trailer's offset says of the segments; null when no run of segments ends there. */
-export function segmentsBefore(header: ArchiveHeader, trailerOffset: number): { readonly segments: number; readonly compressedBytes: number } | null {
+function segmentsBefore(header: ArchiveHeader, trailerOffset: number): { readonly segments: number; readonly compressedBytes: number } | null {
   const bytes = trailerOffset - header.sizeBytes;
   const full = Math.floor(bytes / recordBytes(header));
   const last = bytes - full * recordBytes(header);

@@ -53,7 +53,7 @@ export interface ArchiveManifest extends ManifestInput {
 }
 
 export const maxTrailerBytes = 64 * 1024 * 1024;
-export const maxManifestBytes = 256 * 1024 * 1024;
+const maxManifestBytes = 256 * 1024 * 1024;
 
 const tooLarge = (reason: string): AppError => new AppError('ARCHIVE_TOO_LARGE', reason);
 const corrupt = (reason: string, cause?: unknown): AppError => new AppError('ARCHIVE_CORRUPT', `The archive's manifest is malformed: ${reason}`, cause === undefined ? {} : { cause });

@@ -6,7 +6,7 @@ import type { Codec } from './header.js';
 import type { ArchiveManifest } from './manifest.js';
 
 /** An archive without encryption whose manifest is kept beside it. Nothing but the SHA-256 of the file says that its bytes are those that were written. */
-export class ManifestedArchive extends FramedArchive {
+class ManifestedArchive extends FramedArchive {
   readonly payloadType = 'mongodump';
 
   constructor(

@@ -25,7 +25,7 @@ export interface Compared {
 const batchBytes = 4 * 1024 * 1024;
 const firstDocuments = 100;
 /** The most documents of a batch, and so of a transaction. */
-export const batchDocuments = 1_000;
+const batchDocuments = 1_000;
 
 /** Staged documents by `_id`, from the one after `last`, in batches that fit a transaction. Driver errors pass unchanged. */
 export async function* stagedBatches(context: MongodbContext, { name, uuid }: Known, last: RawElement | null, signal: AbortSignal): AsyncGenerator<Buffer[], void, undefined> {

@@ -10,7 +10,7 @@ import type { S3Removal } from './s3-removal.js';
 const leastPartBytes = 8 * 1024 * 1024;
 const wishedDirectParts = 200;
 /** No key of the store begins with a dot. */
-export const tailFolder = '.holdfast-tail/';
+const tailFolder = '.holdfast-tail/';
 
 /** A multipart upload under the object's own key, and what is too small for a part in an object beside it. */
 interface Progress {

@@ -36,7 +36,7 @@ export function dataSourceOptions(databaseUrl: string): DataSourceOptions {
  * Runs what is pending in one transaction under a lock of that transaction, so that processes may start side by side,
  * and one that dies half-way leaves neither a lock nor half a schema.
  */
-export async function migrate(dataSource: DataSource): Promise<void> {
+async function migrate(dataSource: DataSource): Promise<void> {
   const runner = dataSource.createQueryRunner();
   try {
     await runner.startTransaction();

@@ -1,4 +1,4 @@
-export const noticeTopics = ['operation', 'operation-cancel', 'tenant', 'account', 'webhook', 'alert', 'address-rules'] as const;
+const noticeTopics = ['operation', 'operation-cancel', 'tenant', 'account', 'webhook', 'alert', 'address-rules'] as const;
 export type NoticeTopic = (typeof noticeTopics)[number];
 
 /** Tells that a row changed: ids and a revision, never data, so that a notice may go to every process. */

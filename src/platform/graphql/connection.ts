@@ -5,7 +5,7 @@ import { AppError } from '#errors';
 import type { Keyset, Page, PageOfRows } from '../database/page.js';
 
 export const defaultPageSize = 20;
-export const maxPageSize = 100;
+const maxPageSize = 100;
 
 @ObjectType()
 export class PageInfo {
@@ -73,12 +73,12 @@ export function Paginated<Model>(name: string, model: () => Type<Model>): Type<C
 
 const uuidPattern = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 
-export function encodeCursor(key: Keyset): string {
+function encodeCursor(key: Keyset): string {
   return Buffer.from(`${key.at.toISOString()}|${key.id}`).toString('base64url');
 }
 
 /** @throws AppError BAD_USER_INPUT */
-export function decodeCursor(cursor: string): Keyset {
+function decodeCursor(cursor: string): Keyset {
   const [at = '', id = '', ...rest] = Buffer.from(cursor, 'base64url').toString('utf8').split('|');
   const date = new Date(at);
   if (rest.length > 0 || !uuidPattern.test(id) || Number.isNaN(date.getTime()) || date.toISOString() !== at) {

@@ -1,12 +1,12 @@
 import { Transform } from 'class-transformer';
 import { ValidateBy } from 'class-validator';
 
-export const maxNameLength = 120;
+const maxNameLength = 120;
 
 /** Control, format (bidirectional overrides among them), surrogate, private-use and line-separating characters: a name is one line that reads as it is. */
 const forbidden = /[\p{Cc}\p{Co}\p{Cs}\p{Zl}\p{Zp}\u200B\u200E\u200F\u202A-\u202E\u2060\u2066-\u2069\uFEFF]/u;
 
-export function isDisplayName(value: unknown): boolean {
+function isDisplayName(value: unknown): boolean {
   if (typeof value !== 'string') return false;
   const length = [...value].length;
   return length >= 1 && length <= maxNameLength && value.trim() === value && !forbidden.test(value);

@@ -16,11 +16,6 @@ export class NodeRegistry {
     this.loaders.set(type, loader);
   }
 
-  /** The types that `node(id)` can load, sorted. */
-  get types(): readonly string[] {
-    return [...this.loaders.keys()].sort();
-  }
-
   /** @throws AppError NOT_FOUND */
   async load(actor: Actor, id: string): Promise<NodeValue> {
     const parsed = parseGlobalId(id);

@@ -14,7 +14,7 @@ export const ARCHIVE_STORE = Symbol('ArchiveStore');
 const healthEveryMs = 5_000;
 
 /** @param storeUrl checked by the configuration: `file:///path` or `s3://bucket/prefix` */
-export async function openArchiveStore(storeUrl: string, credentials: S3Credentials | null = null): Promise<ArchiveStore> {
+async function openArchiveStore(storeUrl: string, credentials: S3Credentials | null = null): Promise<ArchiveStore> {
   return storeUrl.startsWith('s3:') ? openS3Store(parseS3Url(storeUrl), credentials) : new LocalArchiveStore(fileURLToPath(storeUrl));
 }
 
