@@ -1,5 +1,6 @@
 import { Field, ID, InputType, Int, ObjectType } from '@nestjs/graphql';
-import { IsInt, IsOptional, IsString, Length, Max, Min } from 'class-validator';
+import { IsInt, IsOptional, IsString, Max, Min } from 'class-validator';
+import { IdempotencyKey } from '../operations/idempotency-key.js';
 import { registerOperationResult } from '../operations/operation-result.js';
 import { OperationModel } from '../operations/operation.model.js';
 import { Count, type Int64 } from '../platform/graphql/scalars.js';
@@ -46,10 +47,7 @@ export class DrillRunInput {
   @IsString()
   backupId?: string | null;
 
-  @Field(() => String, { nullable: true })
-  @IsOptional()
-  @IsString()
-  @Length(1, 200)
+  @IdempotencyKey()
   idempotencyKey?: string | null;
 }
 

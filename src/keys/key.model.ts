@@ -1,5 +1,6 @@
 import { Field, ID, InputType, Int, ObjectType } from '@nestjs/graphql';
-import { IsOptional, IsString, Length } from 'class-validator';
+import { IsString } from 'class-validator';
+import { IdempotencyKey } from '../operations/idempotency-key.js';
 import { registerOperationResult } from '../operations/operation-result.js';
 import { OperationModel } from '../operations/operation.model.js';
 import { ByteCount, Count, type Int64 } from '../platform/graphql/scalars.js';
@@ -49,10 +50,7 @@ export class KeyReencryptInput {
   @IsString()
   tenantId!: string;
 
-  @Field(() => String, { nullable: true })
-  @IsOptional()
-  @IsString()
-  @Length(1, 200)
+  @IdempotencyKey()
   idempotencyKey?: string | null;
 }
 

@@ -6,6 +6,7 @@ import { runInTransaction } from '../platform/database/data-source.js';
 import { EventBus } from '../platform/events/event-bus.js';
 import { notFound, toGlobalId } from '../platform/graphql/global-id.js';
 import { WorkQueue } from '../platform/queue/work-queue.js';
+import { maxIdempotencyKeyLength } from './idempotency-key.js';
 import { failureOf } from './operation-failure.js';
 import type { JsonObject, OperationKind, StartOperation } from './operation-handler.js';
 import { operationQueue } from './operation-queue.js';
@@ -15,7 +16,6 @@ import { isFinal, type OperationEntity, type WholeOperationEntity } from './oper
 import { type OperationFilter, OperationsRepository } from './operations.repository.js';
 import { canceled } from './running-operation.js';
 
-export const maxIdempotencyKeyLength = 200;
 const endedAtOnce = 50;
 
 export interface StartedOperation {

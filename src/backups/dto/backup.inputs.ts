@@ -1,5 +1,6 @@
 import { Field, ID, InputType } from '@nestjs/graphql';
-import { ArrayMaxSize, IsArray, IsBoolean, IsDate, IsEnum, IsOptional, IsString, Length, MaxLength } from 'class-validator';
+import { ArrayMaxSize, IsArray, IsBoolean, IsDate, IsEnum, IsOptional, IsString, MaxLength } from 'class-validator';
+import { IdempotencyKey } from '../../operations/idempotency-key.js';
 import { BackupScope, BackupState, BackupTrigger, Codec } from '../backup.entity.js';
 
 @InputType()
@@ -30,10 +31,7 @@ export class BackupCreateInput {
   @IsEnum(Codec)
   codec?: Codec | null;
 
-  @Field(() => String, { nullable: true })
-  @IsOptional()
-  @IsString()
-  @Length(1, 200)
+  @IdempotencyKey()
   idempotencyKey?: string | null;
 }
 
@@ -91,10 +89,7 @@ export class BackupDeleteInput extends OneBackupInput {
 
 @InputType()
 export class BackupVerifyInput extends OneBackupInput {
-  @Field(() => String, { nullable: true })
-  @IsOptional()
-  @IsString()
-  @Length(1, 200)
+  @IdempotencyKey()
   idempotencyKey?: string | null;
 }
 

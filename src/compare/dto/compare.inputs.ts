@@ -1,5 +1,6 @@
 import { Field, ID, InputType, ObjectType } from '@nestjs/graphql';
 import { IsOptional, IsString, Length } from 'class-validator';
+import { IdempotencyKey } from '../../operations/idempotency-key.js';
 import { OperationModel } from '../../operations/operation.model.js';
 import { MutationPayload } from '../../platform/graphql/user-error.model.js';
 
@@ -19,10 +20,7 @@ export class BackupCompareInput {
   @Length(1, 1000)
   collection?: string | null;
 
-  @Field(() => String, { nullable: true })
-  @IsOptional()
-  @IsString()
-  @Length(1, 200)
+  @IdempotencyKey()
   idempotencyKey?: string | null;
 }
 

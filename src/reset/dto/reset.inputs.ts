@@ -1,6 +1,7 @@
 import { Field, ID, InputType } from '@nestjs/graphql';
 import { Transform } from 'class-transformer';
-import { IsDate, IsEnum, IsOptional, IsString, Length, MaxLength } from 'class-validator';
+import { IsDate, IsEnum, IsOptional, IsString, MaxLength } from 'class-validator';
+import { IdempotencyKey } from '../../operations/idempotency-key.js';
 import { ChannelKind, ResetReason } from '../reset.entity.js';
 
 @InputType()
@@ -50,10 +51,7 @@ export class ResetExecuteInput extends ResetStepInput {
   @IsDate()
   startAt?: Date | null;
 
-  @Field(() => String, { nullable: true })
-  @IsOptional()
-  @IsString()
-  @Length(1, 200)
+  @IdempotencyKey()
   idempotencyKey?: string | null;
 }
 

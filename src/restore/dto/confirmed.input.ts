@@ -1,5 +1,6 @@
 import { Field, InputType } from '@nestjs/graphql';
-import { IsOptional, IsString, Length, MaxLength } from 'class-validator';
+import { IsString, MaxLength } from 'class-validator';
+import { IdempotencyKey } from '../../operations/idempotency-key.js';
 
 /** What every input has that names a finished restore and confirms it by the workspace's name. */
 @InputType({ isAbstract: true })
@@ -9,9 +10,6 @@ export abstract class ConfirmedInput {
   @MaxLength(1000)
   confirmName!: string;
 
-  @Field(() => String, { nullable: true })
-  @IsOptional()
-  @IsString()
-  @Length(1, 200)
+  @IdempotencyKey()
   idempotencyKey?: string | null;
 }

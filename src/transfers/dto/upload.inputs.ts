@@ -1,6 +1,7 @@
 import { Field, ID, InputType, ObjectType } from '@nestjs/graphql';
 import { IsDefined, IsEnum, IsOptional, IsString, Length, Matches, MaxLength } from 'class-validator';
 import { BackupModel } from '../../backups/backup.model.js';
+import { IdempotencyKey } from '../../operations/idempotency-key.js';
 import { OperationModel } from '../../operations/operation.model.js';
 import { ByteCount } from '../../platform/graphql/scalars.js';
 import { MutationPayload } from '../../platform/graphql/user-error.model.js';
@@ -50,10 +51,7 @@ export class UploadCompleteInput {
   @IsString()
   uploadId!: string;
 
-  @Field(() => String, { nullable: true })
-  @IsOptional()
-  @IsString()
-  @Length(1, 200)
+  @IdempotencyKey()
   idempotencyKey?: string | null;
 }
 
