@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Document, MongoClient } from 'mongodb';
-import { freePort, isPortFree, ServerExited, ServerProcess } from './server-process.ts';
+import { ServerProcess, startOnPort } from './server-process.ts';
 import type { ProcessIdentity } from '../bootstrap/process-identity.mjs';
 
 export interface MongodOptions {
@@ -32,9 +32,7 @@ export class Mongod {
   static async start(options: MongodOptions): Promise<Mongod> {
     const data = join(options.dataDir, 'data');
     await mkdir(data, { recursive: true, mode: 0o700 });
-    let failure: unknown;
-    for (let attempt = 0; attempt < 3; attempt++) {
-      const port = attempt === 0 && options.port !== undefined && (await isPortFree(options.port)) ? options.port : await freePort();
+    return startOnPort(options.port, async (port) => {
       const server = await ServerProcess.spawn({
         name: 'mongod',
         binary: options.binary,
@@ -49,15 +47,9 @@ export class Mongod {
         logFile: mongodLog(options.dataDir),
       });
       const started = new Mongod(options, port, server);
-      try {
-        await server.untilReady(() => started.ping());
-        return started;
-      } catch (error) {
-        failure = error;
-        if (!(error instanceof ServerExited && error.log.includes('Address already in use'))) throw error;
-      }
-    }
-    throw failure;
+      await server.untilReady(() => started.ping());
+      return started;
+    });
   }
 
   get identity(): ProcessIdentity {

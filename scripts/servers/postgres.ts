@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 import pg from 'pg';
-import { freePort, isPortFree, ServerExited, ServerProcess } from './server-process.ts';
+import { ServerProcess, startOnPort } from './server-process.ts';
 import type { ProcessIdentity } from '../bootstrap/process-identity.mjs';
 
 const run = promisify(execFile);
@@ -53,9 +53,7 @@ export class EmbeddedPostgres {
     if (!existsSync(join(cluster, 'PG_VERSION'))) await initialise(binaries, folder, cluster, account);
     const password = (await readFile(join(folder, 'password'), 'utf8')).trim();
 
-    let failure: unknown;
-    for (let attempt = 0; attempt < 3; attempt++) {
-      const port = attempt === 0 && options.port !== undefined && (await isPortFree(options.port)) ? options.port : await freePort();
+    return startOnPort(options.port, async (port) => {
       const server = await ServerProcess.spawn({
         name: 'PostgreSQL',
         binary: join(binaries, 'bin', 'postgres'),
@@ -65,16 +63,9 @@ export class EmbeddedPostgres {
         ...account,
       });
       const started = new EmbeddedPostgres(port, folder, password, server);
-      try {
-        await server.untilReady(() => started.query('SELECT 1'));
-        return started;
-      } catch (error) {
-        failure = error;
-        // Somebody else took the port between our look and its start.
-        if (!(error instanceof ServerExited && error.log.includes('Address already in use'))) throw error;
-      }
-    }
-    throw failure;
+      await server.untilReady(() => started.query('SELECT 1'));
+      return started;
+    });
   }
 
   get identity(): ProcessIdentity {

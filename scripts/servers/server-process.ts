@@ -5,6 +5,8 @@ import { createServer } from 'node:net';
 import { identifyProcess, type ProcessIdentity } from '../bootstrap/process-identity.mjs';
 import { endProcess } from './end-process.ts';
 
+const portsTried = 3;
+
 export interface ServerCommand {
   readonly name: string;
   readonly binary: string;
@@ -94,11 +96,23 @@ export class ServerProcess {
   }
 }
 
-export class ServerExited extends Error {
+class ServerExited extends Error {
   readonly log: string;
   constructor(name: string, log: string) {
     super(`${name} ended while it was starting. The end of its log:\n${log}`);
     this.log = log;
+  }
+}
+
+/** Has a server start on `wanted`, where that is free, or on another port; on yet another one where somebody takes it between the look and the start. */
+export async function startOnPort<Server>(wanted: number | undefined, start: (port: number) => Promise<Server>): Promise<Server> {
+  for (let attempt = 1; ; attempt++) {
+    const port = attempt === 1 && wanted !== undefined && (await isPortFree(wanted)) ? wanted : await freePort();
+    try {
+      return await start(port);
+    } catch (error) {
+      if (attempt === portsTried || !(error instanceof ServerExited && error.log.includes('Address already in use'))) throw error;
+    }
   }
 }
 
