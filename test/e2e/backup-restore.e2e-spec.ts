@@ -1,9 +1,10 @@
 import { gunzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { differences, type Fingerprint, fingerprint } from '../../scripts/demo/fingerprint.ts';
+import { differences } from '../../scripts/demo/fingerprint.ts';
 import { createTestTenant, startTestApp, type TestApp, type TestTenant } from '../support/app.ts';
 import { backupCreate, idOf, makePlan, readBackup, restore, restoreStart, seedShop, takeBackup, watch, withDatabase } from '../support/backup-calls.ts';
 import type { GraphqlClient } from '../support/graphql-client.ts';
+import { print } from '../support/restore-bench.ts';
 
 let app: TestApp;
 let admin: GraphqlClient;
@@ -22,8 +23,6 @@ async function shop(name?: string): Promise<TestTenant> {
   await withDatabase(tenant, seedShop);
   return tenant;
 }
-
-const print = (tenant: TestTenant): Promise<Fingerprint> => withDatabase(tenant, fingerprint);
 
 describe('the main job', () => {
   it('backs up, downloads, is refused with the wrong name, and brings every byte back', async () => {

@@ -4,7 +4,6 @@ import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import { DataSource } from 'typeorm';
 import { BackupDeletion } from '../../src/backups/backup-deletion.ts';
-import { FaultPoints } from '../../src/operations/fault-points.ts';
 import { parseGlobalId, toGlobalId } from '../../src/platform/graphql/global-id.ts';
 import { createTestMember, createTestTenant, startTestApp, type TestApp, type TestTenant } from '../support/app.ts';
 import {
@@ -58,7 +57,7 @@ const setQuota = (client: GraphqlClient, tenant: TestTenant, bytes: number): Pro
 function holdBackups(): { readonly reached: Promise<void>; letGo(): void } {
   const reached = Promise.withResolvers<void>();
   const gate = Promise.withResolvers<void>();
-  const off = app.nest.get(FaultPoints, { strict: false }).on('backup.prelude', () => {
+  const off = app.at('backup.prelude', () => {
     reached.resolve();
     return gate.promise;
   });
@@ -130,8 +129,7 @@ describe('a collection that is replaced during a backup', () => {
         await db.collection('victim').drop();
         await db.collection('victim').insertMany([{ n: 1 }, { n: 2 }]);
       };
-      const points = app.nest.get(FaultPoints, { strict: false });
-      const offs = [points.on('backup.prelude', () => (replacing = replace())), points.on('backup.dump', () => replacing)];
+      const offs = [app.at('backup.prelude', () => (replacing = replace())), app.at('backup.dump', () => replacing)];
       try {
         const done = await ended(admin, idOf(await backupCreate(admin, tenant.id)));
         expect(done).toMatchObject({ state: 'COMPLETED', failure: null, backup: { usable: true, consistency: 'SNAPSHOT' } });

@@ -3,7 +3,6 @@ import { readFile, writeFile, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { ObjectId } from 'mongodb';
-import { FaultPoints } from '../../src/operations/fault-points.ts';
 import { toGlobalId } from '../../src/platform/graphql/global-id.ts';
 import { createTestMember, createTestTenant, startTestApp, type TestApp, type TestTenant } from '../support/app.ts';
 import { type BackupAnswer, compare, compareResult, compareStart, ended, idOf, restore, seedShop, takeBackup, withDatabase } from '../support/backup-calls.ts';
@@ -100,7 +99,7 @@ describe('backupCompare', () => {
     await takeBackup(admin, tenant.id);
     const reached = Promise.withResolvers<void>();
     const go = Promise.withResolvers<void>();
-    const off = app.nest.get(FaultPoints, { strict: false }).on('compare.documents', () => {
+    const off = app.at('compare.documents', () => {
       reached.resolve();
       return go.promise;
     });

@@ -9,7 +9,6 @@ import { differences, fingerprint } from '../../scripts/demo/fingerprint.ts';
 import { BackupDeletion } from '../../src/backups/backup-deletion.ts';
 import { CopyTicks } from '../../src/destinations/copy-ticks.ts';
 import { TenantRemoval } from '../../src/departures/tenant-removal.ts';
-import { FaultPoints } from '../../src/operations/fault-points.ts';
 import { parseGlobalId } from '../../src/platform/graphql/global-id.ts';
 import { ArchiveStores } from '../../src/platform/storage/archive-stores.ts';
 import { Reconciliation } from '../../src/reconcile/reconciliation.ts';
@@ -290,7 +289,7 @@ describe('a workspace with destinations', () => {
   it('has a copy finished that a worker which died had begun', async () => {
     const tenant = await shop();
     const backup = await takeBackup(admin, tenant.id);
-    const off = app.nest.get(FaultPoints).on('copy.written', () => Promise.reject(new Error('The worker stopped here')));
+    const off = app.at('copy.written', () => Promise.reject(new Error('The worker stopped here')));
     await choose(tenant, 'second');
     expect(await copy(tenant)).toMatchObject({ state: 'FAILED' });
     off();
@@ -323,7 +322,7 @@ describe('copies go', () => {
     const tenant = await shop();
     const [backup] = [await takeBackup(admin, tenant.id), await takeBackup(admin, tenant.id)];
     let deleted: readonly UserErrorAnswer[] | null = null;
-    const off = app.nest.get(FaultPoints).on('copy.written', async () => {
+    const off = app.at('copy.written', async () => {
       if ((await copiesOf(backup))[0]?.state !== 'COPYING') return;
       off();
       deleted = await deleteBackup(backup);
@@ -344,7 +343,7 @@ describe('copies go', () => {
     const [destination] = await destinationsOf(tenant);
     expect(await call('destinationUpdate', { destinationId: destination!.id, store: 'third' })).toMatchObject({ destination: { store: 'third', movingFrom: 'second' } });
     const seen: string[][] = [];
-    const off = app.nest.get(FaultPoints).on('copy.written', async () => void seen.push((await copiesOf(backup)).map(({ store, state }) => `${store} ${state}`)));
+    const off = app.at('copy.written', async () => void seen.push((await copiesOf(backup)).map(({ store, state }) => `${store} ${state}`)));
     await copy(tenant);
     off();
     expect(seen).toEqual([['second GOOD', 'third COPYING']]);

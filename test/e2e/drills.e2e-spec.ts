@@ -6,7 +6,6 @@ import { MongoClient } from 'mongodb';
 import { DataSource } from 'typeorm';
 import { differences, fingerprint } from '../../scripts/demo/fingerprint.ts';
 import { ProofTicks } from '../../src/drills/proof-ticks.ts';
-import { FaultPoints } from '../../src/operations/fault-points.ts';
 import { operationTiming } from '../../src/operations/operation-timing.ts';
 import { OperationWorker } from '../../src/operations/operation-worker.ts';
 import { parseGlobalId } from '../../src/platform/graphql/global-id.ts';
@@ -100,7 +99,7 @@ describe('a drill', () => {
   it('that finds something else in the scratch database than in the archive fails', async () => {
     const tenant = await shop();
     await takeBackup(admin, tenant.id);
-    const off = app.nest.get(FaultPoints, { strict: false }).on('drill.swapped', async () => {
+    const off = app.at('drill.swapped', async () => {
       const [scratch = ''] = await scratchOf(tenant.uri, tenant);
       await withDatabase({ ...tenant, database: scratch }, (db) => db.collection('customers').createIndex({ somebody: 1, else: 1 }));
     });
@@ -114,7 +113,7 @@ describe('a drill', () => {
     await takeBackup(admin, tenant.id);
     const reached = Promise.withResolvers<void>();
     const gate = Promise.withResolvers<void>();
-    const off = app.nest.get(FaultPoints, { strict: false }).on(point, () => (reached.resolve(), gate.promise));
+    const off = app.at(point, () => (reached.resolve(), gate.promise));
     const id = idOf(await start(tenant));
     await reached.promise;
     expect(await start(tenant)).toMatchObject({ operation: null, userErrors: [{ code: 'OPERATION_ALREADY_RUNNING', field: [id] }] });
@@ -131,7 +130,7 @@ describe('a drill', () => {
       const tenant = await createTestTenant(admin, { uri: server.uri });
       await withDatabase(tenant, (db) => seedShop(db, 100));
       await takeBackup(admin, tenant.id);
-      const off = app.nest.get(FaultPoints, { strict: false }).on(point, async () => (off(), server.kill('SIGKILL')));
+      const off = app.at(point, async () => (off(), server.kill('SIGKILL')));
       const operation = await drill(tenant);
       expect(operation).toMatchObject({ state: 'FAILED', failure: { code: expect.stringMatching(/^TARGET_/) } });
       const leftOvers = app.nest.get(StageLeftOvers, { strict: false });
@@ -162,7 +161,7 @@ describe('a drill', () => {
       const [late, successor] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
       const [lateFails, successorGoesOn] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
       let count = 0;
-      own.nest.get(FaultPoints, { strict: false }).on('drill.swapped', async () => {
+      own.at('drill.swapped', async () => {
         const isLate = ++count === 1;
         (isLate ? late : successor).resolve();
         await (isLate ? lateFails : successorGoesOn).promise;
@@ -203,7 +202,7 @@ describe('a drill', () => {
       const client = await other.loginAsAdmin();
       const tenant = await shop(client);
       await takeBackup(client, tenant.id);
-      other.nest.get(FaultPoints, { strict: false }).on('drill.swapped', async () => void seen.push(...(await scratchOf(server.uri, tenant)), ...(await scratchOf(tenant.uri, tenant))));
+      other.at('drill.swapped', async () => void seen.push(...(await scratchOf(server.uri, tenant)), ...(await scratchOf(tenant.uri, tenant))));
       expect((await drill(tenant, client)).state).toBe('COMPLETED');
       expect(seen).toHaveLength(1);
       expect(await scratchOf(server.uri, tenant)).toEqual([]);

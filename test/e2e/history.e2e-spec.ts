@@ -2,7 +2,6 @@ import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { DataSource } from 'typeorm';
 import { AppError } from '#errors';
-import { FaultPoints } from '../../src/operations/fault-points.ts';
 import { parseGlobalId } from '../../src/platform/graphql/global-id.ts';
 import { createTestMember, createTestTenant, startTestApp, testAdmin, type TestApp, type TestTenant } from '../support/app.ts';
 import { type BackupAnswer, backupCreate, ended, idOf, restore, seedShop, takeBackup, withDatabase } from '../support/backup-calls.ts';
@@ -168,7 +167,7 @@ describe('the file', () => {
 it('shows why something failed', async () => {
   const poor = await createTestTenant(admin);
   await withDatabase(poor, (db) => seedShop(db, 5));
-  const remove = app.nest.get(FaultPoints).on('backup.read-back', () => Promise.reject(new AppError('STORAGE_FULL', 'The disk is full')));
+  const remove = app.at('backup.read-back', () => Promise.reject(new AppError('STORAGE_FULL', 'The disk is full')));
   await ended(admin, idOf(await backupCreate(admin, poor.id))).finally(remove);
   expect((await history(admin, { text: 'disk is' }, {}, poor.id)).edges.map(({ node }) => [node.state, node.failureCode])).toEqual([['FAILED', 'STORAGE_FULL']]);
 });

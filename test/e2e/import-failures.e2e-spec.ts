@@ -4,7 +4,6 @@ import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { DataSource } from 'typeorm';
 import { AppError } from '../../libs/errors/index.ts';
-import { FaultPoints } from '../../src/operations/fault-points.ts';
 import { UploadExpiry } from '../../src/transfers/upload-expiry.ts';
 import { smallPayload } from '../support/archives.ts';
 import { createTestTenant, startTestApp, type TestApp, type TestTenant } from '../support/app.ts';
@@ -57,8 +56,8 @@ describe('an import', () => {
   }, 60_000);
 
   it('that failed of something that passes begins anew without the file being sent again', async () => {
-    const faults = (await startWorker()).nest.get(FaultPoints, { strict: false });
-    const heal = faults.on('import.verify', () => Promise.reject(new AppError('STORAGE_UNAVAILABLE', 'The archive store is away')));
+    const worker = await startWorker();
+    const heal = worker.at('import.verify', () => Promise.reject(new AppError('STORAGE_UNAVAILABLE', 'The archive store is away')));
     const { upload, operation, backup } = await begun();
     expect(await ended(admin, operation.id)).toMatchObject({ state: 'FAILED', failure: { code: 'STORAGE_UNAVAILABLE' }, backup: { state: 'FAILED', usable: false } });
     heal();
@@ -70,10 +69,10 @@ describe('an import', () => {
   });
 
   it('that is canceled leaves nothing, and neither does one that failed when its upload expires', async () => {
-    const faults = (await startWorker()).nest.get(FaultPoints, { strict: false });
+    const worker = await startWorker();
     const files = await storedFiles(api);
     const reached = Promise.withResolvers<void>();
-    const off = faults.on('import.verify', async (signal) => {
+    const off = worker.at('import.verify', async (signal) => {
       reached.resolve();
       await once(signal!, 'abort');
     });
@@ -84,7 +83,7 @@ describe('an import', () => {
     off();
     expect(await storedFiles(api)).toEqual(files);
 
-    const heal = faults.on('import.verify', () => Promise.reject(new AppError('STORAGE_UNAVAILABLE', 'The archive store is away')));
+    const heal = worker.at('import.verify', () => Promise.reject(new AppError('STORAGE_UNAVAILABLE', 'The archive store is away')));
     const failed = await begun();
     expect(await ended(admin, failed.operation.id)).toMatchObject({ state: 'FAILED' });
     heal();

@@ -1,6 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { MongoClient } from 'mongodb';
-import { FaultPoints } from '../../src/operations/fault-points.ts';
 import { createTestMember, createTestTenant, startTestApp, type TestApp, type TestTenant } from '../support/app.ts';
 import { type BackupAnswer, ended, idOf, makePlan, restore, restoreStart, restoreUndo, seedShop, type Started, takeBackup, withDatabase } from '../support/backup-calls.ts';
 import type { GraphqlClient } from '../support/graphql-client.ts';
@@ -89,7 +88,7 @@ describe('a restore with keepOld', () => {
   it('keeps them also when another worker finishes it', async () => {
     const { tenant, backup } = await shop();
     let failures = 0;
-    const off = app.nest.get(FaultPoints, { strict: false }).on('restore.swapped', () => (failures++ === 0 ? Promise.reject(new Error('stopped by the test')) : Promise.resolve()));
+    const off = app.at('restore.swapped', () => (failures++ === 0 ? Promise.reject(new Error('stopped by the test')) : Promise.resolve()));
     const done = await restore(admin, tenant.id, backup.id, { keepOld: true });
     off();
     expect([done.state, failures]).toEqual(['COMPLETED', 2]);

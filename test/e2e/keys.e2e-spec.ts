@@ -10,7 +10,6 @@ import { AlertsService } from '../../src/alerts/alerts.service.ts';
 import { DiscardedArchives } from '../../src/backups/discarded-archives.ts';
 import { MissingKeys } from '../../src/keys/missing-keys.ts';
 import { KeyAlert } from '../../src/notifications/key-alert.ts';
-import { FaultPoints } from '../../src/operations/fault-points.ts';
 import { createTestTenant, startTestApp, type TestApp, type TestTenant } from '../support/app.ts';
 import { type BackupAnswer, ended, idOf, makePlan, type OperationAnswer, restoreStart, seedShop, type Started, takeBackup, withDatabase } from '../support/backup-calls.ts';
 import type { GraphqlClient } from '../support/graphql-client.ts';
@@ -122,7 +121,7 @@ describe('the archives of a workspace', () => {
     const { app, admin } = await start(place);
     const gate = Promise.withResolvers<void>();
     const reached = Promise.withResolvers<void>();
-    const off = app.nest.get(FaultPoints, { strict: false }).on('restore.begun', () => (reached.resolve(), gate.promise));
+    const off = app.at('restore.begun', () => (reached.resolve(), gate.promise));
     const plan = await makePlan(admin, place.tenant.id, place.backup.id);
     const restoring = idOf(await restoreStart(admin, plan.id, place.tenant.name));
     await reached.promise;

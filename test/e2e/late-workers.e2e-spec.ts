@@ -7,7 +7,6 @@ import { AppError } from '../../libs/errors/index.ts';
 import { BackupRunner } from '../../src/backups/backup-runner.ts';
 import type { BackupWork } from '../../src/backups/backup-work.ts';
 import { BackupEntity } from '../../src/backups/backup.entity.ts';
-import { FaultPoints } from '../../src/operations/fault-points.ts';
 import { OperationWorker } from '../../src/operations/operation-worker.ts';
 import { parseGlobalId } from '../../src/platform/graphql/global-id.ts';
 import { TenantsService } from '../../src/tenants/tenants.service.ts';
@@ -89,7 +88,7 @@ describe('a worker that does not know that another one has its operation', () =>
     const gate = Promise.withResolvers<void>();
     const reached = Promise.withResolvers<void>();
     let count = 0;
-    worker.nest.get(FaultPoints, { strict: false }).on('import.verify', async () => {
+    worker.at('import.verify', async () => {
       if (++count > 1) return;
       reached.resolve();
       await gate.promise;

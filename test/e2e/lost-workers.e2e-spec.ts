@@ -1,8 +1,9 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { differences, type Fingerprint, fingerprint } from '../../scripts/demo/fingerprint.ts';
+import { differences } from '../../scripts/demo/fingerprint.ts';
 import { createTestTenant, startTestApp, type TestApp, type TestTenant } from '../support/app.ts';
 import { backupCreate, type BackupAnswer, ended, idOf, makePlan, operationFields, type OperationAnswer, restoreStart, seedShop, takeBackup, withDatabase } from '../support/backup-calls.ts';
 import type { GraphqlClient } from '../support/graphql-client.ts';
+import { print } from '../support/restore-bench.ts';
 import { testDatabaseUrl } from '../support/servers.ts';
 import { storedFiles } from '../support/store-faults.ts';
 import { WorkerProcess } from '../support/worker-process.ts';
@@ -44,8 +45,6 @@ async function workUntilKilled(point: string): Promise<void> {
 }
 
 const read = async (id: string): Promise<OperationAnswer> => (await admin.run<{ operation: OperationAnswer }>(`query ($id: ID!) { operation(id: $id) { ${operationFields} } }`, { id })).operation;
-const print = (tenant: TestTenant): Promise<Fingerprint> => withDatabase(tenant, fingerprint);
-
 async function shop(): Promise<TestTenant> {
   const tenant = await createTestTenant(admin);
   await withDatabase(tenant, (db) => seedShop(db, 200));

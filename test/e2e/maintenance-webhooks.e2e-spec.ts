@@ -1,7 +1,6 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { DataSource } from 'typeorm';
 import { MaintenanceAcknowledgement } from '../../src/maintenance/maintenance-acknowledgement.ts';
-import { FaultPoints } from '../../src/operations/fault-points.ts';
 import { parseGlobalId } from '../../src/platform/graphql/global-id.ts';
 import { differences, fingerprint } from '../../scripts/demo/fingerprint.ts';
 import { createTestTenant, startTestApp, type TestApp, type TestTenant } from '../support/app.ts';
@@ -76,10 +75,6 @@ async function shop(): Promise<{ readonly tenant: TestTenant; readonly planId: s
   return { tenant, planId: (await makePlan(admin, tenant.id, backup.id)).id };
 }
 
-function at(point: string, work: () => Promise<void>): () => void {
-  return app.nest.get(FaultPoints, { strict: false }).on(point, work);
-}
-
 const maintenanceOf = async (tenant: TestTenant): Promise<{ readonly status: string; readonly sessionEpoch: number; readonly maintenance: { readonly on: boolean; readonly acknowledgedAt: string | null } }> =>
   (await admin.run<{ tenant: Awaited<ReturnType<typeof maintenanceOf>> }>('query ($id: ID!) { tenant(id: $id) { status sessionEpoch maintenance { on acknowledgedAt } } }', { id: tenant.id })).tenant;
 
@@ -129,7 +124,7 @@ describe('a restore', () => {
     const secret = await secretOf(tenant, { required: true });
     const epoch = (await maintenanceOf(tenant)).sessionEpoch;
     let beforeSwap: Awaited<ReturnType<typeof maintenanceOf>> | undefined;
-    const off = at('restore.committed', async () => void (beforeSwap = await maintenanceOf(tenant)));
+    const off = app.at('restore.committed', async () => void (beforeSwap = await maintenanceOf(tenant)));
     const id = idOf(await restoreStart(admin, planId, tenant.name));
     expect(await ended(admin, id)).toMatchObject({ state: 'COMPLETED', result: { warnings: [] } });
     off();

@@ -1,9 +1,9 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { differences, type Fingerprint, fingerprint } from '../../scripts/demo/fingerprint.ts';
-import { FaultPoints } from '../../src/operations/fault-points.ts';
+import { differences, type Fingerprint } from '../../scripts/demo/fingerprint.ts';
 import { createTestTenant, startTestApp, type TestApp, type TestTenant } from '../support/app.ts';
 import { ended, idOf, makePlan, planCreate, restoreStart, type Started, takeBackup, withDatabase } from '../support/backup-calls.ts';
 import type { GraphqlClient } from '../support/graphql-client.ts';
+import { print } from '../support/restore-bench.ts';
 
 let app: TestApp;
 let admin: GraphqlClient;
@@ -33,12 +33,6 @@ interface Ended {
   readonly failure: { readonly code: string; readonly message: string } | null;
   readonly safetyBackup: { readonly id: string; readonly collections: readonly string[] | null; readonly contents: readonly { readonly name: string; readonly documents: string }[] } | null;
   readonly result: { readonly dryRun: boolean; readonly collections: readonly Row[]; readonly warnings: readonly string[] } | null;
-}
-
-const print = (tenant: TestTenant): Promise<Fingerprint> => withDatabase(tenant, fingerprint);
-
-function at(point: string, work: () => Promise<void>): () => void {
-  return app.nest.get(FaultPoints, { strict: false }).on(point, work);
 }
 
 async function finished(id: string): Promise<Ended> {
@@ -119,7 +113,7 @@ describe('a MERGE', () => {
 
   it('takes the archive, and its undo brings back what was written up to the last moment', async () => {
     const { tenant, backupId } = await changed();
-    const off = at('restore.maintenance', () => withDatabase(tenant, async (db) => void (await db.collection<Thing>('things').insertOne({ _id: 7_777, a: 'in the last moment' }))));
+    const off = app.at('restore.maintenance', () => withDatabase(tenant, async (db) => void (await db.collection<Thing>('things').insertOne({ _id: 7_777, a: 'in the last moment' }))));
     const done = await merge(tenant, backupId, { conflict: 'TAKE_ARCHIVE' });
     off();
     expect(done).toMatchObject({ state: 'COMPLETED', result: { collections: taken } });
@@ -137,7 +131,7 @@ describe('a MERGE', () => {
     let failures = 0;
     const offs = ['restore.merge.2', 'restore.merged'].map((point) => {
       let isFirst = true;
-      return at(point, () => {
+      return app.at(point, () => {
         if (!isFirst) return Promise.resolve();
         isFirst = false;
         failures += 1;
@@ -188,7 +182,7 @@ describe('a MERGE', () => {
     const { tenant, backupId, live } = await changed();
     const plan = await makePlan(admin, tenant.id, backupId, { mode: 'MERGE' });
     const started = Promise.withResolvers<string>();
-    const off = at('restore.planned', async () => {
+    const off = app.at('restore.planned', async () => {
       await admin.run('mutation ($input: OperationCancelInput!) { operationCancel(input: $input) { userErrors { code } } }', { input: { operationId: await started.promise } });
     });
     started.resolve(idOf(await restoreStart(admin, plan.id, tenant.name)));

@@ -1,7 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { afterAll, beforeAll, expect, it } from '@jest/globals';
 import { AppError } from '#errors';
-import { FaultPoints } from '../../src/operations/fault-points.ts';
 import { createTestTenant, startTestApp, type TestApp, type TestTenant } from '../support/app.ts';
 import { backupCreate, ended, idOf, seedShop, takeBackup, withDatabase } from '../support/backup-calls.ts';
 import type { GraphqlClient } from '../support/graphql-client.ts';
@@ -61,7 +60,7 @@ it('shows what waits', async () => {
 it('tells failures by their code', async () => {
   const other = await createTestTenant(admin);
   await withDatabase(other, (db) => seedShop(db, 10));
-  const remove = app.nest.get(FaultPoints).on('backup.read-back', () => Promise.reject(new AppError('STORAGE_FULL', 'Full')));
+  const remove = app.at('backup.read-back', () => Promise.reject(new AppError('STORAGE_FULL', 'Full')));
   const operation = await ended(admin, idOf(await backupCreate(admin, other.id))).finally(remove);
   expect(operation.failure?.code).toBe('STORAGE_FULL');
   expect((await scrape()).get('holdfast_operations_total{kind="BACKUP",state="FAILED",code="STORAGE_FULL"}')).toBe(1);

@@ -5,7 +5,6 @@ import { afterAll, beforeAll, expect, it } from '@jest/globals';
 import { MongoClient } from 'mongodb';
 import pg from 'pg';
 import { AppError } from '#errors';
-import { FaultPoints } from '../../src/operations/fault-points.ts';
 import { createTestTenant, startTestApp, testAdmin, type TestApp, type TestTenant } from '../support/app.ts';
 import { backupCreate, compare, ended, idOf, makePlan, restoreStart, restoreUndo, seedShop, takeBackup, watch } from '../support/backup-calls.ts';
 import type { GraphqlClient } from '../support/graphql-client.ts';
@@ -116,7 +115,7 @@ it('no log line, notice, answer, row or metric of a busy day holds a secret, but
   await fetch(`${app.url}${new URL(exported.url).pathname}`);
 
   // What goes wrong tells the most.
-  const remove = app.nest.get(FaultPoints).on('backup.read-back', () => Promise.reject(new Error(`Cannot read ${mongod.uri} with Bearer ${admin.accessToken}`, { cause: new AppError('TARGET_UNREACHABLE', `At ${mongod.uri}`) })));
+  const remove = app.at('backup.read-back', () => Promise.reject(new Error(`Cannot read ${mongod.uri} with Bearer ${admin.accessToken}`, { cause: new AppError('TARGET_UNREACHABLE', `At ${mongod.uri}`) })));
   expect((await ended(busy, idOf(await backupCreate(busy, tenant.id)))).failure?.code).toBe('INTERNAL');
   remove();
   await admin.send('mutation ($input: TenantUpdateInput!) { tenantUpdate(input: $input) { userErrors { code message hint } } }', {

@@ -10,7 +10,6 @@ import { BackupLeftovers } from '../../src/backups/backup-leftovers.ts';
 import { DiscardedArchives } from '../../src/backups/discarded-archives.ts';
 import { TenantRemoval } from '../../src/departures/tenant-removal.ts';
 import { CopyTicks } from '../../src/destinations/copy-ticks.ts';
-import { FaultPoints } from '../../src/operations/fault-points.ts';
 import { parseGlobalId } from '../../src/platform/graphql/global-id.ts';
 import { ArchiveStores } from '../../src/platform/storage/archive-stores.ts';
 import { Reconciliation } from '../../src/reconcile/reconciliation.ts';
@@ -168,7 +167,7 @@ if (server === null) {
 
     it('that came to nothing is removed when its lock ends', async () => {
       const tenant = await shop();
-      const off = app.nest.get(FaultPoints).on('backup.read-back', () => Promise.reject(new Error('The worker stopped here')));
+      const off = app.at('backup.read-back', () => Promise.reject(new Error('The worker stopped here')));
       const operation = await ended(admin, idOf(await backupCreate(admin, tenant.id)));
       off();
       expect(operation).toMatchObject({ state: 'FAILED' });

@@ -10,7 +10,6 @@ import type { GraphqlClient } from '../support/graphql-client.ts';
 import { type OwnMongod, startMongod } from '../support/servers.ts';
 import { uploadFile } from '../support/upload-calls.ts';
 import { DataSource } from 'typeorm';
-import { FaultPoints } from '../../src/operations/fault-points.ts';
 
 let app: TestApp;
 let admin: GraphqlClient;
@@ -127,7 +126,7 @@ describe('a plan', () => {
   it('names the work that runs, which need not run any more when it starts', async () => {
     const { tenant, source } = await shop();
     const [reached, goOn] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
-    offs.push(app.nest.get(FaultPoints, { strict: false }).on('backup.dump', () => {
+    offs.push(app.at('backup.dump', () => {
       reached.resolve();
       return goOn.promise;
     }));

@@ -1,7 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { DataSource } from 'typeorm';
 import { differences, fingerprint, type Fingerprint } from '../../scripts/demo/fingerprint.ts';
-import { FaultPoints } from '../../src/operations/fault-points.ts';
 import { parseGlobalId } from '../../src/platform/graphql/global-id.ts';
 import { KeptDatabaseSweep } from '../../src/restore/kept-database-sweep.ts';
 import { RetentionClock } from '../../src/retention/retention-clock.ts';
@@ -20,7 +19,6 @@ beforeAll(async () => {
 
 afterAll(() => app?.stop());
 
-const at = (point: string, work: () => Promise<void>): (() => void) => app.nest.get(FaultPoints, { strict: false }).on(point, work);
 const sql = <Row>(text: string, values: unknown[] = []): Promise<Row[]> => app.nest.get(DataSource).query(text, values);
 const rawId = (id: string): string => parseGlobalId(id)!.uuid;
 
@@ -126,7 +124,7 @@ describe('a restore with cutover REPOINT', () => {
   it('is taken back by undo with every write that went to the former database, and the undo by another one', async () => {
     const setting = await changedShop();
     const { tenant, archived } = setting;
-    const off = at('restore.planned', () => withDatabase(tenant, async (db) => void (await db.collection('orders').insertOne({ late: true }))));
+    const off = app.at('restore.planned', () => withDatabase(tenant, async (db) => void (await db.collection('orders').insertOne({ late: true }))));
     const done = await repoint(setting);
     off();
     const moved = await databaseOf(tenant);
@@ -200,11 +198,11 @@ describe('a restore with cutover REPOINT', () => {
     const plan = { target: { newDatabase: { name: database } } };
     expect(await repoint(setting, { dryRun: true }, plan)).toMatchObject({ state: 'COMPLETED', safetyBackup: null, undoableUntil: null, result: { dryRun: true } });
     for (const point of ['restore.staged', 'restore.checked', 'restore.maintenance', 'restore.planned']) {
-      const off = at(point, () => Promise.reject(new Error('stopped by the test')));
+      const off = app.at(point, () => Promise.reject(new Error('stopped by the test')));
       expect([point, await repoint(setting, {}, plan)]).toMatchObject([point, { state: 'FAILED' }]);
       off();
       const id = Promise.withResolvers<string>();
-      const cancel = at(point, async () => void (await admin.run('mutation ($input: OperationCancelInput!) { operationCancel(input: $input) { userErrors { code } } }', { input: { operationId: await id.promise } })));
+      const cancel = app.at(point, async () => void (await admin.run('mutation ($input: OperationCancelInput!) { operationCancel(input: $input) { userErrors { code } } }', { input: { operationId: await id.promise } })));
       const { id: planId } = await makePlan(admin, tenant.id, backup.id, { cutover: 'REPOINT', ...plan });
       id.resolve(idOf(await restoreStart(admin, planId, tenant.name)));
       expect([point, await ended(admin, await id.promise)]).toMatchObject([point, { state: 'CANCELED' }]);
@@ -219,11 +217,11 @@ describe('a restore with cutover REPOINT', () => {
     const setting = await changedShop();
     const { tenant } = setting;
     const database = `${tenant.database}_race`;
-    const off = at('restore.staged', () => withDatabase({ uri: tenant.uri, database }, async (db) => void (await db.collection('mine').insertOne({ a: 1 }))));
+    const off = app.at('restore.staged', () => withDatabase({ uri: tenant.uri, database }, async (db) => void (await db.collection('mine').insertOne({ a: 1 }))));
     expect(await repoint(setting, {}, { target: { newDatabase: { name: database } } })).toMatchObject({ state: 'FAILED', failure: { code: 'LIVE_CHANGED' } });
     off();
     expect(await namesIn(tenant, database)).toEqual(['mine']);
-    const off2 = at('restore.staged', () => withDatabase(tenant, async (db) => void (await db.createCollection('meanwhile'))));
+    const off2 = app.at('restore.staged', () => withDatabase(tenant, async (db) => void (await db.createCollection('meanwhile'))));
     expect(await repoint(setting)).toMatchObject({ state: 'FAILED', failure: { code: 'LIVE_CHANGED', message: expect.stringMatching(/meanwhile/) } });
     off2();
     expect(await databaseOf(tenant)).toBe(tenant.database);
@@ -265,7 +263,7 @@ describe('a former database', () => {
     // Work that runs goes first.
     const plan = await makePlan(admin, tenant.id, backup.id);
     await expire(done);
-    const off = at('restore.staged', () => app.nest.get(KeptDatabaseSweep, { strict: false }).tick());
+    const off = app.at('restore.staged', () => app.nest.get(KeptDatabaseSweep, { strict: false }).tick());
     await ended(admin, idOf(await restoreStart(admin, plan.id, tenant.name)));
     off();
     expect([await exists(tenant, tenant.database), await releases(tenant)]).toEqual([true, []]);
@@ -364,7 +362,7 @@ describe('a former database', () => {
     const { tenant } = setting;
     const done = await repoint(setting);
     await expire(done);
-    const off = at('release.dropping', () => Promise.reject(new Error('stopped by the test')));
+    const off = app.at('release.dropping', () => Promise.reject(new Error('stopped by the test')));
     await sweep(tenant);
     off();
     expect(await releases(tenant)).toMatchObject([{ state: 'FAILED' }]);

@@ -3,7 +3,6 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { type Db, Int32 } from 'mongodb';
 import { DataSource } from 'typeorm';
 import { differences, fingerprint } from '../../scripts/demo/fingerprint.ts';
-import { FaultPoints } from '../../src/operations/fault-points.ts';
 import { toGlobalId } from '../../src/platform/graphql/global-id.ts';
 import { createTestMember, createTestTenant, startTestApp, type TestApp, type TestTenant } from '../support/app.ts';
 import { backupCreate, ended, idOf, type OperationAnswer, restoreUndo, seedShop, takeBackup, watch, withDatabase } from '../support/backup-calls.ts';
@@ -28,7 +27,6 @@ afterAll(async () => {
 });
 
 const sql = <Row>(text: string, values: unknown[] = []): Promise<Row[]> => app.nest.get(DataSource).query(text, values);
-const at = (point: string, work: (signal?: AbortSignal) => Promise<void>): (() => void) => app.nest.get(FaultPoints, { strict: false }).on(point, work);
 
 type Owner = GraphqlClient & { readonly email: string };
 
@@ -91,7 +89,7 @@ describe('a reset', () => {
     expect(await readReset(owner, id)).toMatchObject({ state: 'VERIFIED' });
     // It would be over before anybody could see three states of it.
     const [first, second] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
-    const holds = [at('backup.dump', () => first.promise), at('restore.swapped', () => second.promise)];
+    const holds = [app.at('backup.dump', () => first.promise), app.at('restore.swapped', () => second.promise)];
     const executed = await resetExecute(owner, id);
     const seen = await watch(owner, executed.operation!.id, (states) => (states === 1 ? first : second).resolve());
     for (const off of holds) off();
@@ -135,7 +133,7 @@ describe('a reset', () => {
   it('brings back by undo what was written until the wipe', async () => {
     const one = await shop();
     const { tenant, owner } = one;
-    const off = at('restore.swap.0', () => withDatabase(tenant, async (db) => void (await db.collection('orders').insertOne({ number: 4711 }))));
+    const off = app.at('restore.swap.0', () => withDatabase(tenant, async (db) => void (await db.collection('orders').insertOne({ number: 4711 }))));
     const operation = await resetWhole(owner, tenant.id, mail);
     off();
     expect(operation).toMatchObject({ state: 'COMPLETED', safetyBackup: { name: 'Before the reset, last state' } });
@@ -147,7 +145,7 @@ describe('a reset', () => {
     const { tenant, owner } = await shop();
     const { id } = await verifiedReset(owner, tenant.id, mail);
     await withDatabase(tenant, async (db) => void (await db.collection('invoices').insertOne({ a: 1 })));
-    const off = at('restore.swapped', () => withDatabase(tenant, async (db) => void (await db.collection('orders').insertOne({ late: true }))));
+    const off = app.at('restore.swapped', () => withDatabase(tenant, async (db) => void (await db.collection('orders').insertOne({ late: true }))));
     const operation = await ended(owner, (await resetExecute(owner, id)).operation!.id);
     off();
     expect(operation.state).toBe('COMPLETED');
@@ -167,7 +165,7 @@ describe('a reset', () => {
   it('does not start when its safety backup fails', async () => {
     const { tenant, owner } = await shop();
     const before = await withDatabase(tenant, fingerprint);
-    const off = at('backup.finalize', () => Promise.reject(new Error('The store is broken')));
+    const off = app.at('backup.finalize', () => Promise.reject(new Error('The store is broken')));
     const { id } = await verifiedReset(owner, tenant.id, mail);
     const operation = await ended(owner, (await resetExecute(owner, id)).operation!.id);
     off();
@@ -182,7 +180,7 @@ describe('a reset', () => {
     const before = await withDatabase(tenant, fingerprint);
     const { id } = await verifiedReset(owner, tenant.id, mail);
     const reached = Promise.withResolvers<void>();
-    const off = at('restore.maintenance', async (signal) => {
+    const off = app.at('restore.maintenance', async (signal) => {
       reached.resolve();
       await once(signal!, 'abort');
     });
@@ -208,7 +206,7 @@ describe('a reset', () => {
     const [mine, theirs] = [await verifiedReset(owner, tenant.id, mail), await verifiedReset(other, tenant.id, mail)];
     const reached = Promise.withResolvers<void>();
     const go = Promise.withResolvers<void>();
-    const off = at('backup.dump', () => (reached.resolve(), go.promise));
+    const off = app.at('backup.dump', () => (reached.resolve(), go.promise));
     const backup = idOf(await backupCreate(admin, tenant.id));
     await reached.promise;
     expect(await resetExecute(owner, mine.id)).toMatchObject({ operation: null, userErrors: [{ code: 'OPERATION_ALREADY_RUNNING', field: [backup] }] });

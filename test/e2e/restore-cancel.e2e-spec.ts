@@ -2,7 +2,6 @@ import { once } from 'node:events';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import { MongoClient } from 'mongodb';
 import { differences, type Fingerprint, fingerprint } from '../../scripts/demo/fingerprint.ts';
-import { FaultPoints } from '../../src/operations/fault-points.ts';
 import { createTestTenant, startTestApp, type TestApp, type TestTenant } from '../support/app.ts';
 import { type BackupAnswer, ended, idOf, makePlan, type OperationAnswer, restore, restoreStart, seedShop, takeBackup, withDatabase } from '../support/backup-calls.ts';
 import type { GraphqlClient } from '../support/graphql-client.ts';
@@ -47,7 +46,7 @@ afterAll(async () => {
 });
 
 function at(point: string, work: (signal?: AbortSignal) => Promise<void>): void {
-  offs.push(app.nest.get(FaultPoints, { strict: false }).on(point, work));
+  offs.push(app.at(point, work));
 }
 
 /** Longer than a cancel may take. The server forgets a fault no sooner than this, however it is asked to. */

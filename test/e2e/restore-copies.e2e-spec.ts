@@ -1,7 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { differences, fingerprint, type Fingerprint } from '../../scripts/demo/fingerprint.ts';
-import { FaultPoints } from '../../src/operations/fault-points.ts';
 import { createTestMember, createTestTenant, startTestApp, type TestApp, type TestTenant } from '../support/app.ts';
 import { type BackupAnswer, ended, idOf, makePlan, type OperationAnswer, planCreate, restore, restoreStart, restoreUndo, seedShop, takeBackup, withDatabase } from '../support/backup-calls.ts';
 import { binaryFixture } from '../support/fixtures.ts';
@@ -19,7 +18,6 @@ beforeAll(async () => {
 
 afterAll(() => app?.stop());
 
-const at = (point: string, work: () => Promise<void>): (() => void) => app.nest.get(FaultPoints, { strict: false }).on(point, work);
 
 interface Setting {
   readonly tenant: TestTenant;
@@ -99,7 +97,7 @@ describe('a restore into a new database', () => {
     const setting = await changedShop();
     const { tenant } = setting;
     const database = beside(tenant);
-    const off = at('restore.staged', () => withDatabase({ uri: tenant.uri, database }, async (db) => void (await db.collection('mine').insertOne({ a: 1 }))));
+    const off = app.at('restore.staged', () => withDatabase({ uri: tenant.uri, database }, async (db) => void (await db.collection('mine').insertOne({ a: 1 }))));
     const done = await copy(setting, { newDatabase: { name: database } });
     off();
     expect(done).toMatchObject({ state: 'FAILED', failure: { code: 'LIVE_CHANGED' } });
@@ -114,7 +112,7 @@ describe('a restore into a new database', () => {
     expect(dry).toMatchObject({ state: 'COMPLETED', result: { dryRun: true } });
     expect(await namesIn(tenant, database)).toEqual([]);
     const id = Promise.withResolvers<string>();
-    const off = at('restore.staged', async () => {
+    const off = app.at('restore.staged', async () => {
       await admin.run('mutation ($input: OperationCancelInput!) { operationCancel(input: $input) { userErrors { code } } }', { input: { operationId: await id.promise } });
     });
     const plan = await makePlan(admin, tenant.id, backup.id, { target: { newDatabase: { name: database } } });
@@ -132,7 +130,7 @@ describe('a restore into a new database', () => {
     const newTenant = { ...(await newTenantInput()), target: { engine: 'MONGODB', uri: one.tenant.uri, database } };
     const late = await makePlan(admin, other.tenant.id, other.backup.id, { target: { newTenant } });
     const refusals: unknown[] = [];
-    const off = at('restore.staged', async () => {
+    const off = app.at('restore.staged', async () => {
       refusals.push(await restoreStart(admin, rival.id, other.tenant.name), await restoreStart(admin, late.id, other.tenant.name), await planCreate(admin, other.tenant.id, other.backup.id, { target }));
     });
     expect(await ended(admin, idOf(await restoreStart(admin, plan.id, one.tenant.name)))).toMatchObject({ state: 'COMPLETED' });
@@ -146,7 +144,7 @@ describe('a restore into a new database', () => {
     const setting = await changedShop();
     const database = beside(setting.tenant);
     let failures = 0;
-    const off = at(point, () => (failures++ === 0 ? Promise.reject(new Error('stopped by the test')) : Promise.resolve()));
+    const off = app.at(point, () => (failures++ === 0 ? Promise.reject(new Error('stopped by the test')) : Promise.resolve()));
     const done = await copy(setting, { newDatabase: { name: database } });
     off();
     expect([done.state, failures > 0]).toEqual(['COMPLETED', true]);
@@ -164,7 +162,7 @@ describe('a restore as a new workspace', () => {
 
     const statuses: (string | null)[] = [];
     const look = async (): Promise<void> => void statuses.push(await statusOf(newTenant.slug));
-    const offs = [at('restore.staged', look), at('restore.swap.0', look)];
+    const offs = [app.at('restore.staged', look), app.at('restore.swap.0', look)];
     const done = await copy(setting, { newTenant });
     for (const off of offs) off();
     expect(done).toMatchObject({ state: 'COMPLETED', safetyBackup: null });
@@ -185,7 +183,7 @@ describe('a restore as a new workspace', () => {
     const newTenant = await newTenantInput();
     const seen = 'query ($slug: String!) { tenant(slug: $slug) { id maintenance { on operation { id tenant { slug } log { message } } } } }';
     const answers: unknown[] = [];
-    const off = at('restore.swap.0', async () => {
+    const off = app.at('restore.swap.0', async () => {
       const { tenant } = await admin.run<{ tenant: { id: string; maintenance: { operation: { tenant: { slug: string } } } } }>(seen, { slug: newTenant.slug });
       const viewer = await createTestMember(app, admin, tenant.id, 'VIEWER');
       answers.push(tenant.maintenance.operation.tenant.slug, await viewer.run(seen, { slug: newTenant.slug }));
@@ -199,7 +197,7 @@ describe('a restore as a new workspace', () => {
     const setting = await changedShop();
     const newTenant = await newTenantInput();
     const refusals: unknown[] = [];
-    const off = at('restore.swap.0', async () => {
+    const off = app.at('restore.swap.0', async () => {
       const { tenant } = await admin.run<{ tenant: { id: string; name: string } }>('query ($slug: String!) { tenant(slug: $slug) { id name } }', { slug: newTenant.slug });
       const { upload } = await uploadFile(admin, tenant.id, 'dump.archive.gz', binaryFixture('mongodump/every-shape.archive.gz'));
       const { restorePlanCreate } = await admin.run<{ restorePlanCreate: { plan: { id: string } } }>(
@@ -223,7 +221,7 @@ describe('a restore as a new workspace', () => {
     const newTenant = await newTenantInput();
     expect(await planCreate(admin, tenant.id, backup.id, { target: { newTenant: { ...newTenant, slug: tenant.slug } } })).toMatchObject({ plan: null, userErrors: [{ code: 'SLUG_TAKEN' }] });
     expect(await planCreate(admin, tenant.id, backup.id, { target: { newTenant: { ...newTenant, target: { ...newTenant.target, database: tenant.database } } } })).toMatchObject({ plan: null, userErrors: [{ code: 'TARGET_IN_USE' }] });
-    const off = at('restore.staged', async () => void (await createTestTenant(admin, { slug: newTenant.slug })));
+    const off = app.at('restore.staged', async () => void (await createTestTenant(admin, { slug: newTenant.slug })));
     const done = await copy(setting, { newTenant });
     off();
     expect(done).toMatchObject({ state: 'FAILED', failure: { code: 'SLUG_TAKEN' } });
@@ -233,7 +231,7 @@ describe('a restore as a new workspace', () => {
   it('comes to no workspace at all when it fails', async () => {
     const setting = await changedShop();
     const newTenant = await newTenantInput();
-    const off = at('restore.staged', () => Promise.reject(new Error('stopped by the test')));
+    const off = app.at('restore.staged', () => Promise.reject(new Error('stopped by the test')));
     expect(await copy(setting, { newTenant })).toMatchObject({ state: 'FAILED' });
     off();
     expect(await tenantBySlug(newTenant.slug)).toBe('NOT_FOUND');

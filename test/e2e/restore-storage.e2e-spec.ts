@@ -1,6 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { differences, fingerprint } from '../../scripts/demo/fingerprint.ts';
-import { FaultPoints } from '../../src/operations/fault-points.ts';
 import { randomBytes } from 'node:crypto';
 import { DataSource } from 'typeorm';
 import type { ArchiveStore, StoredObject } from '../../libs/storage/index.ts';
@@ -33,7 +32,7 @@ afterAll(() => app?.stop());
 /** A restore to which `fail` happens when it reaches the place. */
 async function restoreWhile(cutover: string, point: string, fail: () => void): Promise<OperationAnswer> {
   let reached = false;
-  const off = app.nest.get(FaultPoints, { strict: false }).on(point, async () => {
+  const off = app.at(point, async () => {
     off();
     reached = true;
     fail();
@@ -77,12 +76,11 @@ describe('VERIFY of a restore', () => {
     const open = store.open.bind(store);
     const counted = { bytes: 0 };
     store.open = async (key) => countReads(await open(key), counted);
-    const points = app.nest.get(FaultPoints, { strict: false });
     const timesRead = async (): Promise<number> => {
       const plan = await makePlan(admin, large.id, id);
       counted.bytes = 0;
       const verified = Promise.withResolvers<number>();
-      const off = points.on('restore.verified', async () => verified.resolve(counted.bytes));
+      const off = app.at('restore.verified', async () => verified.resolve(counted.bytes));
       expect(await ended(admin, idOf(await restoreStart(admin, plan.id, plan.confirmName, { dryRun: true })))).toMatchObject({ state: 'COMPLETED' });
       off();
       return Math.round((await verified.promise) / Number(size));

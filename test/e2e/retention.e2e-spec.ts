@@ -3,7 +3,6 @@ import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import { DataSource } from 'typeorm';
 import { BackupDeletion } from '../../src/backups/backup-deletion.ts';
-import { FaultPoints } from '../../src/operations/fault-points.ts';
 import { parseGlobalId } from '../../src/platform/graphql/global-id.ts';
 import { RetentionSweep } from '../../src/retention/retention-sweep.ts';
 import { createTestMember, createTestTenant, startTestApp, type TestApp, type TestTenant } from '../support/app.ts';
@@ -199,7 +198,7 @@ describe('what its rule lets go', () => {
     const tenant = await shop({ manualRetention: { mode: 'COUNT', count: 1 } });
     const [old] = [await takeBackup(admin, tenant.id), await takeBackup(admin, tenant.id)];
     const gate = Promise.withResolvers<void>();
-    const off = app.nest.get(FaultPoints, { strict: false }).on('backup.prelude', () => gate.promise);
+    const off = app.at('backup.prelude', () => gate.promise);
     const { backupCreate } = await admin.run<{ backupCreate: { operation: { id: string } } }>('mutation ($input: BackupCreateInput!) { backupCreate(input: $input) { operation { id } userErrors { code } } }', { input: { tenantId: tenant.id } });
     await run();
     expect(await states([old])).toEqual(['COMPLETED']);

@@ -1,6 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { DataSource } from 'typeorm';
-import { FaultPoints } from '../../src/operations/fault-points.ts';
 import { ScheduleTicks } from '../../src/schedules/schedule-ticks.ts';
 import { createTestMember, createTestTenant, startTestApp, type TestApp, type TestTenant } from '../support/app.ts';
 import { backupCreate, ended, idOf, seedShop, takeBackup, type UserErrorAnswer, withDatabase } from '../support/backup-calls.ts';
@@ -126,7 +125,7 @@ describe('a schedule', () => {
     const name = `busy-${tenant.slug}`;
     await create(tenant, { name });
     const gate = Promise.withResolvers<void>();
-    const offs = [app, second].map((one) => one.nest.get(FaultPoints, { strict: false }).on('backup.prelude', () => gate.promise));
+    const offs = [app, second].map((one) => one.at('backup.prelude', () => gate.promise));
     const running = idOf(await backupCreate(admin, tenant.id));
     await makeDue(name);
     await tickBoth();
@@ -271,7 +270,7 @@ describe('a cron key', () => {
     const tenant = await shop();
     const key = await rotate(tenant);
     const gate = Promise.withResolvers<void>();
-    const offs = [app, second].map((one) => one.nest.get(FaultPoints, { strict: false }).on('backup.prelude', () => gate.promise));
+    const offs = [app, second].map((one) => one.at('backup.prelude', () => gate.promise));
     const running = idOf(await backupCreate(admin, tenant.id));
     expect((await post(tenant.slug, key)).status).toBe(409);
     for (const off of offs) off();

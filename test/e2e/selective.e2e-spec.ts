@@ -2,11 +2,11 @@ import { randomBytes } from 'node:crypto';
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { differences, type Fingerprint, fingerprint } from '../../scripts/demo/fingerprint.ts';
-import { FaultPoints } from '../../src/operations/fault-points.ts';
+import { differences, type Fingerprint } from '../../scripts/demo/fingerprint.ts';
 import { createTestTenant, startTestApp, type TestApp, type TestTenant } from '../support/app.ts';
 import { ended, idOf, makePlan, type OperationAnswer, planCreate, restoreStart, seedShop, type Started, takeBackup, withDatabase } from '../support/backup-calls.ts';
 import type { GraphqlClient } from '../support/graphql-client.ts';
+import { print } from '../support/restore-bench.ts';
 import { storedFiles, storeFolder } from '../support/store-faults.ts';
 
 let app: TestApp;
@@ -20,8 +20,6 @@ beforeAll(async () => {
 afterAll(async () => {
   await app?.stop();
 });
-
-const print = (tenant: TestTenant): Promise<Fingerprint> => withDatabase(tenant, fingerprint);
 
 async function restoreOf(tenant: TestTenant, backupId: string, collections: readonly string[] | null): Promise<OperationAnswer> {
   const plan = await makePlan(admin, tenant.id, backupId, collections === null ? {} : { collections });
@@ -82,7 +80,7 @@ describe('a restore of chosen collections', () => {
       await db.collection('log').drop();
       await db.collection('readings').drop();
     });
-    const off = app.nest.get(FaultPoints, { strict: false }).on('restore.staged', () => withDatabase(tenant, async (db) => void (await db.collection('orders').insertOne({ acknowledged: 'in the last moment' }))));
+    const off = app.at('restore.staged', () => withDatabase(tenant, async (db) => void (await db.collection('orders').insertOne({ acknowledged: 'in the last moment' }))));
     const done = await restoreOf(tenant, backupId, ['orders', 'log', 'readings', 'big_orders']);
     off();
     expect(done).toMatchObject({ state: 'COMPLETED' });

@@ -1,5 +1,4 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { FaultPoints } from '../../src/operations/fault-points.ts';
 import { createTestTenant, startTestApp, type TestApp } from '../support/app.ts';
 import { backupCreate, ended, idOf, restore, withDatabase } from '../support/backup-calls.ts';
 import type { GraphqlClient } from '../support/graphql-client.ts';
@@ -34,10 +33,9 @@ describe('a backup that takes longer than the server keeps a snapshot', () => {
         while (Date.now() - started < 4_000) await db.collection('other').updateOne({ n: 1 }, { $inc: { count: 1 } }, { upsert: true, writeConcern: { w: 'majority' } });
         await db.admin().command({ fsync: 1 });
       });
-    const points = app.nest.get(FaultPoints, { strict: false });
     const offs = [
-      points.on('backup.prelude', () => Promise.resolve(void (tries += 1))),
-      points.on('backup.dump', () => (aging ??= age())),
+      app.at('backup.prelude', () => Promise.resolve(void (tries += 1))),
+      app.at('backup.dump', () => (aging ??= age())),
     ];
     const first = await ended(admin, idOf(await backupCreate(admin, tenant.id)));
     expect(first).toMatchObject({ state: 'COMPLETED', failure: null, backup: { usable: true, consistency: 'FUZZY' } });

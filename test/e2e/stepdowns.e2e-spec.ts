@@ -1,7 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { MongoClient } from 'mongodb';
 import { differences, type Fingerprint, fingerprint } from '../../scripts/demo/fingerprint.ts';
-import { FaultPoints } from '../../src/operations/fault-points.ts';
 import { createTestTenant, startTestApp, type TestApp, type TestTenant } from '../support/app.ts';
 import { backupCreate, type BackupAnswer, ended, idOf, makePlan, restoreStart, seedShop, takeBackup, withDatabase } from '../support/backup-calls.ts';
 import type { GraphqlClient } from '../support/graphql-client.ts';
@@ -36,7 +35,7 @@ afterAll(async () => {
 /** The first time that the place is reached the primary steps down there; returns whether it has. */
 function stepDownAt(point: string): () => boolean {
   let stepped = false;
-  const off = app.nest.get(FaultPoints, { strict: false }).on(point, async () => {
+  const off = app.at(point, async () => {
     off();
     await mongod.stepDown();
     stepped = true;

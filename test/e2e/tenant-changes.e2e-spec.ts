@@ -1,7 +1,6 @@
 import { afterAll, beforeAll, expect, it } from '@jest/globals';
 import { DataSource } from 'typeorm';
 import { differences, fingerprint } from '../../scripts/demo/fingerprint.ts';
-import { FaultPoints } from '../../src/operations/fault-points.ts';
 import { parseGlobalId } from '../../src/platform/graphql/global-id.ts';
 import { createTestTenant, startTestApp, type TestApp, type TestTenant } from '../support/app.ts';
 import { backupCreate, ended, idOf, makePlan, planCreate, restoreStart, seedShop, takeBackup, type UserErrorAnswer, withDatabase } from '../support/backup-calls.ts';
@@ -26,7 +25,7 @@ async function shop(): Promise<TestTenant> {
 
 /** Once, when an operation reaches the point. */
 function at(point: string, change: () => Promise<unknown>): void {
-  const remove = app.nest.get(FaultPoints).on(point, async () => {
+  const remove = app.at(point, async () => {
     remove();
     await change();
   });

@@ -5,7 +5,6 @@ import { DataSource } from 'typeorm';
 import { differences, fingerprint } from '../../scripts/demo/fingerprint.ts';
 import { keptTables, removedTables } from '../../src/departures/tenant-remains.ts';
 import { TenantRemoval } from '../../src/departures/tenant-removal.ts';
-import { FaultPoints } from '../../src/operations/fault-points.ts';
 import { parseGlobalId } from '../../src/platform/graphql/global-id.ts';
 import { RetentionClock } from '../../src/retention/retention-clock.ts';
 import { createTestMember, createTestTenant, startTestApp, type TestApp, type TestTenant } from '../support/app.ts';
@@ -66,7 +65,7 @@ describe('asking for the deletion of a workspace', () => {
     expect(codes(await call(admin, 'tenantDelete', { tenantId: tenant.id, confirmName: tenant.name.toUpperCase() }))).toEqual(['CONFIRM_NAME_MISMATCH']);
     const backup = await takeBackup(admin, tenant.id);
     const gate = Promise.withResolvers<void>();
-    const off = app.nest.get(FaultPoints).on('backup.prelude', () => gate.promise);
+    const off = app.at('backup.prelude', () => gate.promise);
     const running = idOf(await backupCreate(admin, tenant.id));
     expect(codes(await askFor(tenant))).toEqual(['OPERATION_ALREADY_RUNNING']);
     off();

@@ -1,7 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { DataSource } from 'typeorm';
 import { differences, fingerprint } from '../../scripts/demo/fingerprint.ts';
-import { FaultPoints } from '../../src/operations/fault-points.ts';
 import { ScheduleTicks } from '../../src/schedules/schedule-ticks.ts';
 import { createTestMember, createTestTenant, startTestApp, type TestApp, type TestTenant } from '../support/app.ts';
 import { type BackupAnswer, compareStart, ended, makePlan, restoreStart, idOf, planCreate, seedShop, takeBackup, type UserErrorAnswer, withDatabase } from '../support/backup-calls.ts';
@@ -128,7 +127,7 @@ describe('the schedules of a suspended workspace', () => {
     const tenant = await shop();
     await makeSchedule(tenant);
     await makeDue(tenant, '1 minute');
-    const off = app.nest.get(FaultPoints).on('backup.prelude', async () => {
+    const off = app.at('backup.prelude', async () => {
       off();
       await suspend(tenant);
       await makeDue(tenant, '1 minute');

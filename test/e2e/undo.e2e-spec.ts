@@ -2,7 +2,6 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { type Db, MongoClient } from 'mongodb';
 import { DataSource } from 'typeorm';
 import { differences, fingerprint } from '../../scripts/demo/fingerprint.ts';
-import { FaultPoints } from '../../src/operations/fault-points.ts';
 import { parseGlobalId, toGlobalId } from '../../src/platform/graphql/global-id.ts';
 import { createTestMember, createTestTenant, startTestApp, type TestApp, type TestTenant } from '../support/app.ts';
 import { type BackupAnswer, ended, idOf, makePlan, type OperationAnswer, restore, restoreStart, restoreUndo, seedShop, takeBackup, withDatabase } from '../support/backup-calls.ts';
@@ -19,7 +18,6 @@ beforeAll(async () => {
 afterAll(() => app?.stop());
 
 const sql = (text: string, values: unknown[] = []): Promise<unknown> => app.nest.get(DataSource).query(text, values);
-const at = (point: string, work: () => Promise<void>): (() => void) => app.nest.get(FaultPoints, { strict: false }).on(point, work);
 
 async function shop(): Promise<{ readonly tenant: TestTenant; readonly backup: BackupAnswer }> {
   const tenant = await createTestTenant(admin);
@@ -90,8 +88,8 @@ describe('undo', () => {
     const product = new Product(tenant);
     let atSafetyBackup = 0;
     const offs = [
-      at('restore.staged', () => Promise.resolve(void (atSafetyBackup = product.acknowledged.size))),
-      at(point, () => product.stop()),
+      app.at('restore.staged', () => Promise.resolve(void (atSafetyBackup = product.acknowledged.size))),
+      app.at(point, () => product.stop()),
     ];
     const restored = await restore(admin, tenant.id, backup.id);
     for (const off of offs) off();
@@ -136,7 +134,7 @@ describe('undo', () => {
     const { tenant, backup } = await shop();
     const plan = await makePlan(admin, tenant.id, backup.id);
     const dry = await ended(admin, idOf(await restoreStart(admin, plan.id, tenant.name, { dryRun: true })));
-    const off = at('restore.staged', () => Promise.reject(new Error('stopped by the test')));
+    const off = app.at('restore.staged', () => Promise.reject(new Error('stopped by the test')));
     const failed = await restore(admin, tenant.id, backup.id);
     off();
     expect([dry.state, failed.state]).toEqual(['COMPLETED', 'FAILED']);
@@ -180,7 +178,7 @@ describe('undo', () => {
     const removals: unknown[] = [];
     let safetyId = '';
     const offs = [
-      at('restore.staged', async () => {
+      app.at('restore.staged', async () => {
         const [row] = (await sql(`select id from backup where trigger = 'SAFETY' and state = 'COMPLETED' and tenant_id = $1`, [parseGlobalId(tenant.id)!.uuid])) as { id: string }[];
         safetyId = toGlobalId('Backup', row!.id);
         removals.push(await remove(safetyId, { giveUpUndo: true }));

@@ -1,7 +1,6 @@
 import { DataSource } from 'typeorm';
 import { setTimeout as delay } from 'node:timers/promises';
 import { MongoClient } from 'mongodb';
-import { FaultPoints } from '../../src/operations/fault-points.ts';
 import { OperationWorker } from '../../src/operations/operation-worker.ts';
 import { parseGlobalId } from '../../src/platform/graphql/global-id.ts';
 import { createTestTenant, startTestApp, type TestApp, type TestTenant } from '../support/app.ts';
@@ -89,7 +88,7 @@ export class Plant {
   /** Awaited where the worker of this process reaches the point the first time; tells whether it has. */
   at(point: string, work: () => Promise<void>): Hook {
     let isReached = false;
-    const off = this.worker.nest.get(FaultPoints, { strict: false }).on(point, async () => {
+    const off = this.worker.at(point, async () => {
       if (isReached) return;
       isReached = true;
       await work();

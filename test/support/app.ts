@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import type { NestExpressApplication } from '@nestjs/platform-express';
 import { createApp } from '../../src/bootstrap.ts';
 import { AppConfig } from '../../src/config/app-config.ts';
+import { FaultPoints } from '../../src/operations/fault-points.ts';
 import { GraphqlClient } from './graphql-client.ts';
 import { runFolder, testDatabaseUrl, testMongo } from './servers.ts';
 
@@ -72,6 +73,11 @@ export class TestApp {
 
   loginAsAdmin(): Promise<GraphqlClient> {
     return this.login(testAdmin.email, testAdmin.password);
+  }
+
+  /** Awaited where an operation of this process reaches the point; returns how to take it off again. */
+  at(point: string, work: (signal?: AbortSignal) => Promise<void>): () => void {
+    return this.nest.get(FaultPoints, { strict: false }).on(point, work);
   }
 
   async stop(): Promise<void> {

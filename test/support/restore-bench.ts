@@ -3,7 +3,6 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { expect } from '@jest/globals';
 import { DataSource } from 'typeorm';
 import { differences, type Fingerprint, fingerprint } from '../../scripts/demo/fingerprint.ts';
-import { FaultPoints } from '../../src/operations/fault-points.ts';
 import { parseGlobalId } from '../../src/platform/graphql/global-id.ts';
 import { createTestTenant, startTestApp, type TestApp, type TestAppOptions, type TestTenant, type TestTenantOptions } from './app.ts';
 import { type BackupAnswer, idOf, makePlan, type OperationAnswer, operationFields, restoreStart, seedShop, takeBackup, withDatabase } from './backup-calls.ts';
@@ -69,7 +68,7 @@ export class RestoreBench {
 
   /** Awaited where the operation reaches the point; returns how to take it off again. */
   at(point: string, work: () => Promise<void>): () => void {
-    return this.app.nest.get(FaultPoints, { strict: false }).on(point, work);
+    return this.app.at(point, work);
   }
 
   /** Once, the first time that the place is reached; returns whether it was. */
