@@ -1,3 +1,5 @@
+import type { ConsistencyLevel, NamespaceKind, NamespaceSummary } from '#archive';
+
 /**
  * What Holdfast needs of a database engine. The port knows nothing of encryption, storage, PostgreSQL or GraphQL:
  * a backup hands frames of plain payload to a sink, a restore takes plain payload from a source.
@@ -7,8 +9,7 @@
  * SWAP_BLOCKED, ARCHIVE_*; no message holds a connection string.
  */
 export type EngineName = 'MONGODB' | 'POSTGRESQL' | 'MYSQL';
-export type NamespaceKind = 'collection' | 'view' | 'timeseries';
-export type ConsistencyLevel = 'snapshot' | 'fuzzy';
+export type { ConsistencyLevel, NamespaceKind, NamespaceSummary };
 
 export interface Target {
   /** Connection string with credentials; never logged. */
@@ -77,8 +78,6 @@ export interface LeasedWork extends Work {
   leaseRemainingMs(): number;
 }
 
-// ---- Backup -------------------------------------------------------------------------------------------------------
-
 /** Receives the payload. Frames are stored in the order of the calls. */
 export interface FrameSink {
   /**
@@ -99,20 +98,6 @@ export interface DumpOptions {
   readonly concurrency?: number;
 }
 
-export interface NamespaceSummary {
-  readonly name: string;
-  readonly kind: NamespaceKind;
-  readonly documents: number;
-  readonly bytes: number;
-  /** CRC-64/XZ of the documents in archive order, 16 hex digits. */
-  readonly crc64: string;
-  /** Sum modulo 2^64 of each document's CRC-64, 16 hex digits: free of order. */
-  readonly sum: string;
-  readonly indexes: number;
-  /** Present only where it is weaker than the others' (a capped collection). */
-  readonly consistency?: ConsistencyLevel;
-}
-
 export interface DumpResult {
   /** The weakest of all namespaces. If it is fuzzy and some namespaces say so themselves, only those are; if none does, all are. */
   readonly consistency: ConsistencyLevel;
@@ -122,8 +107,6 @@ export interface DumpResult {
   readonly featureCompatibility: string;
   readonly namespaces: readonly NamespaceSummary[];
 }
-
-// ---- Restore ------------------------------------------------------------------------------------------------------
 
 /** A verified archive's payload: whoever makes it has read the whole of it once and compared sums and counts. */
 export interface PayloadSource {

@@ -6,7 +6,7 @@ import { maxFrameBytes, maxPreludeBytes } from './codec.js';
 
 export type ConsistencyLevel = 'snapshot' | 'fuzzy';
 
-/** What the manifest records of one namespace. Structurally a NamespaceSummary of libs/engines. */
+/** What a dump tells of one namespace, and the manifest records. */
 export interface NamespaceSummary {
   readonly name: string;
   readonly kind: NamespaceKind;
@@ -18,7 +18,7 @@ export interface NamespaceSummary {
   readonly sum: string;
   /** How many indexes the prelude defines for it. */
   readonly indexes: number;
-  /** Present only where it is weaker than the whole backup's promise. */
+  /** Present only where it is weaker than the whole backup's promise (a capped collection). */
   readonly consistency?: ConsistencyLevel;
 }
 
@@ -88,8 +88,6 @@ export async function decodeManifest(compressed: Buffer): Promise<ArchiveManifes
   }
   return checkManifest(value);
 }
-
-// ---- Checks -----------------------------------------------------------------------------------------------------------
 
 class Fields {
   private readonly fields: Readonly<Record<string, unknown>>;
