@@ -8,11 +8,14 @@ export interface ReceivedRequest {
   readonly body: string;
 }
 
+type Responder = (request: ReceivedRequest, response: ServerResponse) => void;
+
 /** A real HTTP server that remembers what it was sent and answers as it is told. */
 export class HttpReceiver {
   readonly received: ReceivedRequest[] = [];
   /** The status of the next answers, of each path. */
   readonly answers = new Map<string, number>();
+  respond: Responder = ({ path }, response) => void response.writeHead(this.answers.get(path) ?? 200).end();
   private waiting: { readonly isMet: () => boolean; readonly resolve: () => void }[] = [];
 
   private constructor(
@@ -37,8 +40,12 @@ export class HttpReceiver {
   }
 
   /** Resolves once `count` requests have arrived at the path in all. */
-  async untilReceived(path: string, count: number): Promise<void> {
-    const isMet = (): boolean => this.at(path).length >= count;
+  untilReceived(path: string, count: number): Promise<void> {
+    return this.until(() => this.at(path).length >= count);
+  }
+
+  /** Asked again after each request. */
+  async until(isMet: () => boolean): Promise<void> {
     if (!isMet()) await new Promise<void>((resolve) => this.waiting.push({ isMet, resolve }));
   }
 
@@ -50,9 +57,9 @@ export class HttpReceiver {
   private async take(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const chunks: Buffer[] = [];
     for await (const chunk of request) chunks.push(chunk as Buffer);
-    const path = request.url ?? '';
-    this.received.push({ method: request.method ?? '', path, headers: request.headers, body: Buffer.concat(chunks).toString('utf8') });
-    response.writeHead(this.answers.get(path) ?? 200).end();
+    const received = { method: request.method ?? '', path: request.url ?? '', headers: request.headers, body: Buffer.concat(chunks).toString('utf8') };
+    this.received.push(received);
+    this.respond(received, response);
     this.waiting = this.waiting.filter(({ isMet, resolve }) => {
       if (isMet()) resolve();
       return !isMet();

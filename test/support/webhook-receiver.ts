@@ -1,14 +1,12 @@
 import { createHmac } from 'node:crypto';
-import { createServer, type IncomingHttpHeaders, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import type { ServerResponse } from 'node:http';
+import { HttpReceiver, type ReceivedRequest } from './http-receiver.ts';
 
-export interface Received {
-  readonly headers: IncomingHttpHeaders;
-  readonly body: string;
+interface Received extends ReceivedRequest {
   readonly json: { readonly id: string; readonly type: string; readonly revision: number; readonly sessionEpoch: number; readonly tenant: { readonly id: string }; readonly maintenance: { readonly on: boolean; readonly message: string | null; readonly operation: string | null } };
 }
 
-export type Responder = (request: Received, response: ServerResponse) => void;
+type Responder = (request: Received, response: ServerResponse) => void;
 
 export const answerWith =
   (code: number, headers: Readonly<Record<string, string>> = {}): Responder =>
@@ -18,24 +16,28 @@ export const answerWith =
 /** The product's side: a real HTTP server that remembers what it was sent. */
 export class WebhookReceiver {
   readonly received: Received[] = [];
-  private waiting: { readonly count: number; readonly resolve: () => void }[] = [];
 
   private constructor(
-    private readonly server: Server,
-    readonly port: number,
+    private readonly http: HttpReceiver,
     public respond: Responder,
-  ) {}
+  ) {
+    http.respond = (request, response) => {
+      const received: Received = { ...request, json: JSON.parse(request.body) as Received['json'] };
+      this.received.push(received);
+      this.respond(received, response);
+    };
+  }
 
   static async start(respond: Responder = answerWith(204)): Promise<WebhookReceiver> {
-    const server = createServer();
-    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-    const receiver = new WebhookReceiver(server, (server.address() as AddressInfo).port, respond);
-    server.on('request', (request, response) => void receiver.take(request, response));
-    return receiver;
+    return new WebhookReceiver(await HttpReceiver.start(), respond);
+  }
+
+  get port(): number {
+    return this.http.port;
   }
 
   get url(): string {
-    return `http://127.0.0.1:${this.port}/holdfast?token=of-the-address`;
+    return `${this.http.url}/holdfast?token=of-the-address`;
   }
 
   types(): string[] {
@@ -43,26 +45,12 @@ export class WebhookReceiver {
   }
 
   /** Resolves once `count` requests have arrived in all. */
-  async untilReceived(count: number): Promise<void> {
-    if (this.received.length < count) await new Promise<void>((resolve) => this.waiting.push({ count, resolve }));
+  untilReceived(count: number): Promise<void> {
+    return this.http.until(() => this.received.length >= count);
   }
 
-  async stop(): Promise<void> {
-    this.server.closeAllConnections();
-    await new Promise((resolve) => this.server.close(resolve));
-  }
-
-  private async take(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    const chunks: Buffer[] = [];
-    for await (const chunk of request) chunks.push(chunk as Buffer);
-    const body = Buffer.concat(chunks).toString('utf8');
-    const received: Received = { headers: request.headers, body, json: JSON.parse(body) as Received['json'] };
-    this.received.push(received);
-    this.respond(received, response);
-    this.waiting = this.waiting.filter(({ count, resolve }) => {
-      if (this.received.length >= count) resolve();
-      return this.received.length < count;
-    });
+  stop(): Promise<void> {
+    return this.http.stop();
   }
 }
 
