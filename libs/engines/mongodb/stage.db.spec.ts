@@ -83,6 +83,7 @@ describe('staging', () => {
     ['options', { name: 'a', options: '{"notAnOption":true}' }, /"a".*notAnOption/],
     ['validators', { name: 'a', options: '{"validator":{"$nonsense":1}}' }, /"a".*nonsense/],
     ['views', { name: 'a', kind: 'view' as const, options: '{"viewOn":"b","pipeline":[{"$nonsense":1}]}' }, /"a".*nonsense/],
+    ['views that write', { name: 'a', kind: 'view' as const, options: '{"viewOn":"b","pipeline":[{"$out":"c"}]}' }, /"a".*\$out/],
     ['kinds of index', { name: 'a', indexes: [idIndex, index('"key":{"x":"nonsense"},"name":"x"')] }, /"a".*nonsense/],
     ['TTL that the server cannot have', { name: 'a', indexes: [idIndex, index('"key":{"x":{"$numberInt":"1"},"y":{"$numberInt":"1"}},"name":"xy","expireAfterSeconds":{"$numberInt":"5"}')] }, /"a".*TTL/],
     ['names that are too long here', { name: 'x'.repeat(245) }, /too long/],

@@ -67,8 +67,8 @@ export async function rehearseView(commands: LeasedCommands, label: string, tria
     await commands.repeat(`trying view "${label}"`, () => commands.creating({ create: trial, ...toCommand(tried) }));
   } catch (error) {
     const code = serverCodeOf(error);
-    // Its collation is at odds with a live view that SWAP replaces as well.
-    if (code === optionNotSupportedOnView) return;
+    // Its collation is at odds with a live view that SWAP replaces as well. The same code stands for stages that no view may have.
+    if (code === optionNotSupportedOnView && error instanceof Error && error.message.includes('conflicting collation')) return;
     if (code !== serverCode.namespaceExists) throw rejected(commands, label, 'the definition of the view', error, true);
   }
   await commands.run(`dropping the trial of "${label}"`, { drop: trial });

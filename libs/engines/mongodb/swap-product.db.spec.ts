@@ -223,4 +223,29 @@ describe('a product that goes on during a restore', () => {
     ]);
     expect(await namesIn(db)).toContain('x');
   });
+
+  it('makes a view last that others stand in the way of until they are made themselves', async () => {
+    const view = (name: string, viewOn: string): { name: string; kind: 'view'; options: string } => ({ name, kind: 'view', options: JSON.stringify({ viewOn, pipeline: [] }) });
+    for (const [name, viewOn] of [['f', 'a'], ['u', 'f'], ['g', 'u'], ['t', 'g']] as const) await db.createCollection(name, { viewOn, pipeline: [] });
+    const archive = await archiveOf([{ name: 'a', indexes: [idIndex], documents: [bson({ _id: 1, archived: true })] }, view('f', 't'), view('u', 'f'), view('g', 'a'), view('t', 'g')]);
+    const work = worker(newOperation());
+    const { plan } = await planned(session, archive, work);
+    expect(plan.steps.filter(({ kind }) => kind === 'view' || kind === 'dropView').map(({ kind, name }) => `${kind} ${name}`)).toEqual(['view f', 'view g']);
+    expect((await session.swap(plan, work)).warnings).toEqual([]);
+    for (const name of ['f', 'u', 'g', 't']) expect(await db.collection(name).find().toArray()).toEqual([{ _id: 1, archived: true }]);
+  });
+
+  it('leaves a view out that the server refuses beside one that a product has changed meanwhile, and ends', async () => {
+    await db.createCollection('other', { viewOn: 'b', pipeline: [] });
+    const archive = await archiveOf([{ name: 'a', indexes: [idIndex], documents: [bson({ _id: 1, archived: true })] }, { name: 'v', kind: 'view', options: '{"viewOn":"other","pipeline":[]}' }]);
+    const work = worker(newOperation());
+    const staged = await session.stage(archive, work);
+    await session.checkStage(staged, archive, work);
+    const plan = await session.planSwap(staged, await session.catalogue(), work, { only: ['a', 'v'] });
+    await db.command({ collMod: 'other', viewOn: 'v', pipeline: [] });
+    const report = await session.swap(plan, work);
+    expect(report.warnings).toEqual([expect.stringMatching(/^The view "v" was left out, as the server refuses it: View cycle detected/)]);
+    expect(await db.collection('a').find().toArray()).toEqual([{ _id: 1, archived: true }]);
+    expect((await session.catalogue()).map(({ name }) => name)).not.toContain('v');
+  });
 });

@@ -1,3 +1,4 @@
+import { MongoServerError } from 'mongodb';
 import type { SwapStep } from '../port.js';
 import { serverCode, serverCodeOf, throwTargetError } from './errors.js';
 import { clear, dropView } from './free-name.js';
@@ -5,6 +6,7 @@ import { parseOrdered, sameValue, toCommand } from './ordered-bson.js';
 import { collationOf, sameView } from './swap-plan.js';
 import type { SwapRun } from './swap-run.js';
 
+export type ViewStep = StepOf<'view'>;
 type StepOf<K extends SwapStep['kind']> = Extract<SwapStep, { readonly kind: K }>;
 
 // A cycle, a conflict of collations, views that are nested too deeply: all of them with views that are themselves about to change.
@@ -19,8 +21,8 @@ export async function dropOldView(run: SwapRun, { name }: StepOf<'dropView'>): P
   run.touched();
 }
 
-/** Makes or changes a view of the restored database. */
-export async function makeView(run: SwapRun, { name, options }: StepOf<'view'>, index: number): Promise<void> {
+/** Makes or changes a view of the restored database. Returns what the server has against it; null when it is there. */
+export async function makeView(run: SwapRun, { name, options }: ViewStep, index: number): Promise<string | null> {
   const wanted = parseOrdered(options);
   for (;;) {
     const found = await run.find(name);
@@ -38,12 +40,32 @@ export async function makeView(run: SwapRun, { name, options }: StepOf<'view'>, 
         await run.command(`changing view "${name}"`, { collMod: name, viewOn: wanted.get('viewOn'), pipeline: wanted.get('pipeline') ?? [] });
       }
       run.touched();
-      return;
+      return null;
     } catch (error) {
       const code = serverCodeOf(error);
       if (code === serverCode.namespaceExists || code === namespaceNotFound || code === serverCode.commandNotSupportedOnView) continue;
-      if (found === null || !conflictCodes.has(code)) throwTargetError(error, `making view "${name}"`, run.work.signal);
+      if (!conflictCodes.has(code) || !(error instanceof MongoServerError)) throwTargetError(error, `making view "${name}"`, run.work.signal);
+      if (found === null) return error.message;
       await dropView(run, found);
     }
+  }
+}
+
+/**
+ * Makes those views that were refused beside others which had not changed yet. One that is refused to the end, as a product has changed another meanwhile, is left out: there is no way back,
+ * and the users are shut out.
+ */
+export async function makeRefusedViews(run: SwapRun, refused: readonly { readonly step: ViewStep; readonly index: number }[]): Promise<void> {
+  for (let left = refused; left.length > 0; ) {
+    const again: { readonly step: ViewStep; readonly index: number; readonly reason: string }[] = [];
+    for (const { step, index } of left) {
+      const reason = await makeView(run, step, index);
+      if (reason !== null) again.push({ step, index, reason });
+    }
+    if (again.length === left.length) {
+      for (const { step, reason } of again) run.warnings.push(`The view "${step.name}" was left out, as the server refuses it: ${reason.slice(0, 300)}`);
+      return;
+    }
+    left = again;
   }
 }
