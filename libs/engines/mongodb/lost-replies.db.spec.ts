@@ -127,6 +127,27 @@ describe('a connection that fails during a restore', () => {
     expect(await namesIn(db)).toEqual(['a']);
   }, 60_000);
 
+  it('makes nothing by an index build of a time series that the server carries out after the stage was dropped', async () => {
+    const index = '{"v":{"$numberInt":"2"},"key":{"m":{"$numberInt":"1"}},"name":"m"}';
+    const payload = await archiveOf([{ name: 's', kind: 'timeseries', options: '{"timeseries":{"timeField":"t","metaField":"m"}}', indexes: [index] }]);
+    const late: Document[] = [];
+    const canceled = new AbortController();
+    const slow = watched(context, {
+      before: ({ command }) => {
+        if (command['createIndexes'] === undefined) return;
+        late.push(command);
+        canceled.abort(new Error('canceled'));
+        throw new MongoNetworkError('connection closed');
+      },
+    });
+    const operation = newOperation();
+    await expect(new MongodbSession(slow).stage(payload, worker(operation, 1, canceled.signal))).rejects.toThrow('canceled');
+    await new MongodbSession(context).dropStage(operation, worker(operation));
+    expect(late).toHaveLength(1);
+    await expect(db.command({ ...late[0] })).rejects.toMatchObject({ code: 361 });
+    expect((await namesIn(db)).filter((name) => name.includes('hf_'))).toEqual([]);
+  });
+
   it('goes on after the server closed connections and refused commands for a while', async () => {
     const admin = context.client.db('admin');
     const data = { failCommands: ['insert', 'create', 'createIndexes', 'renameCollection', 'collMod', 'drop'] };

@@ -24,7 +24,7 @@ export async function createNamespace(commands: LeasedCommands, label: string, n
 
 /**
  * All indexes in one command: the server reads the collection once. Without the collection's `uuid` a command that the server runs
- * late, after a cancel has dropped the collection, would make it anew.
+ * late, after a cancel has dropped the collection, would make it anew. Of a time series it is the buckets': the server compares it only where the time series has gone (seen on 6.0.5).
  */
 export async function buildIndexes(commands: LeasedCommands, label: string, name: string, indexes: readonly OrderedDocument[], uuid?: string): Promise<void> {
   if (indexes.length === 0) return;

@@ -149,7 +149,7 @@ async function finish(commands: LeasedCommands, item: Staging): Promise<string[]
   const label = meta.collection;
   if (meta.kind === 'view') return [];
   const isTimeseries = meta.kind === 'timeseries';
-  await buildIndexes(commands, label, isTimeseries ? trial : staged, spec.indexes, isTimeseries ? undefined : item.destinations[0]?.uuid);
+  await buildIndexes(commands, label, isTimeseries ? trial : staged, spec.indexes, item.destinations.at(-1)?.uuid);
   const warnings = await unknownOptions(commands, item, isTimeseries ? trial : staged);
   await rehearseTimeToLive(commands, label, trial, spec, isTimeseries);
   if (isTimeseries) await commands.run(`dropping the trial of "${label}"`, { drop: trial });

@@ -168,7 +168,7 @@ async function fill(run: SwapRun, step: StepOf<'timeseries'>, claim: Claim): Pro
     }
     for (const batch of builder.rest()) await writer.write([destination], batch);
     await writer.drain();
-    await buildIndexes(run.commands, name, name, spec.indexes);
+    await buildIndexes(run.commands, name, name, spec.indexes, uuid);
     const staged = await readSums(run.context, { name: claim.name, uuid: stagedUuid }, run.work.signal);
     const filled = await readSums(run.context, { name: bucketsPrefix + name, uuid }, run.work.signal);
     if (filled.documents > staged.documents) run.warnings.push(`Time series "${name}" was written during the restore; what came stays in it`);
