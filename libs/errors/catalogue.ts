@@ -104,6 +104,9 @@ export const errorCatalogue = {
   KEY_UNKNOWN: user('Add the key with the named id to BACKUP_ENCRYPTION_KEYS_OLD on the server'),
   KEY_MISMATCH: user('The key with this id is not the one that encrypted the archive; restore the right key'),
 
+  // Secrets of the installation
+  SECRET_UNREADABLE: user('Have your provider set HOLDFAST_SECRET_KEY on the server to the one that it was, or give anew what was kept under it, such as the connection of the workspace'),
+
   // Backups and archives
   SCOPE_UNDEFINED: user('Say by classRulesUpdate what the collections of this workspace hold, or take a backup with scope ALL'),
   BACKUP_NOT_USABLE: user('Choose a backup whose state is COMPLETED'),

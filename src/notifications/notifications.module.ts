@@ -7,6 +7,8 @@ import { OperationsModule } from '../operations/operations.module.js';
 import { EventsModule } from '../platform/events/events.module.js';
 import { MailModule } from '../platform/mail/mail.module.js';
 import { SecretsModule } from '../platform/secrets/secrets.module.js';
+import { StoredSecrets } from '../platform/stored-secrets/stored-secrets.js';
+import { StoredSecretsModule } from '../platform/stored-secrets/stored-secrets.module.js';
 import { TenantsModule } from '../tenants/tenants.module.js';
 import { WebhooksModule } from '../webhooks/webhooks.module.js';
 import { AlertDeliveriesRepository } from './alert-deliveries.repository.js';
@@ -23,8 +25,12 @@ import { OperationAlerts } from './operation-alerts.js';
 @Module({
   imports: [
     TypeOrmModule.forFeature([AlertDeliveryEntity, NotifierEntity]),
-    AlertsModule, BackupsModule, EncryptionModule, EventsModule, MailModule, OperationsModule, SecretsModule, TenantsModule, WebhooksModule,
+    AlertsModule, BackupsModule, EncryptionModule, EventsModule, MailModule, OperationsModule, SecretsModule, StoredSecretsModule, TenantsModule, WebhooksModule,
   ],
   providers: [AlertDeliveriesRepository, KeyAlert, NotificationSender, NotificationWorker, NotifiersRepository, NotifiersResolver, NotifiersService, OperationAlerts, TenantNotifiersResolver],
 })
-export class NotificationsModule {}
+export class NotificationsModule {
+  constructor(secrets: StoredSecrets, notifiers: NotifiersRepository) {
+    secrets.register('addresses of notifiers', 'notifier-address', (after, limit) => notifiers.sealed(after, limit));
+  }
+}

@@ -2,6 +2,7 @@ import { Injectable } from '@nestjs/common';
 import { InjectEntityManager } from '@nestjs/typeorm';
 import { type EntityManager, IsNull, type QueryDeepPartialEntity } from 'typeorm';
 import { findPage, type Page, type PageOfRows } from '../platform/database/page.js';
+import type { SealedSecret } from '../platform/stored-secrets/stored-secrets.js';
 import { AlertDeliveryEntity } from './alert-delivery.entity.js';
 import { NotifierEntity } from './notifier.entity.js';
 
@@ -38,6 +39,11 @@ export class NotifiersRepository {
 
   list(owner: NotifierOwner, page: Page): Promise<PageOfRows<NotifierEntity>> {
     return findPage(this.manager.createQueryBuilder(NotifierEntity, 'notifier').where('notifier.tenantId is not distinct from :owner', { owner }), 'createdAt', page);
+  }
+
+  /** The sealed addresses of all notifiers. */
+  sealed(after: string | null, limit: number): Promise<SealedSecret[]> {
+    return this.manager.query('select id as owner, address_cipher as sealed from notifier where $1::uuid is null or id > $1 order by id limit $2', [after, limit]);
   }
 
   deliveries(notifierId: string, page: Page): Promise<PageOfRows<AlertDeliveryEntity>> {

@@ -52,7 +52,7 @@ export interface OperationHandler<Input extends JsonObject = JsonObject> {
   /**
    * The previous worker is gone (or a zombie). If the operation is committed: finish it forward and return the result.
    * If not: remove every trace of it and throw what the operation failed of (usually WORKER_LOST). Idempotent. A throw of
-   * something passing (TARGET_UNREACHABLE, TARGET_LOST, STORAGE_UNAVAILABLE, STORE_CHANGED, UNAVAILABLE) means that traces are left: it is called again,
+   * something passing (TARGET_UNREACHABLE, TARGET_LOST, STORAGE_UNAVAILABLE, STORE_CHANGED, UNAVAILABLE, SECRET_UNREADABLE) means that traces are left: it is called again,
    * a few times with growing pauses, before the operation ends with that failure. Cancel and deadline do not abort it.
    */
   recover(context: OperationContext<Input>): Promise<JsonObject>;

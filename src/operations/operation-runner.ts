@@ -26,7 +26,7 @@ type Outcome =
   | { readonly kind: 'abandoned' };
 
 /** Traces may be left: worth another try. */
-const passing: ReadonlySet<ErrorCode> = new Set(['TARGET_UNREACHABLE', 'TARGET_LOST', 'STORAGE_UNAVAILABLE', 'STORE_CHANGED', 'UNAVAILABLE', 'INTERNAL']);
+const passing: ReadonlySet<ErrorCode> = new Set(['TARGET_UNREACHABLE', 'TARGET_LOST', 'STORAGE_UNAVAILABLE', 'STORE_CHANGED', 'UNAVAILABLE', 'SECRET_UNREADABLE', 'INTERNAL']);
 const longestTimerMs = 2 ** 31 - 1;
 
 /** Carries one claimed operation from its claim to its end, its release, or the loss of its lease. */

@@ -208,7 +208,7 @@ export class RestorePlanner {
       return { checks: [this.checks.target(null), privileges], catalogue: await session.catalogue(), inspection };
     } catch (error) {
       const cause = asAppError(error);
-      if (!cause.code.startsWith('TARGET_')) throw error;
+      if (!cause.code.startsWith('TARGET_') && cause.code !== 'SECRET_UNREADABLE') throw error;
       return { checks: [this.checks.target(cause)], catalogue: null, inspection: null };
     } finally {
       await session?.close();

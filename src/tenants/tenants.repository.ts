@@ -6,6 +6,7 @@ import type { TenantScope } from '../access/access.service.js';
 import { EntitiesById } from '../platform/database/batched-reads.js';
 import { findPage, type Page, type PageOfRows } from '../platform/database/page.js';
 import { containing } from '../platform/database/text-search.js';
+import type { SealedSecret } from '../platform/stored-secrets/stored-secrets.js';
 import { TenantEntity } from './tenant.entity.js';
 import { TenantStatus } from './tenant.model.js';
 
@@ -66,6 +67,11 @@ export class TenantsRepository {
   /** Changes the row and grows its revision. */
   async update(scope: TenantScope, patch: TenantPatch, manager: EntityManager): Promise<void> {
     await manager.update(TenantEntity, { id: scope.tenantId }, { ...patch, revision: () => 'revision + 1', updatedAt: () => 'now()' });
+  }
+
+  /** The sealed connections of all tenants that are there. */
+  sealed(after: string | null, limit: number): Promise<SealedSecret[]> {
+    return this.rows.manager.query('select id as owner, target_cipher as sealed from tenant where deleted_at is null and ($1::uuid is null or id > $1) order by id limit $2', [after, limit]);
   }
 
   async now(manager = this.rows.manager): Promise<Date> {

@@ -4,6 +4,7 @@ import { Any, type EntityManager, type QueryDeepPartialEntity } from 'typeorm';
 import type { TenantScope } from '../access/access.service.js';
 import { BatchedReads } from '../platform/database/batched-reads.js';
 import { findPage, type Page, type PageOfRows } from '../platform/database/page.js';
+import type { SealedSecret } from '../platform/stored-secrets/stored-secrets.js';
 import { WebhookDeliveryEntity } from './webhook-delivery.entity.js';
 import { WebhookEntity, type WebhookPurpose } from './webhook.entity.js';
 
@@ -53,6 +54,11 @@ export class WebhooksRepository {
       [tenantId, id],
     );
     await manager.delete(WebhookEntity, { tenantId, id });
+  }
+
+  /** The sealed secrets of all webhooks. */
+  sealed(after: string | null, limit: number): Promise<SealedSecret[]> {
+    return this.manager.query('select id as owner, secret_cipher as sealed from webhook where $1::uuid is null or id > $1 order by id limit $2', [after, limit]);
   }
 
   async insertDelivery(row: Pick<WebhookDeliveryEntity, 'id' | 'tenantId' | 'event' | 'body'> & { readonly webhookId: string }, manager: EntityManager): Promise<void> {

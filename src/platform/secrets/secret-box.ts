@@ -25,7 +25,7 @@ export class SecretBox {
     return Buffer.concat([Buffer.of(version), nonce, cipher.getAuthTag(), body]);
   }
 
-  /** @throws AppError UNAVAILABLE when it was sealed under another key or for another owner */
+  /** @throws AppError SECRET_UNREADABLE when it was sealed under another key or for another owner */
   open(purpose: KeyPurpose, owner: string, sealed: Buffer): string {
     const nonce = sealed.subarray(1, 1 + nonceBytes);
     const tag = sealed.subarray(1 + nonceBytes, 1 + nonceBytes + tagBytes);
@@ -36,7 +36,7 @@ export class SecretBox {
         .setAuthTag(tag);
       return Buffer.concat([decipher.update(sealed.subarray(1 + nonceBytes + tagBytes)), decipher.final()]).toString('utf8');
     } catch (cause) {
-      throw new AppError('UNAVAILABLE', 'A stored secret cannot be read; HOLDFAST_SECRET_KEY differs from the one it was saved under', { cause });
+      throw new AppError('SECRET_UNREADABLE', 'A stored secret cannot be read; HOLDFAST_SECRET_KEY differs from the one it was saved under', { cause });
     }
   }
 }
