@@ -126,12 +126,14 @@ export class StoredArchive {
    * @throws AppError ARCHIVE_*
    */
   async verifySelection(names: ReadonlySet<string>, work: Pick<Work, 'signal' | 'report'>, onDocuments?: OnDocuments): Promise<number> {
-    if (this.sealed === null) await this.requireHash(() => work.signal.throwIfAborted());
-    const bytesTotal = this.namespaces.reduce((sum, { name, bytes }) => (names.has(name) ? sum + bytes : sum), 0);
-    await verifySelection(this.archive, names, ({ bytesDone }) => {
+    const hashedBytes = this.sealed === null ? this.ref.sizeBytes : 0;
+    const bytesTotal = this.namespaces.reduce((sum, { name, bytes }) => (names.has(name) ? sum + bytes : sum), hashedBytes);
+    const report = (bytesDone: number): void => {
       work.signal.throwIfAborted();
       work.report({ bytesDone: Math.min(bytesDone, bytesTotal), bytesTotal, itemsDone: 0, itemsTotal: null, current: null });
-    }, onDocuments);
+    };
+    if (this.sealed === null) await this.requireHash(report);
+    await verifySelection(this.archive, names, ({ bytesDone }) => report(hashedBytes + bytesDone), onDocuments);
     return this.sealed === null ? this.ref.sizeBytes : this.archive.selectionBytes(names);
   }
 

@@ -29,10 +29,10 @@ import { RestorePlansRepository } from './restore-plans.repository.js';
 import type { SourceRef } from './restore-source.js';
 import { RestoreSources } from './restore-sources.js';
 import { checkTargetSpace } from './target-space.js';
+import { unlessQuiet } from './unless-quiet.js';
 import { sourceOfUpload } from './upload-source.js';
 
 const validForMs = 15 * 60 * 1000;
-const fullReadForMs = 10 * 60 * 1000;
 /** Nobody knows how long the others still read. */
 const readAgainAfterMs = 10_000;
 
@@ -64,6 +64,8 @@ export interface PlanSource {
 @Injectable()
 export class RestorePlanner {
   private readonly fullReads: Slots;
+  /** A whole read takes as long as it takes; one of which nothing comes for so long is given up. Tests shorten it. */
+  quietForMs = 10 * 60 * 1000;
 
   constructor(
     config: AppConfig,
@@ -176,17 +178,9 @@ export class RestorePlanner {
     const release = isWhole ? this.fullReads.take(scope.tenantId) : null;
     if (isWhole && release === null) throw new AppError('RATE_LIMITED', 'As many archives are read whole at the moment as may be at once', { retryAfterMs: readAgainAfterMs });
     try {
-      const source = await this.sources.open(scope, ref);
-      try {
-        const work: Work = { signal: AbortSignal.timeout(fullReadForMs), report: () => undefined, log: () => undefined };
-        const counter = isWhole ? new ExpiryCounter(Date.now()) : null;
-        if (counter !== null) await source.verify(work, source.partOf, counter.take);
-        const shapes = await source.shapes(work);
-        const expiring = expiringOf(shapes).map(({ name, documents }) => ({ name, documents: counter?.documentsOf(name) ?? (documents === 0 ? 0 : null) }));
-        return { shapes, checks: [missing, this.checks.integrity(null, isWhole)], partOf: source.partOf, expiring, engineVersion: source.engineVersion };
-      } finally {
-        await source.close();
-      }
+      // The slot is held until the store has let go of the read, however long ago people were told that it hangs.
+      const { shapes, expiring, partOf, engineVersion } = await unlessQuiet(this.quietForMs, (work) => this.look(scope, ref, isWhole, work).finally(() => release?.()));
+      return { shapes, checks: [missing, this.checks.integrity(null, isWhole)], partOf, expiring, engineVersion };
     } catch (error) {
       const cause = asAppError(error);
       if (cause.code === 'INTERNAL') throw error;
@@ -194,8 +188,19 @@ export class RestorePlanner {
         await this.audit.record({ action: 'restore.source-refused', outcome: 'REFUSED', tenantId: scope.tenantId, actor: null, subject: { type: 'Backup', id: backup?.id ?? '' }, detail: { code: cause.code } });
       }
       return view([cause.code.startsWith('KEY_') ? this.checks.failedKey(cause) : missing, this.checks.integrity(cause, fullRead)]);
+    }
+  }
+
+  private async look(scope: TenantScope, ref: SourceRef, isWhole: boolean, work: Work): Promise<Omit<ArchiveView, 'checks'>> {
+    const source = await this.sources.open(scope, ref);
+    try {
+      const counter = isWhole ? new ExpiryCounter(Date.now()) : null;
+      if (counter !== null) await source.verify(work, source.partOf, counter.take);
+      const shapes = await source.shapes(work);
+      const expiring = expiringOf(shapes).map(({ name, documents }) => ({ name, documents: counter?.documentsOf(name) ?? (documents === 0 ? 0 : null) }));
+      return { shapes, partOf: source.partOf, expiring, engineVersion: source.engineVersion };
     } finally {
-      release?.();
+      await source.close();
     }
   }
 
