@@ -36,13 +36,13 @@ export interface PlainArchive {
 export async function openPlainArchive(source: ArchiveSource, options: PlainOptions = {}): Promise<PlainArchive> {
   if (source.sizeBytes === 0) throw new AppError('ARCHIVE_TRUNCATED', 'The file is empty');
   const format = sniffArchive(await source.read(0, Math.min(source.sizeBytes, 8)));
-  const limit = options.maxPayloadBytes ?? Math.max(2 ** 30, 200 * source.sizeBytes);
+  const limit = options.maxPayloadBytes ?? defaultLimit(source.sizeBytes);
   switch (format) {
     case 'mongodump':
       return { codec: 'none', payload: () => source.stream(), close: () => source.close() };
     case 'gzip':
     case 'zstd':
-      return { codec: format, payload: () => decompressed(source, format, limit), close: () => source.close() };
+      return { codec: format, payload: () => decompressed(source.stream(), format, () => limit), close: () => source.close() };
     case 'dbk1':
       throw new AppError('ARCHIVE_UNSUPPORTED', 'The file is an encrypted archive; open it with its key');
     case 'pgdump':
@@ -51,11 +51,27 @@ export async function openPlainArchive(source: ArchiveSource, options: PlainOpti
   }
 }
 
-async function* decompressed(source: ArchiveSource, codec: 'gzip' | 'zstd', limit: number): AsyncGenerator<Buffer, void, undefined> {
+/** The payload of such an archive that can only be read once, from its first byte on. Throws as `payload()` does; the default limit goes by what was read of it so far. */
+export async function* streamPlainPayload(codec: PlainArchive['codec'], input: AsyncIterable<Buffer>): AsyncGenerator<Buffer, void, undefined> {
   let bytes = 0;
-  for await (const chunk of decompressStream(codec, source.stream())) {
+  const counted = async function* (): AsyncGenerator<Buffer, void, undefined> {
+    for await (const chunk of input) {
+      bytes += chunk.length;
+      yield chunk;
+    }
+  };
+  yield* codec === 'none' ? input : decompressed(counted(), codec, () => defaultLimit(bytes));
+}
+
+function defaultLimit(fileBytes: number): number {
+  return Math.max(2 ** 30, 200 * fileBytes);
+}
+
+async function* decompressed(input: AsyncIterable<Buffer>, codec: 'gzip' | 'zstd', limit: () => number): AsyncGenerator<Buffer, void, undefined> {
+  let bytes = 0;
+  for await (const chunk of decompressStream(codec, input)) {
     bytes += chunk.length;
-    if (bytes > limit) throw new AppError('ARCHIVE_TOO_LARGE', `The archive expands to more than ${limit} bytes`);
+    if (bytes > limit()) throw new AppError('ARCHIVE_TOO_LARGE', `The archive expands to more than ${limit()} bytes`);
     yield chunk;
   }
 }

@@ -119,15 +119,19 @@ describe('holdfast-archive', () => {
     expect((await command(['verify', path, '--tenant-key', other], { env })).code).toBe(3);
   });
 
-  it.each<Codec>(['none', 'gzip', 'zstd'])('verifies and lists what mongodump itself wrote with codec %s, from a file alone', async (codec) => {
-    const gzip = binaryFixture('mongodump/every-shape.archive.gz');
-    const none = gunzipSync(gzip);
-    const bytes = { none, gzip, zstd: zstdCompressSync(none) }[codec];
-    const dump = await store('dump', bytes);
-    const { code, output } = await command(['verify', dump], { env: {} });
-    expect([code, output.toString()]).toEqual([0, expect.stringMatching(/Verified: 22 collections[^]*not encrypted/)]);
-    expect((await command(['list', dump], { env: {} })).output.toString()).toContain('ünï-コレクション');
-    expect((await command(['verify', '-'], { env: {}, input: bytes })).code).toBe(6);
+  it.each(['file', 'standard input'])('verifies and lists what mongodump itself wrote, from a %s', async (from) => {
+    const compressed = binaryFixture('mongodump/every-shape.archive.gz');
+    const plain = gunzipSync(compressed);
+    for (const [name, input] of [['dump.gz', compressed], ['dump.zst', zstdCompressSync(plain)], ['dump.archive', plain]] as const) {
+      const dump = from === 'file' ? await store(name, input) : '-';
+      const { code, output } = await command(['verify', dump], { env: {}, input });
+      expect([code, output.toString()]).toEqual([0, expect.stringMatching(/Verified: 22 collections[^]*not encrypted/)]);
+      expect((await command(['list', dump], { env: {}, input })).output.toString()).toContain('ünï-コレクション');
+      const cut = input.subarray(0, -20);
+      expect((await command(['verify', from === 'file' ? await store(`cut-${name}`, cut) : '-'], { env: {}, input: cut })).code).toBe(4);
+      // decrypt and info are for archives that are encrypted.
+      expect((await command(['info', dump], { env: {}, input })).code).toBe(6);
+    }
   });
 
   it('writes names without control characters', async () => {

@@ -13,7 +13,7 @@ import { StreamedArchive } from '../dbk1/stream-reader.js';
 import type { OpenOptions } from '../dbk1/open.js';
 import { KeyRing } from '../keys.js';
 import { openRecoveryKit } from '../recovery-kit.js';
-import { openPlainArchive, sniffArchive } from '../plain.js';
+import { openPlainArchive, sniffArchive, streamPlainPayload } from '../plain.js';
 import { compareWithManifest, scanPayload, verifyArchive } from '../scan.js';
 import { fileSource, type ArchiveSource } from '../source.js';
 import { describe, json, printable, table, verification, verified } from './output.js';
@@ -59,8 +59,8 @@ Commands
             holdfast-archive decrypt f.gz.enc | gunzip | mongorestore --archive
 
 <file> is an archive of Holdfast, or - for standard input. verify and list also
-read what mongodump --archive wrote: as it is, or compressed with gzip or zstd,
-from a file, not from a pipe. Its first bytes say what it is, not its name.
+read what mongodump --archive wrote: as it is, or compressed with gzip or zstd.
+The first bytes say what a file is, not its name.
 
 Options
   --key-file <path>  Keys from a file, an entry a line, instead of the environment
@@ -161,9 +161,7 @@ async function executeOnFile(invocation: Invocation, streams: CliStreams, source
   const { command, isJson } = invocation;
   const format = sniffArchive(await source.read(0, Math.min(source.sizeBytes, 8)));
   if (format !== 'dbk1' && format !== 'unknown' && (command === 'verify' || command === 'list')) {
-    const { header, namespaces, bytes } = await scanPayload((await openPlainArchive(source)).payload());
-    await print(streams, isJson ? json({ serverVersion: header.serverVersion, bytes, namespaces }) : command === 'list' ? table(namespaces) : `${verified(namespaces, bytes)}\nThe archive is not encrypted.\n`);
-    return;
+    return scanPlain(invocation, streams, (await openPlainArchive(source)).payload());
   }
   const header = await readArchiveHeader(source);
   if (command === 'info') return print(streams, describe(header, source.sizeBytes, isJson));
@@ -179,7 +177,31 @@ async function executeOnFile(invocation: Invocation, streams: CliStreams, source
   }
 }
 
-async function executeOnStream(invocation: Invocation, streams: CliStreams, input: Readable): Promise<void> {
+async function executeOnStream(invocation: Invocation, streams: CliStreams, stream: AsyncIterable<Buffer>): Promise<void> {
+  const chunks = stream[Symbol.asyncIterator]();
+  try {
+    let start = Buffer.alloc(0);
+    while (start.length < 8) {
+      const next = await chunks.next();
+      if (next.done === true) break;
+      start = Buffer.concat([start, next.value]);
+    }
+    const format = sniffArchive(start);
+    const isPlain = format === 'gzip' || format === 'zstd' || format === 'mongodump';
+    if (isPlain && (invocation.command === 'verify' || invocation.command === 'list')) await scanPlain(invocation, streams, streamPlainPayload(format === 'mongodump' ? 'none' : format, rejoin(start, chunks)));
+    else await executeOnSealed(invocation, streams, rejoin(start, chunks));
+  } finally {
+    await chunks.return?.();
+  }
+}
+
+/** Chunk by chunk, as they come: whoever writes a pipe may keep it open. */
+async function* rejoin(start: Buffer, chunks: AsyncIterator<Buffer>): AsyncGenerator<Buffer, void, undefined> {
+  yield start;
+  for (let next = await chunks.next(); next.done !== true; next = await chunks.next()) yield next.value;
+}
+
+async function executeOnSealed(invocation: Invocation, streams: CliStreams, input: AsyncIterable<Buffer>): Promise<void> {
   const { command, isJson } = invocation;
   const archive = await StreamedArchive.begin(input);
   const { header } = archive;
@@ -200,6 +222,12 @@ async function executeOnStream(invocation: Invocation, streams: CliStreams, inpu
   } finally {
     await archive.close();
   }
+}
+
+/** What the public tools wrote: only the payload tells what it holds. */
+async function scanPlain({ command, isJson }: Invocation, streams: CliStreams, payload: AsyncIterable<Buffer>): Promise<void> {
+  const { header, namespaces, bytes } = await scanPayload(payload);
+  await print(streams, isJson ? json({ serverVersion: header.serverVersion, bytes, namespaces }) : command === 'list' ? table(namespaces) : `${verified(namespaces, bytes)}\nThe archive is not encrypted.\n`);
 }
 
 async function verifyWhole(archive: OpenArchive): Promise<void> {
