@@ -2,13 +2,13 @@ import 'reflect-metadata';
 import type { INestApplicationContext } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import { DataSource } from 'typeorm';
-import { AppError, errorCatalogue, redact } from '#errors';
 import { AppModule } from '../app.module.js';
 import type { AppConfig } from '../config/app-config.js';
 import { ConfigurationError } from '../config/parse-environment.js';
 import { dataSourceOptions } from '../platform/database/data-source.js';
 import { type AdminCommand, exitCodes, UsageError } from './admin-command.js';
 import { commands as allCommands } from './commands.js';
+import { explain } from './explain.js';
 
 export interface AdminOutput {
   print(line: string): void;
@@ -28,11 +28,13 @@ export async function run(argv: readonly string[], loadConfig: () => AppConfig, 
     return exitCodes.usage;
   }
   const open: (() => Promise<void>)[] = [];
+  let databaseUrl: string | null = null;
   try {
     const config = loadConfig().withoutWork();
+    databaseUrl = config.databaseUrl;
     return await command.run({ config, database: () => connect(config, open), application: () => boot(config, open), print: (line) => output.print(line) }, args);
   } catch (error) {
-    output.complain(`holdfast-admin: ${explain(error)}`);
+    output.complain(`holdfast-admin: ${explain(error, databaseUrl)}`);
     return error instanceof UsageError || error instanceof ConfigurationError ? exitCodes.usage : exitCodes.failed;
   } finally {
     for (const close of open.reverse()) await close();
@@ -55,9 +57,4 @@ function help(commands: readonly AdminCommand[]): string {
   const width = Math.max(...commands.map(({ name, options }) => name.length + options.length + 1));
   const lines = commands.map(({ name, options, summary }) => `  ${`${name} ${options}`.padEnd(width)}  ${summary}`);
   return ['Usage: holdfast-admin <command> [options], with the environment of the server', '', ...lines, '', 'Exit codes: 0 done and good, 1 failed or not good, 2 wrong usage or configuration'].join('\n');
-}
-
-function explain(error: unknown): string {
-  if (error instanceof AppError) return `${error.code}: ${redact(error.message)}. ${errorCatalogue[error.code].hint}`;
-  return redact(error instanceof Error ? error.message || error.name : String(error));
 }
