@@ -84,6 +84,8 @@ export const errorCatalogue = {
   OPERATION_ALREADY_RUNNING: user('Wait until the running operation has finished or cancel it', true),
   IDEMPOTENCY_MISMATCH: user('Use a new idempotencyKey for a new request'),
   NOT_CANCELABLE: user('Look at the state of the operation: it has ended, or it is past the point where it can be canceled and finishes by itself'),
+  NOT_ABANDONABLE: user('Cancel by operationCancel what has not passed its commit point; what has ended needs neither'),
+  ABANDONED: user('Restore its safety backup, or give the workspace another target and restore there; until then, or until maintenanceEnd, the workspace stays in maintenance'),
   CANCELED: user('Start the operation again when you are ready'),
   DEADLINE_EXCEEDED: user('The database or the storage was too slow; try again at a quieter time', true),
   WORKER_LOST: user('The process that did the work stopped; start the operation again', true),

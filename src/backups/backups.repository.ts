@@ -2,6 +2,7 @@ import { Injectable } from '@nestjs/common';
 import { InjectEntityManager } from '@nestjs/typeorm';
 import { type EntityManager, In, type QueryDeepPartialEntity, type SelectQueryBuilder } from 'typeorm';
 import type { TenantScope } from '../access/access.service.js';
+import type { OperationFailure } from '../operations/operation-handler.js';
 import { EntitiesById, RowsOfEach, TenantEntitiesById } from '../platform/database/batched-reads.js';
 import { containing } from '../platform/database/text-search.js';
 import { BackupEntity, type BackupState, type BackupTrigger } from './backup.entity.js';
@@ -278,11 +279,20 @@ export class BackupsRepository {
     return rows.length > 0;
   }
 
-  async expireAfterEnd(scope: TenantScope, operationId: string, afterMs: number, manager: EntityManager): Promise<void> {
+  /** @param which of its safety backups: the one that undo reads, or every one that is COMPLETED */
+  async expireAfterEnd(scope: TenantScope, operationId: string, afterMs: number, manager: EntityManager, which: 'FINAL' | 'EVERY' = 'FINAL'): Promise<void> {
     await manager.query(
       `update backup b set expires_at = o.finished_at + $3 * interval '1 millisecond' from operation o
-       where o.id = $2 and o.tenant_id = $1 and b.operation_id = o.id and b.id::text = o.journal_outline->>'finalSafetyId'`,
-      [scope.tenantId, operationId, afterMs],
+       where o.id = $2 and o.tenant_id = $1 and b.operation_id = o.id and (b.id::text = o.journal_outline->>'finalSafetyId' or ($4 and b.trigger = 'SAFETY' and b.state = 'COMPLETED'))`,
+      [scope.tenantId, operationId, afterMs, which === 'EVERY'],
+    );
+  }
+
+  async giveUpUnfinished(scope: TenantScope, operationId: string, failure: OperationFailure, manager: EntityManager): Promise<void> {
+    await manager.query(
+      `update backup set state = 'FAILED', failure = $3, finished_at = clock_timestamp(), bytes_left = true
+       where tenant_id = $1 and operation_id = $2 and trigger = 'SAFETY' and state in ('QUEUED', 'RUNNING')`,
+      [scope.tenantId, operationId, JSON.stringify(failure)],
     );
   }
 

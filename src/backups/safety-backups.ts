@@ -4,7 +4,7 @@ import type { EntityManager } from 'typeorm';
 import { AppError } from '#errors';
 import type { EngineSession, SetAsideNamespace } from '#engines';
 import type { TenantScope } from '../access/access.service.js';
-import type { JsonObject, OperationContext } from '../operations/operation-handler.js';
+import type { JsonObject, OperationContext, OperationFailure } from '../operations/operation-handler.js';
 import { TenantEncryption } from '../encryption/tenant-encryption.js';
 import { TenantsService } from '../tenants/tenants.service.js';
 import { archiveNames } from './backup-naming.js';
@@ -74,6 +74,12 @@ export class SafetyBackups {
   /** The one that undo of the finished operation reads is kept for as long as undo is offered. Idempotent. */
   keepForUndo(scope: TenantScope, operationId: string, manager: EntityManager): Promise<void> {
     return this.backups.expireAfterEnd(scope, operationId, keptForMs, manager);
+  }
+
+  /** All that it completed is kept as if it could be undone; what it was just taking is none, and its bytes are left to `BackupLeftovers`. Idempotent. */
+  async keepOfAbandoned(scope: TenantScope, operationId: string, failure: OperationFailure, manager: EntityManager): Promise<void> {
+    await this.backups.expireAfterEnd(scope, operationId, keptForMs, manager, 'EVERY');
+    await this.backups.giveUpUnfinished(scope, operationId, failure, manager);
   }
 
   /** What a dead worker left of safety backups of this operation that it had not finished. Idempotent. */

@@ -12,7 +12,7 @@ import type { JsonObject, OperationContext, OperationHandler, SettledOperation }
 import { OperationHandlers } from '../operations/operation-handlers.js';
 import { CollectionReplacement, type Replacement, type ReplacementCourse } from '../restore/collection-replacement.js';
 import { journalOf, lostWarnings, type RestoreJournal } from '../restore/restore-journal.js';
-import { TenantsService } from '../tenants/tenants.service.js';
+import { RestoreSettlement } from '../restore/restore-settlement.js';
 import { ResetsRepository } from './resets.repository.js';
 
 const resetInput = z.strictObject({
@@ -40,7 +40,7 @@ export class ResetHandler implements OperationHandler<ResetInput>, OnModuleInit 
     private readonly handlers: OperationHandlers,
     private readonly replacement: CollectionReplacement,
     private readonly encryption: TenantEncryption,
-    private readonly tenants: TenantsService,
+    private readonly settlement: RestoreSettlement,
     private readonly safety: SafetyBackups,
     private readonly classes: ClassesService,
     private readonly resets: ResetsRepository,
@@ -68,7 +68,7 @@ export class ResetHandler implements OperationHandler<ResetInput>, OnModuleInit 
   async settled({ id, tenantId, input, state, failure }: SettledOperation<ResetInput>, manager: EntityManager): Promise<void> {
     const scope = { tenantId };
     const isDone = state === 'COMPLETED';
-    await this.tenants.endMaintenance(scope, id, manager);
+    await this.settlement.settle({ id, tenantId, state, failure }, manager);
     await this.resets.endOf(scope, id, isDone ? 'DONE' : state, manager);
     const detail = { state, code: failure?.code ?? null, resetId: input.resetId };
     await this.audit.record({ action: 'reset.ended', outcome: isDone ? 'OK' : 'FAILED', tenantId, actor: null, subject: { type: 'Operation', id }, detail }, manager);

@@ -46,7 +46,7 @@ export class RestorePreparation {
 
   /** What needs the control plane and the store alone. */
   async letGo(context: OperationContext<JsonObject>, reason: AppError): Promise<void> {
-    await context.fenced((manager) => this.tenants.endMaintenance(context, context.id, manager));
+    await context.fenced((manager) => this.tenants.leaveMaintenance(context, context.id, manager));
     await this.safety.discardUnfinished(context, reason);
   }
 

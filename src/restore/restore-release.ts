@@ -13,6 +13,7 @@ import { DatabaseClaims } from '../tenants/database-claims.js';
 import { requireConfirmed, TenantsService } from '../tenants/tenants.service.js';
 import type { RestoreReleaseOldInput } from './dto/undo.inputs.js';
 import { ReleaseHandler } from './release.handler.js';
+import { isAbandoned } from './restore-settlement.js';
 
 /** Gives up the former live data that a restore with `keepOld` left in the database, or the former database of a REPOINT. */
 @Injectable()
@@ -38,7 +39,7 @@ export class RestoreRelease {
       const replay = await this.operations.findReplay(manager, request);
       if (replay !== null) return replay;
       requireConfirmed((await this.tenants.getForUpdate(manager, tenantId)).name, confirmName);
-      const isDatabase = restore.state === 'COMPLETED' && (await this.claims.giveUp({ tenantId }, id, manager));
+      const isDatabase = (restore.state === 'COMPLETED' || isAbandoned(restore)) && (await this.claims.giveUp({ tenantId }, id, manager));
       if (!isDatabase && (restore.state !== 'COMPLETED' || restore.journalOutline['keepOld'] !== true)) throw new AppError('NOTHING_KEPT', 'The operation has kept neither old collections nor a former database');
       const { operation } = await this.operations.start(manager, { ...request, input: { operationId: id }, startedBy: stampOf(actor) });
       await this.audit.record({ action: 'restore.old-released', tenantId, actor, subject: { type: 'Operation', id: operation.id }, detail: { restore: id } }, manager);

@@ -23,6 +23,7 @@ import { RestoreMaintenance } from './restore-maintenance.js';
 import { asJson, RestorePreparation } from './restore-preparation.js';
 import { lateWrites, repointTarget, RestoreRepoint } from './restore-repoint.js';
 import { noneMerged } from './restore-result.model.js';
+import { RestoreSettlement } from './restore-settlement.js';
 import { sourceRef, type VerifiedArchive } from './restore-source.js';
 import { RestoreSources } from './restore-sources.js';
 
@@ -74,6 +75,7 @@ export class RestoreHandler implements OperationHandler<RestoreInput>, OnModuleI
     private readonly maintenance: RestoreMaintenance,
     private readonly preparation: RestorePreparation,
     private readonly repoint: RestoreRepoint,
+    private readonly settlement: RestoreSettlement,
     private readonly claims: DatabaseClaims,
     private readonly audit: AuditService,
   ) {}
@@ -129,7 +131,7 @@ export class RestoreHandler implements OperationHandler<RestoreInput>, OnModuleI
 
   /** Its safety backup is there for undo until 7 days after the end, not after the beginning. */
   async settled({ id, tenantId, input, state, failure }: SettledOperation<RestoreInput>, manager: EntityManager): Promise<void> {
-    await this.tenants.endMaintenance({ tenantId }, id, manager);
+    await this.settlement.settle({ id, tenantId, state, failure }, manager);
     await this.claims.release(id, manager);
     await this.audit.record(
       {

@@ -32,6 +32,7 @@ import { RestorePlansRepository } from './restore-plans.repository.js';
 import './restore-result.model.js';
 import { RestoreRelease } from './restore-release.js';
 import { RestoreResultResolver } from './restore-result.resolver.js';
+import { RestoreSettlement } from './restore-settlement.js';
 import { RestoreSources } from './restore-sources.js';
 import { RestoreHandler } from './restore.handler.js';
 import { OperationPlanResolver, RestoreSourceResolver, RestoresResolver } from './restores.resolver.js';
@@ -48,8 +49,8 @@ import { UndoTerm } from './undo-term.js';
   imports: [TypeOrmModule.forFeature([RestorePlanEntity]), AnnouncementsModule, ApprovalsModule, BackupsModule, EncryptionModule, MaintenanceModule, OperationsModule, PoliciesModule, RetentionModule, StorageModule, TenantsModule, TransfersModule],
   providers: [
     CollectionReplacement, KeptDatabaseSweep, OperationPlanResolver, PlanChecks, PointerUndo, ReleaseHandler, ReleaseResolver, RestoreApprovals, RestoreCopy, RestoreDestinations, RestoreDrill, RestoreFinish, RestoreHandler, RestoreMaintenance, RestoreMerge, RestorePlanner, RestorePlansRepository, RestorePreparation,
-    RestoreRelease, RestoreRepoint, RestoreResultResolver, RestoreSourceResolver, RestoreSources, RestoresResolver, RestoresService, RestoreUndo, StageLeftOvers, StageLeftOversRepository, StageRemoval, UndoHandler, UndoResolver, UndoTerm,
+    RestoreRelease, RestoreRepoint, RestoreResultResolver, RestoreSettlement, RestoreSourceResolver, RestoreSources, RestoresResolver, RestoresService, RestoreUndo, StageLeftOvers, StageLeftOversRepository, StageRemoval, UndoHandler, UndoResolver, UndoTerm,
   ],
-  exports: [CollectionReplacement, RestoreDrill, RestorePlanner],
+  exports: [CollectionReplacement, RestoreDrill, RestorePlanner, RestoreSettlement],
 })
 export class RestoreModule {}

@@ -4,6 +4,7 @@ import { AppError, asAppError } from '#errors';
 import type { EngineSession, LeasedWork, Work } from '#engines';
 import type { JsonObject, OperationContext } from '../operations/operation-handler.js';
 import { OperationsService } from '../operations/operations.service.js';
+import { isAbandoned } from './restore-settlement.js';
 import { StageLeftOversRepository } from './stage-left-overs.repository.js';
 
 const triedForMs = 10_000;
@@ -27,7 +28,8 @@ export class StageRemoval {
   /** What earlier restores of the workspace could not remove, because the database was away for too long. */
   async removeLeftOvers(context: OperationContext<JsonObject>, session: EngineSession): Promise<void> {
     const ended = await this.operations.findNewest(context.tenantId, { kinds: ['RESTORE', 'UNDO', 'RESET'], states: ['FAILED', 'CANCELED'] }, lookedAt);
-    for (const { id } of ended) {
+    // What an abandoned one left is not for anybody to drop but by hand.
+    for (const { id } of ended.filter((one) => !isAbandoned(one))) {
       context.signal.throwIfAborted();
       await session.dropStage(id, this.work(context)).catch((error: unknown) => {
         context.signal.throwIfAborted();

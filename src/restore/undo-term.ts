@@ -7,6 +7,7 @@ import type { OperationEntity } from '../operations/operation.entity.js';
 import { OperationsService } from '../operations/operations.service.js';
 import { DatabaseClaims, type KeptDatabase } from '../tenants/database-claims.js';
 import { TenantsService } from '../tenants/tenants.service.js';
+import { isAbandoned } from './restore-settlement.js';
 
 /** Until when, and from what, an operation can be taken back: by the database's clock. */
 @Injectable()
@@ -88,8 +89,10 @@ export function hasMovedPointer({ journalOutline }: OperationEntity): boolean {
   return journalOutline['pointer'] !== undefined;
 }
 
-function whyNever({ kind, state, result, inputOutline }: OperationEntity): string | null {
+function whyNever(operation: OperationEntity): string | null {
+  const { kind, state, result, inputOutline } = operation;
   if (kind !== 'RESTORE' && kind !== 'UNDO' && kind !== 'RESET') return `A ${kind.toLowerCase()} cannot be undone`;
+  if (isAbandoned(operation)) return `The ${kind.toLowerCase()} was abandoned half done: restore its safety backup instead`;
   if (state !== 'COMPLETED') return `The ${kind.toLowerCase()} is ${state}: it has changed nothing that could be undone`;
   if (inputOutline['keepOld'] === true && inputOutline['repoint'] === undefined) return 'It took no safety backup; what was live is kept in the database instead';
   if (inputOutline['copy'] !== undefined) return 'It put the archive into a new database and replaced nothing';

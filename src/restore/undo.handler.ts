@@ -7,8 +7,8 @@ import { OperationHandlers } from '../operations/operation-handlers.js';
 import { AuditService } from '../audit/audit.service.js';
 import { keptForMs } from '../backups/safety-backups.js';
 import { DatabaseClaims } from '../tenants/database-claims.js';
-import { TenantsService } from '../tenants/tenants.service.js';
 import { PointerUndo, type PointerUndoInput, pointerUndoInput, pointerUndoPhases } from './pointer-undo.js';
+import { RestoreSettlement } from './restore-settlement.js';
 import { RestoreHandler, type RestoreInput } from './restore.handler.js';
 
 export type UndoInput = RestoreInput | PointerUndoInput;
@@ -27,7 +27,7 @@ export class UndoHandler implements OperationHandler<UndoInput>, OnModuleInit {
     private readonly handlers: OperationHandlers,
     private readonly restore: RestoreHandler,
     private readonly pointerUndo: PointerUndo,
-    private readonly tenants: TenantsService,
+    private readonly settlement: RestoreSettlement,
     private readonly claims: DatabaseClaims,
     private readonly audit: AuditService,
   ) {
@@ -54,7 +54,7 @@ export class UndoHandler implements OperationHandler<UndoInput>, OnModuleInit {
   async settled(operation: SettledOperation<UndoInput>, manager: EntityManager): Promise<void> {
     const { id, tenantId, input, state, failure } = operation;
     if (!isPointer(input)) return this.restore.settled({ ...operation, input }, manager);
-    await this.tenants.endMaintenance({ tenantId }, id, manager);
+    await this.settlement.settle({ id, tenantId, state, failure }, manager);
     const detail = { state, code: failure?.code ?? null, database: input.pointer.to };
     await this.audit.record({ action: 'restore.ended', outcome: state === 'COMPLETED' ? 'OK' : 'FAILED', tenantId, actor: null, subject: { type: 'Operation', id }, detail }, manager);
     if (state === 'COMPLETED') await this.claims.keepFor(id, keptForMs, manager);

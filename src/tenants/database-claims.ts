@@ -32,6 +32,7 @@ const areOne = (a: string, b: string): string =>
 
 /** MongoDB has no two databases whose names differ in the case of ASCII letters alone: the second one could never be written. */
 const isName = (a: string, b: string): string => `lower(${a} collate "C") = lower(${b}::text collate "C")`;
+const isKeptForGood = `(purpose = 'KEPT' and expires_at = 'infinity')`;
 
 const keptSql = `select ${keptColumns} from database_claim where operation_id = key.id and purpose in ('KEPT', 'DROPPING')`;
 
@@ -45,7 +46,7 @@ export class DatabaseClaims {
   /** @param besides a tenant that may have it already @throws AppError TARGET_IN_USE when a tenant, a copy or an undo has it */
   async requireFree({ deployment, database }: DatabasePlace, { manager = this.manager, besides = null }: { readonly manager?: EntityManager; readonly besides?: string | null } = {}): Promise<void> {
     const rows: unknown[] = await manager.query(
-      `select 1 from database_claim where ${isName('database', '$2')} and ${areOne('deployment', '$1::text')} and not (purpose = 'LIVE' and tenant_id is not distinct from $3)`,
+      `select 1 from database_claim where ${isName('database', '$2')} and ${areOne('deployment', '$1::text')} and not (tenant_id is not distinct from $3 and (purpose = 'LIVE' or ${isKeptForGood}))`,
       [deployment, database, besides],
     );
     if (rows.length > 0) throw databaseInUse(database);
@@ -83,7 +84,7 @@ export class DatabaseClaims {
   /** The tenant takes it back. False when it is no longer kept. */
   async takeBack({ tenantId }: TenantScope, { deployment, database }: DatabasePlace, manager: EntityManager): Promise<boolean> {
     const rows: unknown[] = await manager.query(
-      `with gone as (delete from database_claim where tenant_id = $1 and deployment = $2 and database = $3 and purpose = 'KEPT' returning 1) select * from gone`,
+      `with gone as (delete from database_claim where tenant_id = $1 and ${areOne('deployment', '$2::text')} and database = $3 and purpose = 'KEPT' returning 1) select * from gone`,
       [tenantId, deployment, database],
     );
     return rows.length > 0;
@@ -97,6 +98,11 @@ export class DatabaseClaims {
   /** From now on for so long; nothing where the operation keeps none. */
   async keepFor(operationId: string, forMs: number, manager: EntityManager): Promise<void> {
     await manager.query(`update database_claim set expires_at = clock_timestamp() + $2 * interval '1 millisecond' where operation_id = $1 and purpose in ('KEPT', 'DROPPING')`, [operationId, forMs]);
+  }
+
+  /** The operation was abandoned: what it keeps may be all there is, and the tenant may have it again. */
+  async keepForGood(operationId: string, manager: EntityManager): Promise<void> {
+    await manager.query(`update database_claim set expires_at = 'infinity' where operation_id = $1 and purpose = 'KEPT'`, [operationId]);
   }
 
   /** Of tenants without unfinished work, those that are longest past their time first. */

@@ -176,6 +176,7 @@ export class TenantAdministration {
       await this.service.change({ tenantId }, async (before, manager) => {
         await this.service.requireIdle({ tenantId }, manager);
         await this.claims.requireFree({ deployment, database: target.database }, { manager, besides: tenantId });
+        await this.claims.takeBack({ tenantId }, { deployment, database: target.database }, manager);
         await this.audit.record(
           { action: 'tenant.target-changed', tenantId, actor, detail: { database: target.database, deployment, formerDatabase: before.targetDatabase, formerDeployment: before.targetDeployment } },
           manager,

@@ -95,11 +95,22 @@ export class TenantsRepository {
     return rows.map(({ id }) => id);
   }
 
-  /** The tenant's own, or the one that is just filling its database. */
+  /** The tenant's own, an abandoned one whose worker may still be at it too, or the one that is just filling its database. */
   async findUnfinishedOperation(tenantId: string, manager: EntityManager): Promise<string | null> {
     const [row]: { id: string }[] = await manager.query(
-      `select id from operation where state in ('QUEUED', 'RUNNING') and (tenant_id = $1 or id = (select maintenance_operation_id from tenant where id = $1))
+      `select id from operation where (tenant_id = $1 or id = (select maintenance_operation_id from tenant where id = $1))
+         and (state in ('QUEUED', 'RUNNING') or (state = 'FAILED' and lease_until > clock_timestamp()))
        order by exclusive desc limit 1`,
+      [tenantId],
+    );
+    return row?.id ?? null;
+  }
+
+  /** The newest operation that was abandoned during the maintenance that is on. */
+  async findAbandoned(tenantId: string, manager: EntityManager): Promise<string | null> {
+    const [row]: { id: string }[] = await manager.query(
+      `select o.id from operation o join tenant t on t.id = o.tenant_id
+       where t.id = $1 and o.state = 'FAILED' and o.failure->>'code' = 'ABANDONED' and o.finished_at >= t.maintenance_since order by o.finished_at desc limit 1`,
       [tenantId],
     );
     return row?.id ?? null;

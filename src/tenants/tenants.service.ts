@@ -18,6 +18,8 @@ export const noMaintenance: TenantPatch = {
   maintenanceAcknowledgedAt: null,
 };
 
+const abandonedMessage = 'Work on the data was given up half done; the provider decides how it goes on';
+
 /** Told of a change inside its transaction, which holds the tenant's row: what it writes is there if and only if the change is. It may run twice. */
 export type TenantWatcher = (before: TenantEntity, after: TenantEntity, manager: EntityManager) => Promise<void>;
 
@@ -145,6 +147,27 @@ export class TenantsService {
   /** Lets the users in again, if the maintenance is this operation's. Idempotent. */
   endMaintenance(scope: TenantScope, operationId: string, manager?: EntityManager): Promise<TenantEntity> {
     return this.change(scope, (tenant) => (tenant.maintenanceOperationId === operationId ? noMaintenance : null), manager);
+  }
+
+  /**
+   * The operation ends and has changed nothing: the users are let in again, but where an abandoned one has left data half changed, whose maintenance it then is
+   * again. Idempotent.
+   */
+  leaveMaintenance(scope: TenantScope, operationId: string, manager?: EntityManager): Promise<TenantEntity> {
+    return this.change(
+      scope,
+      async (tenant, inside) => {
+        if (tenant.maintenanceOperationId !== operationId) return null;
+        const abandoned = await this.tenants.findAbandoned(scope.tenantId, inside);
+        return abandoned === null ? noMaintenance : { maintenanceOperationId: abandoned, maintenanceMessage: abandonedMessage, maintenanceAcknowledgedAt: null };
+      },
+      manager,
+    );
+  }
+
+  /** The users stay out, whatever becomes of the operation. Idempotent. */
+  keepMaintenance(scope: TenantScope, operationId: string, manager: EntityManager): Promise<TenantEntity> {
+    return this.change(scope, (tenant) => (tenant.maintenanceOperationId === operationId && tenant.maintenanceMessage !== abandonedMessage ? { maintenanceMessage: abandonedMessage } : null), manager);
   }
 
   /** The product has said that its users are out, if it is still this operation that they are out for. Idempotent. */
