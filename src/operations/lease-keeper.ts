@@ -43,6 +43,11 @@ export class LeaseKeeper {
     return Math.max(0, this.endsAtMs - performance.now());
   }
 
+  /** Somebody may have taken the lease away: asks at once. */
+  check(): void {
+    void this.answered().then((renewal) => renewal === null && !this.stopped.signal.aborted && this.lose(), () => undefined);
+  }
+
   private get marginMs(): number {
     return this.timing.leaseMs / (this.ears.isCommitted() ? 40 : 5);
   }

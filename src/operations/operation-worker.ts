@@ -169,7 +169,12 @@ export class OperationWorker implements BeforeApplicationShutdown {
   private async hearCancels(stream: NoticeStream): Promise<void> {
     for await (const event of stream) {
       if (event.kind !== 'changed') continue;
-      for (const { running, mode } of this.executions) if (mode === 'run' && running.id === event.id) running.abort(canceled());
+      for (const { running, mode } of this.executions) {
+        if (running.id !== event.id) continue;
+        // Past its commit point it is not canceled, it was abandoned.
+        if (running.committed) running.checkLease();
+        else if (mode === 'run') running.abort(canceled());
+      }
     }
   }
 

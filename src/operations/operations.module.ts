@@ -10,6 +10,7 @@ import { WorkQueue } from '../platform/queue/work-queue.js';
 import { TenantsModule } from '../tenants/tenants.module.js';
 import { FaultPoints } from './fault-points.js';
 import { LeasedOperationRepository } from './leased-operation.repository.js';
+import { OperationAbandonment } from './operation-abandonment.js';
 import { OperationAccess } from './operation-access.js';
 import { OperationFeed } from './operation-feed.js';
 import { OperationHandlers } from './operation-handlers.js';
@@ -37,6 +38,7 @@ import { MaintenanceOperationResolver, TenantOperationsResolver } from './tenant
     OperationSnapshots,
     OperationFeed,
     LeasedOperationRepository,
+    OperationAbandonment,
     OperationAccess,
     OperationsResolver,
     TenantOperationsResolver,

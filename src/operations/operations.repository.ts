@@ -37,6 +37,8 @@ export interface LogRow {
   readonly message: string;
 }
 
+export type Abandoning = Pick<OperationEntity, 'steps' | 'progress' | 'failure'>;
+
 interface CompletedQuestion {
   readonly tenantId: string;
   readonly kinds: readonly OperationKind[];
@@ -129,6 +131,11 @@ export class OperationsRepository {
       .getOne();
   }
 
+  /** The tenant's abandoned operation whose worker may still be at it: until its lease would have run out. */
+  async findBeingLeft(tenantId: string, manager: EntityManager): Promise<OperationEntity | null> {
+    return manager.createQueryBuilder(OperationEntity, 'operation').where(`operation.tenant_id = :tenantId and operation.state = 'FAILED' and operation.lease_until > clock_timestamp()`, { tenantId }).getOne();
+  }
+
   /** Whether another tenant's unfinished operation is just filling this one's database. */
   async isBeingFilled(tenantId: string, manager: EntityManager): Promise<boolean> {
     const rows: unknown[] = await manager.query(
@@ -205,6 +212,24 @@ export class OperationsRepository {
       [id],
     );
     if (row === undefined) throw new Error('The operation can no longer be canceled');
+    return row.revision;
+  }
+
+  /**
+   * Ends it over its worker's head: nothing that was written under its lease is written any more. Where a worker has that, its end stays in the row. The caller holds
+   * the row. Returns the new revision.
+   */
+  async abandon(id: string, { steps, progress, failure }: Abandoning, line: string, manager: EntityManager): Promise<number> {
+    const [row]: { revision: number }[] = await manager.query(
+      `with changed as (
+         update operation set state = 'FAILED', steps = $2, progress = $3, failure = $4, finished_at = clock_timestamp(), fencing_token = fencing_token + 1,
+           lease_until = case when lease_owner is not null then lease_until end, lease_owner = null, revision = revision + 1
+         where id = $1 and state = 'RUNNING' and committed returning revision),
+       logged as (insert into operation_log (operation_id, at, level, message) select $1, clock_timestamp(), 'WARN', $5)
+       select * from changed`,
+      [id, JSON.stringify(steps), JSON.stringify(progress), JSON.stringify(failure), line],
+    );
+    if (row === undefined) throw new Error('The operation can no longer be abandoned');
     return row.revision;
   }
 

@@ -8,7 +8,8 @@ import { mapIterator } from '../platform/graphql/map-iterator.js';
 import { NodeRegistry } from '../platform/graphql/node-registry.js';
 import { TenantModel, toTenantModel } from '../tenants/tenant.model.js';
 import { TenantsService } from '../tenants/tenants.service.js';
-import { OperationCancelInput, OperationCancelPayload } from './dto/operation.input.js';
+import { OperationAbandonInput, OperationAbandonPayload, OperationCancelInput, OperationCancelPayload } from './dto/operation.input.js';
+import { OperationAbandonment } from './operation-abandonment.js';
 import { OperationAccess } from './operation-access.js';
 import type { OperationEntity } from './operation.entity.js';
 import { LogLineModel, OperationModel, toOperationModel } from './operation.model.js';
@@ -24,6 +25,7 @@ export class OperationsResolver {
 
   constructor(
     private readonly operations: OperationAccess,
+    private readonly abandonment: OperationAbandonment,
     private readonly repository: OperationsRepository,
     private readonly tenants: TenantsService,
     registry: NodeRegistry,
@@ -41,6 +43,14 @@ export class OperationsResolver {
   @Mutation(() => OperationCancelPayload, { description: 'Needs the permission that starting the operation needed.' })
   async operationCancel(@CurrentActor() actor: Actor, @Args('input') input: OperationCancelInput): Promise<OperationCancelPayload> {
     return { operation: toOperationModel(await this.operations.cancel(actor, fromGlobalId('Operation', input.operationId))) };
+  }
+
+  @Access('provider')
+  @Mutation(() => OperationAbandonPayload, {
+    description: 'Gives up, half done, work past its commit point that can never end: it is FAILED with ABANDONED. Nothing in the database is touched, and the workspace stays in maintenance.',
+  })
+  async operationAbandon(@CurrentActor() actor: Actor, @Args('input') input: OperationAbandonInput): Promise<OperationAbandonPayload> {
+    return { operation: toOperationModel(await this.abandonment.abandon(actor, fromGlobalId('Operation', input.operationId), input)) };
   }
 
   @Access('authenticated')

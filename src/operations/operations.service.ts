@@ -58,7 +58,7 @@ export class OperationsService {
     if (first !== null) return { operation: first, replayed: true };
     const { handler, tenantId, input } = start;
     if (handler.exclusive) {
-      const running = await this.repository.findExclusive(tenantId, manager);
+      const running = (await this.repository.findExclusive(tenantId, manager)) ?? (await this.repository.findBeingLeft(tenantId, manager));
       if (running !== null) throw alreadyRunning(running);
       // A workspace that a copy is just being made for has no operation of its own, and half of its data.
       if (await this.repository.isBeingFilled(tenantId, manager)) throw new AppError('MAINTENANCE', 'The data of the workspace are just being put in place');
@@ -183,7 +183,8 @@ export function whyNotCancelable(operation: Pick<OperationEntity, 'state' | 'com
 
 function alreadyRunning(running: OperationEntity): AppError {
   const id = toGlobalId('Operation', running.id);
-  return new AppError('OPERATION_ALREADY_RUNNING', `The ${running.kind.toLowerCase()} ${id} of this workspace has not finished yet`, { field: [id] });
+  const has = isFinal(running.state) ? 'was abandoned, and its worker may still be at it for seconds' : 'has not finished yet';
+  return new AppError('OPERATION_ALREADY_RUNNING', `The ${running.kind.toLowerCase()} ${id} of this workspace ${has}`, { field: [id] });
 }
 
 function mismatch(): AppError {

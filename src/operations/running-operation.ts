@@ -101,6 +101,11 @@ export class RunningOperation implements OperationContext<JsonObject> {
     this.keeper = keeper;
   }
 
+  /** Now instead of with the next renewal. */
+  checkLease(): void {
+    this.keeper?.check();
+  }
+
   leaseRemainingMs(): number {
     return this.isLost ? 0 : (this.keeper?.remainingMs() ?? 0);
   }

@@ -1,6 +1,6 @@
 import { ArgsType, Field, ID, InputType, ObjectType } from '@nestjs/graphql';
 import { Type } from 'class-transformer';
-import { ArrayMaxSize, IsArray, IsDate, IsEnum, IsOptional, IsString, ValidateNested } from 'class-validator';
+import { ArrayMaxSize, IsArray, IsDate, IsEnum, IsNotEmpty, IsOptional, IsString, MaxLength, ValidateNested } from 'class-validator';
 import { PageArgs } from '../../platform/graphql/connection.js';
 import { MutationPayload } from '../../platform/graphql/user-error.model.js';
 import type { OperationKind, OperationState } from '../operation-handler.js';
@@ -51,6 +51,29 @@ export class OperationCancelInput {
 
 @ObjectType()
 export class OperationCancelPayload extends MutationPayload {
+  @Field(() => OperationModel, { nullable: true })
+  operation?: OperationModel | null;
+}
+
+@InputType()
+export class OperationAbandonInput {
+  @Field(() => ID)
+  @IsString()
+  operationId!: string;
+
+  @Field(() => String, { description: "The workspace's name, exactly." })
+  @IsString()
+  confirmName!: string;
+
+  @Field(() => String, { description: "Kept in the audit log and in the operation's log." })
+  @IsString()
+  @IsNotEmpty()
+  @MaxLength(500)
+  reason!: string;
+}
+
+@ObjectType()
+export class OperationAbandonPayload extends MutationPayload {
   @Field(() => OperationModel, { nullable: true })
   operation?: OperationModel | null;
 }

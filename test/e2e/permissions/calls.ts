@@ -131,6 +131,7 @@ export const calls: Readonly<Record<string, Call>> = {
   'Mutation.notifierDelete': mutation('notifierDelete', async (ids) => ({ notifierId: await ids.notifier() })),
   'Mutation.notifierTest': mutation('notifierTest', async (ids) => ({ notifierId: await ids.notifier() })),
   'Mutation.notifierUpdate': mutation('notifierUpdate', async (ids) => ({ notifierId: await ids.notifier(), name: 'Changed' })),
+  'Mutation.operationAbandon': mutation('operationAbandon', ({ operation }) => ({ operationId: operation, confirmName: 'not the name', reason: 'Tried' })),
   'Mutation.operationCancel': mutation('operationCancel', ({ operation }) => ({ operationId: operation })),
   'Mutation.passwordChange': mutation('passwordChange', () => ({ currentPassword: 'not the password', newPassword: 'another good password' }), { namesTenant: false }),
   'Mutation.proofPlanUpdate': mutation('proofPlanUpdate', ({ tenant }) => ({ tenantId: tenant, verifyEveryDays: 30 })),
