@@ -248,4 +248,19 @@ describe('a product that goes on during a restore', () => {
     expect(await db.collection('a').find().toArray()).toEqual([{ _id: 1, archived: true }]);
     expect((await session.catalogue()).map(({ name }) => name)).not.toContain('v');
   });
+
+  it('does not take a time series for restored whose staged copy somebody has dropped', async () => {
+    await db.createCollection('series', { timeseries: { timeField: 't' } });
+    await db.collection('series').insertOne({ t: new Date(0), value: 1 });
+    const bucket = bson({ _id: new ObjectId('5e0be1000000000000000001'), control: { version: 1, min: { _id: new ObjectId(), t: new Date('2020-01-01') }, max: { _id: new ObjectId(), t: new Date('2020-01-01') } }, data: { t: { 0: new Date('2020-01-01') }, _id: { 0: new ObjectId() } } });
+    const archive = await archiveOf([{ name: 'series', kind: 'timeseries', options: '{"timeseries":{"timeField":"t","granularity":"seconds","bucketMaxSpanSeconds":{"$numberInt":"3600"}}}', documents: [bucket] }]);
+    const work = worker(newOperation());
+    const { staged, plan } = await planned(session, archive, work);
+    await db.dropCollection(staged.namespaces[0]?.staged ?? '');
+    await expect(session.swap(plan, work)).rejects.toMatchObject({ code: 'STAGE_MISMATCH', message: expect.stringMatching(/"series" has disappeared/) });
+    expect(await db.collection('series').find({}, { projection: { _id: 0 } }).toArray()).toEqual([{ t: new Date(0), value: 1 }]);
+
+    await db.dropCollection('series');
+    expect((await session.swap(plan, work)).warnings).toEqual([expect.stringMatching(/"series" is not there/)]);
+  });
 });

@@ -25,7 +25,7 @@ const namespaceNotFound = serverCode.namespaceNotFound;
  * `drop` knows no UUID for a time series, so nothing on the server keeps a late worker from dropping what another has filled. What does is the
  * claim: each worker first renames the staged buckets (their UUID tells them) to a name with its own token, and looks whether they
  * still have it before each drop. Whoever comes later renames them first, and only then touches the live name. The
- * staged buckets are dropped when the time series is complete: that they are gone means that the step is done.
+ * staged buckets are dropped when the time series is complete: that they are gone means that the step is done, unless the live one is still there.
  */
 export async function replaceTimeseries(run: SwapRun, step: StepOf<'timeseries'>, index: number): Promise<void> {
   const claim = new Claim(run, step);
@@ -34,13 +34,21 @@ export async function replaceTimeseries(run: SwapRun, step: StepOf<'timeseries'>
       await advance(run, step, claim, index);
       run.touched();
     }
-    run.touched();
   } catch (error) {
     // A later worker may have pulled anything from under this one's feet.
     run.work.signal.throwIfAborted();
     await claim.require();
     throw error;
   }
+  await requireReplaced(run, step);
+  run.touched();
+}
+
+/** The staged buckets are gone, which somebody may have dropped before the time series was complete. */
+async function requireReplaced(run: SwapRun, { name, liveUuid }: StepOf<'timeseries'>): Promise<void> {
+  const live = await run.find(bucketsPrefix + name);
+  if (live !== null && live.uuid === liveUuid) throw new AppError('STAGE_MISMATCH', `The staged copy of time series "${name}" has disappeared`);
+  if (live === null) run.warnings.push(`Time series "${name}" is not there: it or its staged copy was dropped during the restore`);
 }
 
 /** Brings the time series one stage nearer to its end: copied, dropped, filled. What is next is read from the database. */
@@ -83,7 +91,7 @@ class Claim {
     this.name = claimedName(run.work.operationId, run.work.fencingToken, randomBytes(6).toString('hex'));
   }
 
-  /** False if the staged buckets are gone: the step is done. Throws LEASE_LOST if a later worker has them. */
+  /** False if the staged buckets are gone. Throws LEASE_LOST if a later worker has them. */
   async take(): Promise<boolean> {
     const { operationId, fencingToken } = this.run.work;
     for (;;) {
