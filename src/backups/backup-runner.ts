@@ -5,6 +5,7 @@ import { AppConfig } from '../config/app-config.js';
 import { EncryptionService } from '../encryption/encryption.service.js';
 import { PoliciesService } from '../policies/policies.service.js';
 import { failureOfAny } from '../operations/operation-failure.js';
+import type { TenantEntity } from '../tenants/tenant.entity.js';
 import { TenantsService } from '../tenants/tenants.service.js';
 import { ArchiveFiles } from './archive-files.js';
 import { ArchiveRecorder, type WrittenArchive } from './archive-recorder.js';
@@ -14,6 +15,8 @@ import { BackupsRepository } from './backups.repository.js';
 
 // Each attempt reads what the one before lost first: a collection that is lost once more is replaced all the time.
 const changesBorne = 2;
+/** A server that lost a snapshot is not asked for one for so long: its window may be raised, and its database shrink. */
+const withoutSnapshotMs = 24 * 3_600_000;
 const unfinished = ['QUEUED', 'RUNNING', 'FAILED', 'CANCELED'] as const;
 
 export interface BackupRunOptions {
@@ -119,7 +122,7 @@ export class BackupRunner {
         quotaLeftBytes: backup.trigger === 'SAFETY' || tenant.quotaBytes === null ? null : Number(tenant.quotaBytes) - (await this.backups.storageTotals(work)).usedBytes,
         dump: (sink, dumpWork) => session.dump(sink, { fuzzy, concurrency: this.config.backupConcurrency, ...chosen }, dumpWork),
       });
-    let fuzzy = tenant.fuzzyOnly;
+    let fuzzy = hasLostSnapshot(tenant);
     for (let changes = 0; ; ) {
       try {
         return await attempt(fuzzy);
@@ -132,7 +135,7 @@ export class BackupRunner {
         } else if (code === 'SNAPSHOT_TOO_OLD' && !fuzzy) {
           fuzzy = true;
           work.log('Reading took longer than the database server keeps a snapshot: reading once more without one. Raise minSnapshotHistoryWindowInSeconds on the server to have backups of one point in time', 'WARN');
-          await work.fenced((manager) => this.tenants.rememberFuzzyOnly(work, manager));
+          await work.fenced((manager) => this.tenants.noteLostSnapshot(work, manager));
         } else throw error;
       }
     }
@@ -164,6 +167,10 @@ export class BackupRunner {
 }
 
 /** The manifest could only differ from what was dumped if this program wrote it wrongly. */
+function hasLostSnapshot({ snapshotLostAt }: TenantEntity): boolean {
+  return snapshotLostAt !== null && Date.now() - snapshotLostAt.getTime() < withoutSnapshotMs;
+}
+
 function requireSame(dumped: readonly NamespaceSummary[], stored: readonly NamespaceSummary[]): void {
   const facts = (list: readonly NamespaceSummary[]): string => JSON.stringify(list.map(({ name, documents, bytes, crc64, sum }) => [name, documents, bytes, crc64, sum]));
   if (facts(dumped) !== facts(stored)) throw new AppError('ARCHIVE_CORRUPT', 'The counts in the manifest are not those of the dump');

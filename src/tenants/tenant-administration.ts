@@ -186,7 +186,7 @@ export class TenantAdministration {
           targetDeployment: deployment,
           targetDatabase: target.database,
           targetRevision: before.targetRevision + 1,
-          fuzzyOnly: false,
+          snapshotLostAt: null,
         };
       });
     } catch (error) {

@@ -97,9 +97,9 @@ export class TenantEntity {
   @Column('integer', { name: 'session_epoch' })
   sessionEpoch!: number;
 
-  /** The server once lost a snapshot half-way: read without one. */
-  @Column('boolean', { name: 'fuzzy_only' })
-  fuzzyOnly!: boolean;
+  /** When the server lost a snapshot half-way through a backup. */
+  @Column('timestamptz', { name: 'snapshot_lost_at', nullable: true })
+  snapshotLostAt!: Date | null;
 
   @Column('timestamptz', { name: 'proven_restorable_at', nullable: true })
   provenRestorableAt!: Date | null;

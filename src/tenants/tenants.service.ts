@@ -117,8 +117,8 @@ export class TenantsService {
   }
 
   /** Remembers that the server cannot hold a snapshot for as long as a backup takes. */
-  async rememberFuzzyOnly(scope: TenantScope, manager?: EntityManager): Promise<void> {
-    await this.change(scope, ({ fuzzyOnly }) => (fuzzyOnly ? null : { fuzzyOnly: true }), manager);
+  async noteLostSnapshot(scope: TenantScope, manager?: EntityManager): Promise<void> {
+    await this.change(scope, () => ({ snapshotLostAt: new Date() }), manager);
   }
 
   /** A backup of it was restored for proof, just now. */

@@ -32,6 +32,7 @@ import { LoginLimits1763816000000 } from './1763816000000-login-limits.js';
 import { ApiKeys1763817000000 } from './1763817000000-api-keys.js';
 import { StoreIdentities1763820000000 } from './1763820000000-store-identities.js';
 import { OperationOutlines1763830000000 } from './1763830000000-operation-outlines.js';
+import { SnapshotLosses1763840000000 } from './1763840000000-snapshot-losses.js';
 
 /** In the order in which they run; one that has shipped is never edited. */
 export const migrations = [
@@ -69,4 +70,5 @@ export const migrations = [
   ApiKeys1763817000000,
   StoreIdentities1763820000000,
   OperationOutlines1763830000000,
+  SnapshotLosses1763840000000,
 ];
