@@ -34,6 +34,7 @@ export const errorCatalogue = {
   PASSWORD_TOO_WEAK: user('Choose a password of at least 12 characters that differs from the e-mail address'),
   MEMBER_EXISTS: user('This person is already a member; change the role instead'),
   ACCOUNT_EXISTS: user('Invite the person without a password; the account has one already'),
+  ACCOUNT_MISSING: user('Remove the member and invite the person again, with a password'),
   ACCOUNT_ELSEWHERE: user('Ask your provider to add this person with a new password'),
   LAST_OWNER: user('Give the Owner role to another member first'),
 

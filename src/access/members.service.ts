@@ -121,6 +121,28 @@ export class MembersService {
     });
   }
 
+  /**
+   * A new password for somebody who has forgotten theirs; every token of the account ends. For the provider alone, as the account may be of other workspaces, too.
+   *
+   * @throws AppError PASSWORD_TOO_WEAK, ACCOUNT_MISSING; FORBIDDEN for accounts of the provider
+   */
+  async setPassword(actor: Actor, memberId: string, password: string): Promise<MemberEntity> {
+    this.access.requireProvider(actor);
+    const member = await this.get(actor, memberId);
+    const account = member.accountId === null ? null : await this.accounts.findById(member.accountId);
+    if (account === null) throw new AppError('ACCOUNT_MISSING', `${member.email} has no account with a password`);
+    if (account.isProvider) throw new AppError('FORBIDDEN', 'An account of the provider gets a password from nobody else');
+    requireStrongPassword(password, account.email, ['password']);
+    const passwordHash = await hashPassword(password);
+    const scope = { tenantId: member.tenantId };
+    await runInTransaction(this.dataSource, async (manager) => {
+      await this.accounts.setPassword(account.id, passwordHash, manager);
+      await this.bus.publish({ topic: 'account', id: account.id, tenantId: scope.tenantId, revision: 0 }, manager);
+      await this.record(actor, scope, 'member.password-set', { email: member.email }, manager);
+    });
+    return member;
+  }
+
   private async change(actor: Actor, memberId: string, work: (member: MemberEntity, scope: TenantScope, manager: EntityManager) => Promise<MemberEntity>): Promise<MemberEntity> {
     const { tenantId } = await this.get(actor, memberId);
     return runInTransaction(this.dataSource, async (manager) => {

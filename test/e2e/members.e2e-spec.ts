@@ -70,6 +70,30 @@ describe('members', () => {
     expect(await dan.run('{ tenants { edges { node { id } } } }')).toEqual({ tenants: { edges: [{ node: { id: mine.id } }] } });
   });
 
+  it('who have forgotten their password get another one from the provider alone', async () => {
+    const { id: tenantId } = await createTestTenant(admin);
+    const owner = await createTestMember(app, admin, tenantId, 'OWNER');
+    const email = 'forgetful@holdfast.test';
+    const { member } = await invite(owner, { tenantId, email, role: 'VIEWER', password: 'chosen by the owner' });
+    const setPassword = async (client: GraphqlClient, memberId: string | undefined, password: string): Promise<readonly { code: string }[]> =>
+      (await client.run<{ memberSetPassword: Payload }>('mutation ($input: MemberSetPasswordInput!) { memberSetPassword(input: $input) { member { id role } userErrors { code } } }', { input: { memberId, password } })).memberSetPassword.userErrors;
+    const before = await app.login(email, 'chosen by the owner');
+    await expect(setPassword(owner, member?.id, 'another of the owner')).rejects.toMatchObject({ code: 'FORBIDDEN' });
+    expect(await setPassword(admin, member?.id, 'short')).toEqual([{ code: 'PASSWORD_TOO_WEAK' }]);
+    expect(await setPassword(admin, member?.id, 'chosen by the provider')).toEqual([]);
+    expect(await before.codeOf('{ viewer { email } }')).toBe('UNAUTHENTICATED');
+    await expect(app.login(email, 'chosen by the owner')).rejects.toThrow();
+    expect(await (await app.login(email, 'chosen by the provider')).run('{ viewer { email } }')).toEqual({ viewer: { email } });
+
+    const passwordless = await invite(admin, { tenantId, email: 'of-the-product@holdfast.test', role: 'VIEWER' });
+    expect(await setPassword(admin, passwordless.member?.id, 'chosen by the provider')).toEqual([{ code: 'ACCOUNT_MISSING' }]);
+    const { viewer } = await admin.run<{ viewer: { email: string } }>('{ viewer { email } }');
+    const provider = await invite(admin, { tenantId, email: viewer.email, role: 'VIEWER' });
+    await expect(setPassword(admin, provider.member?.id, 'chosen by the provider')).rejects.toMatchObject({ code: 'FORBIDDEN' });
+    const { tenant: { auditEvents } } = await admin.run<{ tenant: { auditEvents: { edges: unknown[] } } }>('query ($id: ID) { tenant(id: $id) { auditEvents(filter: { action: "member.password-set" }) { edges { node { action } } } } }', { id: tenantId });
+    expect(auditEvents.edges).toHaveLength(1);
+  });
+
   it('get no account with a weak password', async () => {
     const { id: tenantId } = await createTestTenant(admin);
     for (const password of ['short', 'weak@holdfast.test', 'aaaaaaaaaaaaaaa']) {

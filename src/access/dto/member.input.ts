@@ -58,6 +58,18 @@ export class MemberRemoveInput {
   memberId!: string;
 }
 
+@InputType()
+export class MemberSetPasswordInput {
+  @Field(() => ID)
+  @IsString()
+  memberId!: string;
+
+  @Field(() => String)
+  @IsString()
+  @MaxLength(maxPasswordLength)
+  password!: string;
+}
+
 @ObjectType({ isAbstract: true })
 abstract class MemberPayload extends MutationPayload {
   @Field(() => MemberModel, { nullable: true })
@@ -69,6 +81,9 @@ export class MemberInvitePayload extends MemberPayload {}
 
 @ObjectType()
 export class MemberSetRolePayload extends MemberPayload {}
+
+@ObjectType()
+export class MemberSetPasswordPayload extends MemberPayload {}
 
 @ObjectType({ description: 'The member as it was.' })
 export class MemberRemovePayload extends MemberPayload {}

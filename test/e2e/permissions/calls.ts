@@ -125,6 +125,7 @@ export const calls: Readonly<Record<string, Call>> = {
   'Mutation.maintenanceEnd': mutation('maintenanceEnd', ({ tenant }) => ({ tenantId: tenant })),
   'Mutation.maintenanceWebhookUpdate': mutation('maintenanceWebhookUpdate', ({ tenant }) => ({ tenantId: tenant, url: null })),
   'Mutation.memberInvite': mutation('memberInvite', ({ tenant }) => ({ tenantId: tenant, email: anyEmail(), role: 'VIEWER' })),
+  'Mutation.memberSetPassword': mutation('memberSetPassword', async (ids) => ({ memberId: await ids.member(), password: 'too short' })),
   'Mutation.memberRemove': mutation('memberRemove', async (ids) => ({ memberId: await ids.member() })),
   'Mutation.memberSetRole': mutation('memberSetRole', async (ids) => ({ memberId: await ids.member(), role: 'OPERATOR' })),
   'Mutation.notifierCreate': mutation('notifierCreate', ({ tenant }) => ({ tenantId: tenant, name: 'Nobody', channel: 'SLACK', to: 'ftp://nowhere' })),
