@@ -42,6 +42,19 @@ describe('targets that are refused', () => {
     expect((await refusal(uri, database)).code).toBe('TARGET_REFUSED');
   });
 
+  it('one whose name differs in case alone from that of a database that is there', async () => {
+    const { uri, database } = await testMongo();
+    const client = new MongoClient(uri);
+    try {
+      await client.db(database).collection('a').insertOne({});
+      const session = await open(uri, database.toUpperCase());
+      await expect(session.inspect()).rejects.toMatchObject({ code: 'TARGET_REFUSED', message: expect.stringContaining(`"${database}"`) });
+    } finally {
+      await client.db(database).dropDatabase();
+      await client.close();
+    }
+  });
+
   it('a collection under Queryable Encryption, by its name', async () => {
     const { uri, database } = await testMongo();
     const client = new MongoClient(uri);
