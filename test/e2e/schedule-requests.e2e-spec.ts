@@ -114,7 +114,7 @@ it('a wish that cannot be met stays open: not for a schedule that is not named a
   expect(await decide({ requestId: request!.id, accept: true, scheduleId: (await schedulesOf(tenant))[0]!.id })).toMatchObject({ userErrors: [{ code: 'POLICY_FORBIDS' }] });
   expect(await of(tenant)).toEqual([expect.objectContaining({ state: 'OPEN' })]);
   await expect(ask(admin, tenant, { cadence: 'CRON' })).rejects.toThrow('cadence');
-  await expect(ask(admin, tenant, { until: new Date(0).toISOString() })).rejects.toThrow('until must be in the future');
+  await expect(ask(admin, tenant, { until: new Date(0).toISOString() })).rejects.toThrow('until: must be in the future');
 });
 
 it('twenty wishes of a workspace wait for an answer at most: each of them tells whomever a notifier names what the workspace has written', async () => {

@@ -31,7 +31,8 @@ const program = `
   import { finished } from 'node:stream/promises';
   import { setFlagsFromString } from 'node:v8';
   import { runInNewContext } from 'node:vm';
-  import { ArchiveWriter, deriveTenantKey, fileSource, KeyRing, openArchive, openManifestedArchive, PlainArchiveWriter } from ${JSON.stringify(new URL('../../../dist/libs/archive/index.js', import.meta.url).href)};
+  import { ArchiveWriter, deriveTenantKey, KeyRing, openArchive, openManifestedArchive, PlainArchiveWriter } from ${JSON.stringify(new URL('../../../dist/libs/archive/index.js', import.meta.url).href)};
+  import { fileSource } from ${JSON.stringify(new URL('../../../dist/libs/archive/source.js', import.meta.url).href)};
   setFlagsFromString('--expose-gc');
   const collect = runInNewContext('gc');
   const [, codec, form, path] = process.argv;
