@@ -4,13 +4,25 @@
  */
 const reservedPrefix = 'hf_';
 export const bucketsPrefix = 'system.buckets.';
+const ownPrefix = `${reservedPrefix}[0-9a-f]{32}_`;
 /** Of Holdfast's own names and of no others, for regular expressions of the server, too: a product may well call a collection `hf_something`. */
-export const ownPattern = `^${reservedPrefix}[0-9a-f]{32}_`;
+export const ownPattern = `^${ownPrefix}`;
 const own = new RegExp(ownPattern);
+const ownWithin = new RegExp(`[\\w.-]*${ownPrefix}\\w+`, 'g');
 
 /** True for what Holdfast itself put beside the tenant's data, the buckets of its trial time series included. */
 export function isOwnName(name: string): boolean {
   return own.test(name.startsWith(bucketsPrefix) ? name.slice(bucketsPrefix.length) : name);
+}
+
+/** `hf_<operation>_` of one of Holdfast's own names; null of any other. */
+export function ownPrefixOf(name: string): string | null {
+  return own.exec(name)?.[0] ?? null;
+}
+
+/** A message of the server, in which `label` stands for each of Holdfast's own names, qualified by their database or not. */
+export function withLabel(message: string, label: string): string {
+  return message.replace(ownWithin, label);
 }
 
 export function operationPrefix(operationId: string): string {

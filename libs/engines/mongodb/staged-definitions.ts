@@ -4,7 +4,7 @@ import type { CollectionSpec } from './collection-spec.js';
 import { serverCode, serverCodeOf, throwTargetError } from './errors.js';
 import { toUuid } from './find-namespaces.js';
 import type { LeasedCommands } from './leased-commands.js';
-import { bucketsPrefix } from './names.js';
+import { bucketsPrefix, withLabel } from './names.js';
 import { nameOf, toCommand, type OrderedDocument } from './ordered-bson.js';
 
 const duplicateKey = 11_000;
@@ -88,6 +88,6 @@ function rejected({ work }: LeasedCommands, label: string, what: string, error: 
   }
   const code = serverCodeOf(error);
   if (code === undefined || !(error instanceof MongoServerError)) throw error;
-  const reason = isQuotable ? error.message.replace(/[\w.-]*hf_[0-9a-f]{32}_\w+/g, label).slice(0, 300) : `server code ${code}`;
+  const reason = isQuotable ? withLabel(error.message, label).slice(0, 300) : `server code ${code}`;
   return new AppError('STAGE_REJECTED', `The server refuses ${what} of "${label}": ${reason}`, { cause: error });
 }

@@ -4,7 +4,7 @@ import type { LeasedWork, SwapPlan, Work } from '../port.js';
 import type { MongodbContext } from './connection.js';
 import { dropStage } from './cleanup.js';
 import { LeasedCommands } from './leased-commands.js';
-import { bucketsPrefix, markName, ownPattern } from './names.js';
+import { bucketsPrefix, markName, ownPattern, ownPrefixOf } from './names.js';
 
 const awaitMs = 500;
 /** As far back as `wasUsed` looks: further than most oplogs are asked for, and long enough for a product that is at work. */
@@ -171,7 +171,7 @@ class EventJudge {
 /** `hf_<operation>_`; null if the plan set nothing aside but views. */
 function prefixOf({ old }: SwapPlan): string | null {
   const [first] = old.flatMap((namespace) => (namespace.old === null ? [] : [namespace.old]));
-  return first === undefined ? null : (/^hf_[0-9a-f]{32}_/.exec(first)?.[0] ?? null);
+  return first === undefined ? null : ownPrefixOf(first);
 }
 
 function parseClusterTime(text: string): Timestamp | null {
