@@ -1,6 +1,6 @@
 import type { Document } from 'mongodb';
 import { AppError } from '#errors';
-import type { LeasedWork, SwapPlan } from '../port.js';
+import type { LeasedWork, SwapPlan, SwapStep } from '../port.js';
 import type { MongodbContext } from './connection.js';
 import { isLost, serverCode, serverCodeOf, throwTargetError } from './errors.js';
 import { findByUuid, findNamespace, toUuid, type FoundNamespace } from './find-namespaces.js';
@@ -25,6 +25,8 @@ export interface Interloper {
 export class SwapRun {
   readonly commands: LeasedCommands;
   readonly warnings: string[] = [];
+  /** Steps whose view the server refused, to be tried again at the end. */
+  readonly refusedViews: { readonly step: Extract<SwapStep, { readonly kind: 'view' }>; readonly index: number; readonly reason: string }[] = [];
   private readonly began = Date.now();
   private isTouched = false;
 

@@ -6,7 +6,6 @@ import { parseOrdered, sameValue, toCommand } from './ordered-bson.js';
 import { collationOf, sameView } from './swap-plan.js';
 import type { SwapRun } from './swap-run.js';
 
-export type ViewStep = StepOf<'view'>;
 type StepOf<K extends SwapStep['kind']> = Extract<SwapStep, { readonly kind: K }>;
 
 // A cycle, a conflict of collations, views that are nested too deeply: all of them with views that are themselves about to change.
@@ -21,8 +20,14 @@ export async function dropOldView(run: SwapRun, { name }: StepOf<'dropView'>): P
   run.touched();
 }
 
-/** Makes or changes a view of the restored database. Returns what the server has against it; null when it is there. */
-export async function makeView(run: SwapRun, { name, options }: ViewStep, index: number): Promise<string | null> {
+/** Makes or changes a view of the restored database. What the server refuses beside views that have not changed yet is left to `makeRefusedViews`. */
+export async function makeView(run: SwapRun, step: StepOf<'view'>, index: number): Promise<void> {
+  const reason = await refusalOf(run, step, index);
+  if (reason !== null) run.refusedViews.push({ step, index, reason });
+}
+
+/** Makes or changes it. Returns what the server has against it; null when it is there. */
+async function refusalOf(run: SwapRun, { name, options }: StepOf<'view'>, index: number): Promise<string | null> {
   const wanted = parseOrdered(options);
   for (;;) {
     const found = await run.find(name);
@@ -52,14 +57,14 @@ export async function makeView(run: SwapRun, { name, options }: ViewStep, index:
 }
 
 /**
- * Makes those views that were refused beside others which had not changed yet. One that is refused to the end, as a product has changed another meanwhile, is left out: there is no way back,
- * and the users are shut out.
+ * Makes those views that were refused, one after the other, for as long as that helps any of them. One that is refused to the end, as a product has changed another meanwhile, is left out: there
+ * is no way back, and the users are shut out.
  */
-export async function makeRefusedViews(run: SwapRun, refused: readonly { readonly step: ViewStep; readonly index: number }[]): Promise<void> {
-  for (let left = refused; left.length > 0; ) {
-    const again: { readonly step: ViewStep; readonly index: number; readonly reason: string }[] = [];
+export async function makeRefusedViews(run: SwapRun): Promise<void> {
+  for (let left = run.refusedViews; left.length > 0; ) {
+    const again: typeof left = [];
     for (const { step, index } of left) {
-      const reason = await makeView(run, step, index);
+      const reason = await refusalOf(run, step, index);
       if (reason !== null) again.push({ step, index, reason });
     }
     if (again.length === left.length) {

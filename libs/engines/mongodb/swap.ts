@@ -9,7 +9,7 @@ import { timeToLiveCommand } from './staged-definitions.js';
 import { promote, setAside } from './swap-collections.js';
 import { SwapRun } from './swap-run.js';
 import { dropTimeseries, replaceTimeseries } from './swap-timeseries.js';
-import { dropOldView, makeRefusedViews, makeView, type ViewStep } from './swap-views.js';
+import { dropOldView, makeRefusedViews, makeView } from './swap-views.js';
 
 export type BeforeStep = (index: number, step: SwapStep) => Promise<void>;
 
@@ -21,16 +21,11 @@ const indexNotFound = 27;
  */
 export async function runSwap(context: MongodbContext, plan: SwapPlan, work: LeasedWork, beforeStep: BeforeStep = async () => undefined): Promise<SwapReport> {
   const run = new SwapRun(context, plan, work);
-  const refused: { readonly step: ViewStep; readonly index: number }[] = [];
   const step = async (index: number): Promise<void> => {
     const now = plan.steps[index];
     if (now === undefined) return;
     await beforeStep(index, now);
-    if (now.kind === 'view') {
-      if ((await makeView(run, now, index)) !== null) refused.push({ step: now, index });
-    } else {
-      await perform(run, now, index);
-    }
+    await perform(run, now, index);
     work.report({ bytesDone: 0, bytesTotal: null, itemsDone: index + 1, itemsTotal: plan.steps.length, current: now.name });
   };
   const lane = async (indexes: readonly number[]): Promise<void> => {
@@ -43,7 +38,7 @@ export async function runSwap(context: MongodbContext, plan: SwapPlan, work: Lea
       await lane(first ?? []);
       await inParallel(others, catalogueChangesAtOnce(others.length), lane);
     }
-    await makeRefusedViews(run, refused);
+    await makeRefusedViews(run);
     await run.commands.majority('waiting for the replicas');
     const own = await run.persist('listing what was set aside and kept', () => listOwn(context, work.operationId, work.signal));
     return { ...outcomeOf(plan), interlopers: await run.interlopers(own), gone: missingOf(plan, own), warnings: run.warnings };
@@ -52,7 +47,7 @@ export async function runSwap(context: MongodbContext, plan: SwapPlan, work: Lea
   }
 }
 
-async function perform(run: SwapRun, step: Exclude<SwapStep, ViewStep>, index: number): Promise<void> {
+async function perform(run: SwapRun, step: SwapStep, index: number): Promise<void> {
   switch (step.kind) {
     case 'setAside':
       return setAside(run, step, index);
@@ -60,6 +55,8 @@ async function perform(run: SwapRun, step: Exclude<SwapStep, ViewStep>, index: n
       return promote(run, step, index);
     case 'dropView':
       return dropOldView(run, step);
+    case 'view':
+      return makeView(run, step, index);
     case 'timeseries':
       return replaceTimeseries(run, step, index);
     case 'dropTimeseries':
