@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { Injectable } from '@nestjs/common';
 import { DataSource, type EntityManager } from 'typeorm';
-import { redact } from '#errors';
+import { AppError, type ErrorCode, redact } from '#errors';
 import { type Actor, type ActorStamp, stampOf } from '../platform/auth/actor.js';
 import { findPage, type Page, type PageOfRows } from '../platform/database/page.js';
 import { AuditEventEntity, type AuditOutcome } from './audit-event.entity.js';
@@ -52,6 +52,16 @@ export class AuditService {
       subjectId: event.subject?.id ?? null,
       detail: Object.fromEntries(Object.entries(event.detail ?? {}).map(([name, value]) => [name, typeof value === 'string' ? redact(value) : value])),
     });
+  }
+
+  /** What `work` returns. An error of the catalogue is recorded first, as a refusal with its code. @param codes those that are recorded; without it all */
+  async recordRefusals<T>(event: Omit<AuditRecord, 'outcome'>, work: () => Promise<T>, codes?: ReadonlySet<ErrorCode>): Promise<T> {
+    try {
+      return await work();
+    } catch (error) {
+      if (error instanceof AppError && (codes?.has(error.code) ?? true)) await this.record({ ...event, outcome: 'REFUSED', detail: { ...event.detail, code: error.code } });
+      throw error;
+    }
   }
 
   /** One page of a tenant's events, newest first; the caller has checked AUDIT_READ. Without a tenant: what concerns none, for the provider. */

@@ -36,8 +36,8 @@ export class TenantDepartures {
   async begin(actor: Actor, globalId: string, confirmName: string): Promise<TenantEntity> {
     this.access.requireProvider(actor);
     const scope = await this.access.authorize(actor, fromGlobalId('Tenant', globalId), null);
-    try {
-      return await this.tenants.change(scope, async (before, manager) => {
+    return this.audit.recordRefusals({ action: 'tenant.deletion-asked', ...scope, actor }, () =>
+      this.tenants.change(scope, async (before, manager) => {
         requireConfirmed(before.name, confirmName);
         if (before.deletionAskedAt !== null) return null;
         await this.tenants.requireIdle(scope, manager);
@@ -46,11 +46,8 @@ export class TenantDepartures {
         const dueAt = new Date(now.getTime() + this.config.tenantGraceDays * dayMs);
         await this.audit.record({ action: 'tenant.deletion-asked', ...scope, actor, detail: { name: before.name, slug: before.slug, dueAt: dueAt.toISOString() } }, manager);
         return { deletionAskedAt: now, deletionAskedBy: stampOf(actor), deletionDueAt: dueAt, ...(before.suspendedAt === null ? { suspendedAt: now, suspendedByDeletion: true } : {}) };
-      });
-    } catch (error) {
-      if (error instanceof AppError) await this.audit.record({ action: 'tenant.deletion-asked', outcome: 'REFUSED', ...scope, actor, detail: { code: error.code } });
-      throw error;
-    }
+      }),
+    );
   }
 
   /** It is as it was, suspended or not. Idempotent. @throws AppError TENANT_NOT_RECOVERABLE */

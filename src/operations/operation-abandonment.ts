@@ -39,12 +39,9 @@ export class OperationAbandonment {
   async abandon(actor: Actor, id: string, abandonment: Abandonment): Promise<OperationEntity> {
     this.access.requireProvider(actor);
     const { tenantId } = await this.access.authorizeRow(actor, 'Operation', await this.repository.findAnywhere(id), null);
-    try {
-      return await runInTransaction(this.dataSource, (manager) => this.end(actor, { id, tenantId }, abandonment, manager));
-    } catch (error) {
-      if (error instanceof AppError) await this.audit.record({ action: 'operation.abandoned', outcome: 'REFUSED', tenantId, actor, subject: { type: 'Operation', id }, detail: { code: error.code } });
-      throw error;
-    }
+    return this.audit.recordRefusals({ action: 'operation.abandoned', tenantId, actor, subject: { type: 'Operation', id } }, () =>
+      runInTransaction(this.dataSource, (manager) => this.end(actor, { id, tenantId }, abandonment, manager)),
+    );
   }
 
   private async end(actor: Actor, { id, tenantId }: Pick<OperationEntity, 'id' | 'tenantId'>, { confirmName, reason }: Abandonment, manager: EntityManager): Promise<OperationEntity> {

@@ -142,8 +142,8 @@ export class ResetsService implements OnModuleInit {
     const { id, tenantId } = await this.get(actor, fromGlobalId('Reset', input.resetId));
     await this.encryption.require({ tenantId });
     const request = { handler: this.handler, tenantId, actorId: actor.id, idempotencyKey: input.idempotencyKey ?? null, idempotencyInput: { resetId: id, confirmText: input.confirmText, startAt: input.startAt?.toISOString() ?? null } };
-    try {
-      const operation = await runInTransaction(this.dataSource, async (manager) => {
+    const begin = () =>
+      runInTransaction(this.dataSource, async (manager) => {
         const replay = await this.operations.findReplay(manager, request);
         if (replay !== null) return replay;
         await this.policies.requireFreshLogin(actor, { tenantId }, manager);
@@ -155,11 +155,8 @@ export class ResetsService implements OnModuleInit {
         await this.resets.update(reset, id, { state: 'CONFIRMED' }, manager);
         return null;
       });
-      return { operation, reset: await this.reload({ tenantId }, id) };
-    } catch (error) {
-      if (error instanceof AppError) await this.audit.record({ action: 'reset.refused', outcome: 'REFUSED', tenantId, actor, subject: { type: 'Reset', id }, detail: { code: error.code } });
-      throw error;
-    }
+    const operation = await this.audit.recordRefusals({ action: 'reset.refused', tenantId, actor, subject: { type: 'Reset', id } }, begin);
+    return { operation, reset: await this.reload({ tenantId }, id) };
   }
 
   private async begun(actor: Actor, reset: ResetEntity, request: Pick<StartOperation<ResetInput>, 'idempotencyKey' | 'idempotencyInput'>, manager: EntityManager): Promise<OperationEntity> {

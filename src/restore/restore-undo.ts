@@ -51,14 +51,8 @@ export class RestoreUndo {
   async start(actor: Actor, input: RestoreUndoInput): Promise<OperationEntity> {
     const found = await this.operations.findAnywhere(fromGlobalId('Operation', input.operationId));
     const undone = await this.access.authorizeRow(actor, 'Operation', found, Permission.RESTORE_RUN);
-    try {
-      return await this.begin(actor, undone, input);
-    } catch (error) {
-      if (error instanceof AppError && auditedRefusals.has(error.code)) {
-        await this.audit.record({ action: 'restore.undo-refused', outcome: 'REFUSED', tenantId: undone.tenantId, actor, subject: { type: 'Operation', id: undone.id }, detail: { code: error.code } });
-      }
-      throw error;
-    }
+    const { id, tenantId } = undone;
+    return this.audit.recordRefusals({ action: 'restore.undo-refused', tenantId, actor, subject: { type: 'Operation', id } }, () => this.begin(actor, undone, input), auditedRefusals);
   }
 
   private async begin(actor: Actor, undone: OperationEntity, { confirmName, idempotencyKey = null }: RestoreUndoInput): Promise<OperationEntity> {

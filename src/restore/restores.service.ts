@@ -70,8 +70,8 @@ export class RestoresService implements OnModuleInit {
       handler: this.handler, tenantId, actorId: actor.id, idempotencyKey: input.idempotencyKey ?? null,
       idempotencyInput: { planId: id, confirmName: input.confirmName, dryRun, keepOld, startAt: input.startAt?.toISOString() ?? null },
     };
-    try {
-      return await runInTransaction(this.dataSource, async (manager) => {
+    const begin = () =>
+      runInTransaction(this.dataSource, async (manager) => {
         const replay = await this.operations.findReplay(manager, request);
         if (replay !== null) return { operation: replay, announcement: null };
         if (!dryRun) await this.policies.requireFreshLogin(actor, scope, manager);
@@ -84,12 +84,7 @@ export class RestoresService implements OnModuleInit {
         if (input.startAt != null) return { operation: null, announcement: await this.announce(actor, plan, input.startAt, dryRun || keepOld, manager) };
         return { operation: await this.begin(actor, plan, live, { dryRun, keepOld }, request, manager), announcement: null };
       });
-    } catch (error) {
-      if (error instanceof AppError && auditedRefusals.has(error.code)) {
-        await this.audit.record({ action: 'restore.refused', outcome: 'REFUSED', tenantId, actor, subject: { type: 'RestorePlan', id }, detail: { code: error.code } });
-      }
-      throw error;
-    }
+    return this.audit.recordRefusals({ action: 'restore.refused', tenantId, actor, subject: { type: 'RestorePlan', id } }, begin, auditedRefusals);
   }
 
   private async begin(actor: Actor, plan: RestorePlanEntity, live: NonNullable<RestorePlanEntity['bound']['live']>, { dryRun, keepOld }: { readonly dryRun: boolean; readonly keepOld: boolean }, request: Pick<StartOperation<RestoreInput>, 'idempotencyKey' | 'idempotencyInput'>, manager: EntityManager): Promise<OperationEntity> {
