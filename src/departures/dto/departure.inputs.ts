@@ -1,6 +1,7 @@
 import { Field, ID, InputType, ObjectType } from '@nestjs/graphql';
-import { IsString, MaxLength } from 'class-validator';
+import { IsString } from 'class-validator';
 import { MutationPayload } from '../../platform/graphql/user-error.model.js';
+import { ConfirmName } from '../../tenants/confirm-name.js';
 import { TenantModel } from '../../tenants/tenant.model.js';
 
 @InputType()
@@ -9,9 +10,7 @@ export class TenantDeleteInput {
   @IsString()
   tenantId!: string;
 
-  @Field(() => String, { description: "The workspace's name, typed." })
-  @IsString()
-  @MaxLength(1000)
+  @ConfirmName()
   confirmName!: string;
 }
 

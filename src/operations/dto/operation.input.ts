@@ -3,6 +3,7 @@ import { Type } from 'class-transformer';
 import { ArrayMaxSize, IsArray, IsDate, IsEnum, IsNotEmpty, IsOptional, IsString, MaxLength, ValidateNested } from 'class-validator';
 import { PageArgs } from '../../platform/graphql/connection.js';
 import { MutationPayload } from '../../platform/graphql/user-error.model.js';
+import { ConfirmName } from '../../tenants/confirm-name.js';
 import type { OperationKind, OperationState } from '../operation-handler.js';
 import { OperationKinds, OperationModel, OperationStates } from '../operation.model.js';
 
@@ -61,8 +62,7 @@ export class OperationAbandonInput {
   @IsString()
   operationId!: string;
 
-  @Field(() => String, { description: "The workspace's name, exactly." })
-  @IsString()
+  @ConfirmName()
   confirmName!: string;
 
   @Field(() => String, { description: "Kept in the audit log and in the operation's log." })
