@@ -137,7 +137,7 @@ export class MembersService {
     const scope = { tenantId: member.tenantId };
     await runInTransaction(this.dataSource, async (manager) => {
       await this.accounts.setPassword(account.id, passwordHash, manager);
-      await this.bus.publish({ topic: 'account', id: account.id, tenantId: scope.tenantId, revision: 0 }, manager);
+      await this.endSubscriptions(account.id, scope, manager);
       await this.record(actor, scope, 'member.password-set', { email: member.email }, manager);
     });
     return member;
@@ -166,7 +166,7 @@ export class MembersService {
       // Not even a provider takes in a password that members of another tenant chose; a new one ends every token of the old.
       if (!isTrusted && actor.isProvider && passwordHash !== null) {
         await this.accounts.takeOver(existing.id, passwordHash, manager);
-        await this.bus.publish({ topic: 'account', id: existing.id, tenantId: scope.tenantId, revision: 0 }, manager);
+        await this.endSubscriptions(existing.id, scope, manager);
         return existing.id;
       }
       if (passwordHash !== null && isTrusted) throw new AppError('ACCOUNT_EXISTS', `${email} has an account already`, { field: ['password'] });
@@ -203,6 +203,11 @@ export class MembersService {
     if (member.role === MemberRole.OWNER && (await this.members.countOwners(scope, manager)) < 2) {
       throw new AppError('LAST_OWNER', `${member.email} is the last owner of the workspace`);
     }
+  }
+
+  /** Every process checks the tokens of the account's sockets again. */
+  private endSubscriptions(accountId: string, { tenantId }: TenantScope, manager: EntityManager): Promise<void> {
+    return this.bus.publish({ topic: 'account', id: accountId, tenantId, revision: 0 }, manager);
   }
 
   private record(actor: Actor, scope: TenantScope, action: string, detail: Record<string, string>, manager: EntityManager): Promise<void> {

@@ -166,11 +166,11 @@ export class BackupRunner {
   }
 }
 
-/** The manifest could only differ from what was dumped if this program wrote it wrongly. */
 function hasLostSnapshot({ snapshotLostAt }: TenantEntity): boolean {
   return snapshotLostAt !== null && Date.now() - snapshotLostAt.getTime() < withoutSnapshotMs;
 }
 
+/** The manifest could only differ from what was dumped if this program wrote it wrongly. */
 function requireSame(dumped: readonly NamespaceSummary[], stored: readonly NamespaceSummary[]): void {
   const facts = (list: readonly NamespaceSummary[]): string => JSON.stringify(list.map(({ name, documents, bytes, crc64, sum }) => [name, documents, bytes, crc64, sum]));
   if (facts(dumped) !== facts(stored)) throw new AppError('ARCHIVE_CORRUPT', 'The counts in the manifest are not those of the dump');

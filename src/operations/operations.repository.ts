@@ -120,20 +120,20 @@ export class OperationsRepository {
     return rows.length > 0;
   }
 
-  async findExclusive(tenantId: string, manager?: EntityManager): Promise<OperationEntity | null> {
-    if (manager === undefined) {
-      const [row] = await this.exclusives.of(tenantId);
-      return row === undefined ? null : this.byId.find(row.id);
-    }
-    return manager
-      .createQueryBuilder(OperationEntity, 'operation')
-      .where(`operation.tenant_id = :tenantId and operation.exclusive and operation.state in ('QUEUED', 'RUNNING')`, { tenantId })
-      .getOne();
+  async findExclusive(tenantId: string): Promise<OperationEntity | null> {
+    const [row] = await this.exclusives.of(tenantId);
+    return row === undefined ? null : this.byId.find(row.id);
   }
 
-  /** The tenant's abandoned operation whose worker may still be at it: until its lease would have run out. */
-  async findBeingLeft(tenantId: string, manager: EntityManager): Promise<OperationEntity | null> {
-    return manager.createQueryBuilder(OperationEntity, 'operation').where(`operation.tenant_id = :tenantId and operation.state = 'FAILED' and operation.lease_until > clock_timestamp()`, { tenantId }).getOne();
+  /** What keeps another exclusive operation of the tenant from starting: one that is unfinished, or an abandoned one whose worker may still be at it, until its lease would have run out. */
+  async findHindering(tenantId: string, manager: EntityManager): Promise<OperationEntity | null> {
+    return manager
+      .createQueryBuilder(OperationEntity, 'operation')
+      .where(
+        `operation.tenant_id = :tenantId and (operation.exclusive and operation.state in ('QUEUED', 'RUNNING') or operation.state = 'FAILED' and operation.lease_until > clock_timestamp())`,
+        { tenantId },
+      )
+      .getOne();
   }
 
   /** Whether another tenant's unfinished operation is just filling this one's database. */

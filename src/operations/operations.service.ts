@@ -58,7 +58,7 @@ export class OperationsService {
     if (first !== null) return { operation: first, replayed: true };
     const { handler, tenantId, input } = start;
     if (handler.exclusive) {
-      const running = (await this.repository.findExclusive(tenantId, manager)) ?? (await this.repository.findBeingLeft(tenantId, manager));
+      const running = await this.repository.findHindering(tenantId, manager);
       if (running !== null) throw alreadyRunning(running);
       // A workspace that a copy is just being made for has no operation of its own, and half of its data.
       if (await this.repository.isBeingFilled(tenantId, manager)) throw new AppError('MAINTENANCE', 'The data of the workspace are just being put in place');

@@ -118,7 +118,7 @@ export class TenantsService {
 
   /** Remembers that the server cannot hold a snapshot for as long as a backup takes. */
   async noteLostSnapshot(scope: TenantScope, manager?: EntityManager): Promise<void> {
-    await this.change(scope, () => ({ snapshotLostAt: new Date() }), manager);
+    await this.change(scope, () => ({ snapshotLostAt: () => 'clock_timestamp()' }), manager);
   }
 
   /** A backup of it was restored for proof, just now. */
