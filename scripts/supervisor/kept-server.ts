@@ -1,6 +1,6 @@
 import type { ProcessIdentity } from '../bootstrap/process-identity.mjs';
 import type { ServerProcess } from '../servers/server-process.ts';
-import { RestartPace } from './restart-pace.ts';
+import { Restarts, type RestartsPlan } from './restarts.ts';
 import { StartError } from './settings.ts';
 
 export interface EmbeddedServer {
@@ -10,26 +10,22 @@ export interface EmbeddedServer {
   stop(): Promise<void>;
 }
 
-export interface KeptServerPlan<Server extends EmbeddedServer> {
-  readonly name: string;
-  readonly logFile: string;
+export interface KeptServerPlan<Server extends EmbeddedServer> extends RestartsPlan {
   /** Without a port it takes whichever is free. */
   readonly start: (port: number | undefined) => Promise<Server>;
   readonly onStart: (identity: ProcessIdentity) => void;
-  readonly say: (line: string) => void;
 }
 
 /** An embedded server, started again on its port when it crashes: nobody else would, and all that runs knows it by that port. */
 export class KeptServer<Server extends EmbeddedServer> {
   private readonly plan: KeptServerPlan<Server>;
-  private readonly pace = new RestartPace();
+  private readonly restarts: Restarts;
   private server: Server | null = null;
   private starting: Promise<void> = Promise.resolve();
-  private restartTimer: NodeJS.Timeout | null = null;
-  private stopping = false;
 
   constructor(plan: KeptServerPlan<Server>) {
     this.plan = plan;
+    this.restarts = new Restarts(plan);
   }
 
   /** Whatever the first start throws is not tried again. */
@@ -37,33 +33,29 @@ export class KeptServer<Server extends EmbeddedServer> {
     const first = this.plan.start(undefined);
     this.starting = first.then((server) => this.keep(server));
     await this.starting;
-    if (this.stopping) throw new StartError('Stopped while starting');
+    if (this.restarts.areStopped) throw new StartError('Stopped while starting');
     return first;
   }
 
   /** Also while it is being started. */
   async stop(): Promise<void> {
-    this.stopping = true;
-    if (this.restartTimer !== null) clearTimeout(this.restartTimer);
+    this.restarts.stop();
     await this.starting.catch(() => undefined);
     await this.server?.stop();
   }
 
   private keep(server: Server): void {
     this.server = server;
-    if (this.stopping) return;
+    if (this.restarts.areStopped) return;
     this.plan.onStart(server.identity);
     const startedAtMs = Date.now();
     void server.exited.then(({ code, signal }) => this.startLater(server.port, signal === null ? `ended with exit code ${code}` : `was ended by ${signal}`, Date.now() - startedAtMs));
   }
 
   private startLater(port: number, how: string, ranForMs: number): void {
-    if (this.stopping) return;
-    const delayMs = this.pace.next(ranForMs);
-    this.plan.say(`The ${this.plan.name} ${how}; it is started again in ${delayMs / 1000} s (log: ${this.plan.logFile})`);
-    this.restartTimer = setTimeout(() => {
+    this.restarts.later(how, ranForMs, () => {
       this.starting = this.startAgain(port);
-    }, delayMs);
+    });
   }
 
   private async startAgain(port: number): Promise<void> {

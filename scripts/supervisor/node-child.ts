@@ -3,18 +3,15 @@ import { closeSync, openSync, renameSync, statSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { identifyProcess, type ProcessIdentity } from '../bootstrap/process-identity.mjs';
 import { endProcess } from '../servers/end-process.ts';
-import { RestartPace } from './restart-pace.ts';
+import { Restarts, type RestartsPlan } from './restarts.ts';
 import { StartError } from './settings.ts';
 
-export interface NodeChildPlan {
-  readonly name: string;
+export interface NodeChildPlan extends RestartsPlan {
   readonly args: readonly string[];
   readonly env: Readonly<Record<string, string | undefined>>;
-  readonly logFile: string;
   /** Asked until it answers 200. */
   readonly readyUrl: string;
   readonly onStart: (identity: ProcessIdentity) => void;
-  readonly say: (line: string) => void;
 }
 
 const biggestLogBytes = 20 * 1024 * 1024;
@@ -25,14 +22,13 @@ export class NodeChild {
   private child: ChildProcess | null = null;
   private identity: ProcessIdentity | null = null;
   private wasReady = false;
-  private stopping = false;
-  private readonly pace = new RestartPace();
+  private readonly restarts: Restarts;
   private startedAtMs = 0;
-  private restartTimer: NodeJS.Timeout | null = null;
   private logFrom = 0;
 
   constructor(plan: NodeChildPlan) {
     this.plan = plan;
+    this.restarts = new Restarts(plan);
   }
 
   /** Resolves when it is ready. A process that ends before it was ever ready is not started again: it says why. */
@@ -50,8 +46,7 @@ export class NodeChild {
   }
 
   async stop(): Promise<void> {
-    this.stopping = true;
-    if (this.restartTimer !== null) clearTimeout(this.restartTimer);
+    this.restarts.stop();
     if (this.identity !== null) await endProcess(this.identity, 'SIGTERM', 20_000);
   }
 
@@ -73,10 +68,7 @@ export class NodeChild {
   private ended(child: ChildProcess, how: string): void {
     if (this.child !== child) return;
     this.child = null;
-    if (this.stopping || !this.wasReady) return;
-    const delayMs = this.pace.next(Date.now() - this.startedAtMs);
-    this.plan.say(`The ${this.plan.name} ${how}; it is started again in ${delayMs / 1000} s (log: ${this.plan.logFile})`);
-    this.restartTimer = setTimeout(() => this.spawn(), delayMs);
+    if (this.wasReady) this.restarts.later(how, Date.now() - this.startedAtMs, () => this.spawn());
   }
 
   private async lastWords(): Promise<string> {
